@@ -1,0 +1,77 @@
+# The two commands are `make run` and `make test`; both set everything up by themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.runtime-ready
+DEVELOP := $(VENV)/.develop-ready
+WORKERS ?= auto
+
+.DELETE_ON_ERROR:
+.PHONY: help run setup test test-long check lint types imports format bench lock pictures clean
+
+help: ## what each target does
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+run: $(RUNTIME) ## open the app on this workspace
+	@$(BIN)/rondo
+
+setup: $(RUNTIME) ## make .venv with what the app needs
+
+test: $(DEVELOP) check ## the checks and the tests that guard daily work
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not long" tests
+
+test-long: $(DEVELOP) ## the full counts
+	$(BIN)/python -m pytest -n $(WORKERS) -m long tests
+
+check: lint types imports ## ruff, mypy and import-linter
+
+lint: $(DEVELOP)
+	$(BIN)/ruff check core tui workflows tests benchmarks
+	$(BIN)/ruff format --check core tui workflows tests benchmarks
+
+types: $(DEVELOP)
+	$(BIN)/mypy
+
+imports: $(DEVELOP)
+	$(BIN)/lint-imports
+
+format: $(DEVELOP) ## let ruff rewrite what it can
+	$(BIN)/ruff check --fix core tui workflows tests benchmarks
+	$(BIN)/ruff format core tui workflows tests benchmarks
+
+bench: $(DEVELOP) ## one table of ratios, every row from the same run
+	$(BIN)/python -m benchmarks
+
+pictures: $(DEVELOP) ## the README's pictures, from the real app
+	$(BIN)/python -m docs.pictures
+
+lock: $(DEVELOP) ## pin again: runtime and development
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet -o requirements-dev.lock
+
+clean: ## remove the environment and caches, never runs
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null 2>&1 || { \
+	  echo "rondo: no '$(PYTHON)' on this machine. Install Python 3.11 or newer, or call: make $(MAKECMDGOALS) PYTHON=/path/to/python" >&2; exit 5; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "rondo: $$($(PYTHON) --version) is too old; Rondo needs 3.11 or newer. Name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 5; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  v=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	  echo "rondo: this Python has no venv module. On Debian or Ubuntu install it with: apt-get install python$$v-venv" >&2; exit 5; }
+	@echo "rondo: making $(VENV) (once)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(RUNTIME): requirements.lock pyproject.toml | $(BIN)/python
+	@echo "rondo: installing what the app needs"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@$(BIN)/rondo init . --no-example --quiet
+	@touch $@
+
+$(DEVELOP): requirements-dev.lock $(RUNTIME)
+	@echo "rondo: installing what the tests need"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@

@@ -1,0 +1,199 @@
+"""The one family of errors: each says what happened, why, and what to do next."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class RondoError(Exception):
+    """An error a person can act on.
+
+    `exit_code` is the exit status of the command line for it: 1 failed or invalid, 2 wrong usage,
+    3 waiting, 4 blocked, 5 environment.
+    """
+
+    exit_code: ClassVar[int] = 1
+    known: ClassVar[dict[str, type[RondoError]]] = {}
+
+    def __init__(self, message: str, *, cause: str = "", next_step: str = "", details: Any = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.cause = cause
+        self.next_step = next_step
+        self.details = details
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        RondoError.known[cls.__name__] = cls
+
+    @property
+    def type_name(self) -> str:
+        """The word that names this error in JSON documents and on the wire."""
+        return type(self).__name__
+
+    def to_dict(self) -> dict[str, Any]:
+        """The error as the JSON document `{type, message, cause, next_step}`; `details` only where there are any."""
+        document = {"type": self.type_name, "message": self.message, "cause": self.cause, "next_step": self.next_step}
+        if self.details is not None:
+            document["details"] = self.details
+        return document
+
+    @classmethod
+    def from_dict(cls, document: dict[str, Any]) -> RondoError:
+        """Rebuild an error that crossed a process border; an unknown type becomes a plain RondoError."""
+        kind = cls.known.get(document.get("type", ""), RondoError)
+        error = RondoError.__new__(kind)
+        RondoError.__init__(
+            error,
+            document.get("message", ""),
+            cause=document.get("cause", ""),
+            next_step=document.get("next_step", ""),
+            details=document.get("details"),
+        )
+        return error
+
+
+# Wrong usage: exit 2 ---------------------------------------------------------------------------------------------
+
+
+class UsageError(RondoError):
+    """The call's words are off."""
+
+    exit_code = 2
+
+
+class UnknownWorkflow(UsageError):
+    """No workflow has that name in this workspace."""
+
+
+class UnknownRun(UsageError):
+    """No run has that id, or more than one has that short form."""
+
+
+class UnknownVersion(UsageError):
+    """No stored version of the workflow has that hash."""
+
+
+class UnknownRequest(UsageError):
+    """The run has no open request of that name, or more than one."""
+
+
+class UnknownStep(UsageError):
+    """The run has no step of that number."""
+
+
+class InvalidAnswer(UsageError):
+    """The value doesn't fit what the request asks for; nothing changed."""
+
+
+class InvalidInput(UsageError):
+    """The run's inputs don't fit what the workflow declares; nothing started."""
+
+
+class AlreadyAnswered(UsageError):
+    """The request was answered before; the first durable answer stands."""
+
+
+class RunAtRest(UsageError):
+    """The command needs a run that is still going, and this one is not (or the other way round)."""
+
+
+# Invalid or failed: exit 1 ---------------------------------------------------------------------------------------
+
+
+class DefinitionError(RondoError):
+    """The workflow's files have findings of severity error; `details` holds them."""
+
+
+class StateValueError(RondoError):
+    """A value in the state is not JSON; the message names node, path and type."""
+
+
+class StateConflict(RondoError):
+    """Two nodes without a path between them changed the same part of the state."""
+
+
+class NodeImportError(RondoError):
+    """The workflow's code can't be imported."""
+
+
+class NodeCodeMissing(RondoError):
+    """The graph names a node or class that the code doesn't have."""
+
+
+class RunProcessDied(RondoError):
+    """The run process ended before it had finished."""
+
+
+class OutputLimit(RondoError):
+    """A run printed more than may be kept."""
+
+
+# Blocked: exit 4 -------------------------------------------------------------------------------------------------
+
+
+class NotApproved(RondoError):
+    """This version of the workflow has not been approved to run; `details` holds the diff since the last approval."""
+
+    exit_code = 4
+
+
+# Environment: exit 5 ---------------------------------------------------------------------------------------------
+
+
+class EnvironmentProblem(RondoError):
+    """Something around the program is wrong: disk, rights, lock, database, engine."""
+
+    exit_code = 5
+
+
+class WorkspaceMissing(EnvironmentProblem):
+    """The folder is not there or can't be used as a workspace."""
+
+
+class EngineUnreachable(EnvironmentProblem):
+    """No engine answers and none could be started."""
+
+
+class EngineLost(EnvironmentProblem):
+    """The connection to the engine broke in the middle of a call."""
+
+
+class EngineStopping(EnvironmentProblem):
+    """The engine takes no more work."""
+
+
+class WorkspaceLocked(EnvironmentProblem):
+    """Another engine owns this workspace."""
+
+
+class ProtocolMismatch(EnvironmentProblem):
+    """Engine and client are of different versions."""
+
+
+class DatabaseProblem(EnvironmentProblem):
+    """The database can't be used."""
+
+
+class DatabaseDamaged(DatabaseProblem):
+    """The database file, or a row in it, is not what was written."""
+
+
+class DatabaseBusy(DatabaseProblem):
+    """Another program holds the database."""
+
+
+class DatabaseReplaced(DatabaseProblem):
+    """The database file was deleted or replaced while it was open."""
+
+
+class SchemaTooNew(DatabaseProblem):
+    """The database was written by a newer Rondo."""
+
+
+class DiskFull(DatabaseProblem):
+    """There is no space left where the database is."""
+
+
+class FolderReadOnly(DatabaseProblem):
+    """The folder for runs can't be written."""

@@ -1,0 +1,119 @@
+"""A workflow's graph as the interpreter needs it: plain, immutable, standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class RetrySpec:
+    """How often the execute phase is tried: `attempts` in all, `wait` seconds, times `backoff` after each."""
+
+    attempts: int = 1
+    wait: float = 0.0
+    backoff: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSpec:
+    """One node of the graph: which class it is and how it is set."""
+
+    id: str
+    class_name: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+    retry: RetrySpec | None = None
+    timeout: float | None = None
+    on_error: str = "fail"
+    effects: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeSpec:
+    """One edge; the empty condition makes it a default edge."""
+
+    from_id: str
+    to_id: str
+    condition: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """The whole graph; `nodes` and `edges` keep the order of the file, which decides between edges."""
+
+    name: str
+    nodes: Mapping[str, NodeSpec]
+    edges: tuple[EdgeSpec, ...]
+    start: str
+    mode: str = "machine"
+    description: str = ""
+    initial_state: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, Any] | None = None
+
+    def edges_from(self, node_id: str) -> list[EdgeSpec]:
+        """The edges that leave a node, in the order in which they were added."""
+        return [edge for edge in self.edges if edge.from_id == node_id]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The graph in the native JSON form, every default left out."""
+        nodes = []
+        for node in self.nodes.values():
+            entry: dict[str, Any] = {"id": node.id, "class": node.class_name}
+            if node.config:
+                entry["config"] = dict(node.config)
+            if node.retry is not None:
+                entry["retry"] = {"attempts": node.retry.attempts, "wait": node.retry.wait, "backoff": node.retry.backoff}
+            if node.timeout is not None:
+                entry["timeout"] = node.timeout
+            if node.on_error != "fail":
+                entry["on_error"] = node.on_error
+            if node.effects:
+                entry["effects"] = node.effects
+            nodes.append(entry)
+        edges = []
+        for edge in self.edges:
+            line = {"from": edge.from_id, "to": edge.to_id}
+            if edge.condition:
+                line["condition"] = edge.condition
+            edges.append(line)
+        document: dict[str, Any] = {"name": self.name, "start": self.start, "nodes": nodes, "edges": edges}
+        if self.mode != "machine":
+            document["mode"] = self.mode
+        if self.description:
+            document["description"] = self.description
+        if self.initial_state:
+            document["initial_state"] = dict(self.initial_state)
+        if self.inputs is not None:
+            document["inputs"] = dict(self.inputs)
+        return document
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Graph:
+        """Build the graph from a document that `core.definition` has checked (or `to_dict` has written)."""
+        nodes: dict[str, NodeSpec] = {}
+        for entry in document["nodes"]:
+            retry = entry.get("retry")
+            node_id = str(entry["id"])
+            nodes[node_id] = NodeSpec(
+                id=node_id,
+                class_name=str(entry["class"]),
+                config=dict(entry.get("config") or {}),
+                retry=RetrySpec(**retry) if retry else None,
+                timeout=entry.get("timeout"),
+                on_error=entry.get("on_error") or "fail",
+                effects=entry.get("effects") or "",
+            )
+        edges = tuple(
+            EdgeSpec(str(line["from"]), str(line["to"]), str(line.get("condition") or "")) for line in document.get("edges") or ()
+        )
+        return cls(
+            name=str(document.get("name") or ""),
+            nodes=nodes,
+            edges=edges,
+            start=str(document.get("start") or next(iter(nodes), "")),
+            mode=document.get("mode") or "machine",
+            description=document.get("description") or "",
+            initial_state=dict(document.get("initial_state") or {}),
+            inputs=document.get("inputs"),
+        )

@@ -1,0 +1,124 @@
+"""What the interpreter asks of the world: it has no clock, no randomness and no I/O but this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What a step changed in the state.
+
+    `operations` is the JSON text of a list of
+    `["set", path, value]`, `["del", path]`, `["append", path, [item, ...]]`,
+    `["setb", path, i]` and `["appendb", path, i]`, where a path is a list of keys and indexes from the top of the
+    state and `i` counts into `blobs`: the JSON texts of values over 4 KiB (for `appendb`: of the list of items).
+    """
+
+    operations: bytes
+    blobs: tuple[bytes, ...] = ()
+    changed: int = 0
+    """How many operations there are; 0 means that nothing changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an attempt failed, as it is shown to a person."""
+
+    type: str
+    message: str
+    traceback: str = ""
+    cause: str = ""
+    next_step: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """One try of a visit that failed. Times are seconds since 1970."""
+
+    node: str
+    visit: int
+    attempt: int
+    started_at: float
+    ended_at: float
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """The next node and why: `reason` is `edge`, `default`, `true`, `goto`, `end`; `errors` maps "to: condition" to an error text."""
+
+    next: str | None
+    reason: str
+    condition: str = ""
+    errors: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """One completed visit. `snapshot` is the whole state's JSON text where the rules ask for one."""
+
+    seq: int
+    node: str
+    visit: int
+    attempt: int
+    started_at: float
+    ended_at: float
+    routing: Routing
+    delta: Delta
+    snapshot: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A question to a person (or another thing to wait for).
+
+    `nth` counts the calls with this `request_id` within the visit from 0; with node and visit it is the request's key.
+    """
+
+    node: str
+    visit: int
+    request_id: str
+    nth: int
+    prompt: str | None = None
+    options: Any = None
+    input_type: str = "text"
+    kind: str = "input"
+
+    @property
+    def key(self) -> str:
+        """The request's key within its line: `node:visit:request_id:nth`."""
+        return f"{self.node}:{self.visit}:{self.request_id}:{self.nth}"
+
+
+class Journal(Protocol):
+    """Where an interpreter's acts are kept; three drivers implement it (see docs/architecture.md)."""
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait between two attempts."""
+        ...
+
+    def started(self, node: str, visit: int, attempt: int) -> None:
+        """An attempt begins. Published, not durable."""
+        ...
+
+    def attempt_failed(self, record: AttemptRecord) -> None:
+        """An attempt failed and another follows, or the visit fails with it. Durable with the next thing that is."""
+        ...
+
+    async def step(self, record: StepRecord) -> None:
+        """A visit is complete: return only when the record is durable."""
+        ...
+
+    async def request(self, request: Request) -> Any:
+        """Ask and wait: return the answer, recorded or new."""
+        ...
+
+    def log(self, level: str, text: str, node: str = "", visit: int = 0, attempt: int = 0) -> None:
+        """Add a line to the run's log; level is DEBUG, INFO, WARNING, ERROR or EDGE."""
+        ...

@@ -1,0 +1,455 @@
+"""What crosses the link: small structs, decoded and checked in one pass. Times are seconds since 1970."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+PROTOCOL = 1
+"""Version of the link; a client and an engine that differ offer a restart."""
+
+REPLY_LIMIT = 256 * 1024
+"""Largest reply in bytes; larger things come in parts."""
+
+Status = Literal["queued", "running", "waiting_input", "waiting_timer", "paused", "completed", "failed", "cancelled", "blocked"]
+FINAL: frozenset[str] = frozenset({"completed", "failed", "cancelled"})
+"""Statuses that never change."""
+AT_REST: frozenset[str] = FINAL | {"paused", "waiting_input", "blocked"}
+"""Statuses in which nothing happens until a person does something."""
+
+
+class _Struct(msgspec.Struct, kw_only=True, forbid_unknown_fields=False):
+    pass
+
+
+# Engine ----------------------------------------------------------------------------------------------------------
+
+
+class ClientInfo(_Struct):
+    """Who calls: `kind` is tui, cli, api or test."""
+
+    kind: str
+    app_version: str
+    protocol: int = PROTOCOL
+    pid: int = 0
+    batches_per_second: int = 30
+
+
+class EngineInfo(_Struct):
+    app_version: str
+    protocol: int
+    schema: int
+    pid: int
+    started_at: float
+    workspace: str
+
+
+class EngineStatus(_Struct):
+    """`runs` counts the runs that are not at rest, by status; `trouble` is what stops the engine from taking work."""
+
+    running: bool
+    pid: int | None
+    workspace: str
+    version: str | None
+    runs: dict[str, int]
+    started_at: float | None = None
+    socket: str | None = None
+    clients: int = 0
+    open_requests: int = 0
+    trouble: ErrorView | None = None
+
+
+class ErrorView(_Struct):
+    """An error as it is kept and shown."""
+
+    type: str
+    message: str
+    cause: str = ""
+    next_step: str = ""
+    node: str | None = None
+    traceback: str = ""
+
+
+# Workflows -------------------------------------------------------------------------------------------------------
+
+
+class FindingView(_Struct):
+    """What lint found; severity is error, warning or note."""
+
+    code: str
+    severity: str
+    message: str
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    node: str | None = None
+    hint: str = ""
+
+
+class LastRun(_Struct):
+    run_id: str
+    short_id: str
+    status: Status
+    created_at: float
+    ended_at: float | None = None
+    node: str | None = None
+    """Where it is or where it ended."""
+
+
+class WorkflowRow(_Struct):
+    """One line of the list. `version` is None where the folder can't be read; `approved` speaks of the present files."""
+
+    name: str
+    description: str
+    version: str | None
+    approved: bool
+    nodes: int
+    edges: int
+    findings: list[FindingView]
+    last_run: LastRun | None = None
+    last_good: str | None = None
+    tools: list[str] = []
+
+
+class NodeView(_Struct):
+    """One node with what the code says of its class; `source` is the class's text, `line` where it stands."""
+
+    id: str
+    class_name: str
+    config: dict[str, Any]
+    retry: dict[str, Any] | None = None
+    timeout: float | None = None
+    on_error: str = "fail"
+    effects: str = ""
+    file: str = ""
+    line: int = 0
+    source: str = ""
+    doc: str = ""
+
+
+class EdgeView(_Struct):
+    from_id: str
+    to_id: str
+    condition: str = ""
+
+
+class WorkflowDetail(_Struct):
+    """A workflow whole: `folder` is its path, `code_path` what an editor should open."""
+
+    name: str
+    description: str
+    version: str | None
+    approved: bool
+    mode: str
+    start: str
+    nodes: list[NodeView]
+    edges: list[EdgeView]
+    findings: list[FindingView]
+    folder: str
+    code_path: str
+    inputs: dict[str, Any] | None = None
+    initial_state: msgspec.Raw = msgspec.Raw(b"{}")
+    last_good: str | None = None
+
+
+class FileChange(_Struct):
+    """One file of a version against another: status is added, removed, changed; `diff` is unified text."""
+
+    path: str
+    status: str
+    diff: str
+
+
+class ApprovalView(_Struct):
+    """What would be approved: `previous` is the last approved version, None if there was none."""
+
+    workflow: str
+    version: str
+    approved: bool
+    reason: str
+    """own, example, approved, or why not: never, changed."""
+    previous: str | None
+    changes: list[FileChange]
+
+
+# Runs ------------------------------------------------------------------------------------------------------------
+
+
+class StartRun(_Struct):
+    """`answers` serve the requests of that id in order, one a visit; `version` None means the folder as it is now.
+
+    `until` "end" runs on, "step" runs one step and pauses.
+    """
+
+    command_id: str
+    workflow: str
+    inputs: dict[str, Any] = {}
+    answers: list[tuple[str, Any]] = []
+    version: str | None = None
+    until: Literal["end", "step"] = "end"
+    run_id: str | None = None
+
+
+class RequestView(_Struct):
+    """Something a run waits for. `options` is a list of texts or of {value, label}; `status` open, answered or stale."""
+
+    key: str
+    run_id: str
+    workflow: str
+    node: str
+    visit: int
+    request_id: str
+    nth: int
+    kind: str
+    input_type: str
+    prompt: str | None
+    options: Any
+    status: str
+    opened_at: float
+    answered_at: float | None = None
+    answered_by: str | None = None
+    answer: Any = None
+    problem: str = ""
+    """Why a given answer was not taken."""
+
+
+class InFlight(_Struct):
+    node: str
+    visit: int
+    attempt: int
+    started_at: float
+
+
+class RunRow(_Struct):
+    """One line of the list of runs."""
+
+    run_id: str
+    short_id: str
+    workflow: str
+    version: str
+    status: Status
+    step: int
+    created_at: float
+    started_at: float | None = None
+    ended_at: float | None = None
+    node: str | None = None
+    """The node it is at, or where it ended."""
+    open_requests: int = 0
+    source: str = ""
+
+
+class RunView(_Struct):
+    """A run as it is now; its state is read apart, in parts."""
+
+    run_id: str
+    short_id: str
+    workflow: str
+    version: str
+    status: Status
+    line: int
+    step: int
+    next_node: str | None
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+    awaiting_input: RequestView | None
+    open_requests: list[RequestView]
+    error: ErrorView | None
+    in_flight: list[InFlight]
+    log_last: int
+    logs_dropped: int
+    source: str
+    output_dir: str
+    inputs: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class RunFilter(_Struct):
+    """Which runs; `before` is the run id of the last row seen (newest first)."""
+
+    workflow: str | None = None
+    status: Status | None = None
+    limit: int = 50
+    before: str | None = None
+
+
+class StepView(_Struct):
+    """One attempt of one visit, in order. `step` is the seq of a completed visit, None for a failed or running attempt."""
+
+    step: int | None
+    node: str
+    visit: int
+    attempt: int
+    status: str
+    """completed, failed or running."""
+    started_at: float
+    ended_at: float | None
+    next_node: str | None = None
+    reason: str = ""
+    condition: str = ""
+    edge_errors: dict[str, str] = {}
+    changed: int = 0
+    error: ErrorView | None = None
+
+
+class StepPage(_Struct):
+    """`total` counts completed steps; `more` says that there are rows after these."""
+
+    steps: list[StepView]
+    total: int
+    more: bool = False
+
+
+class Elided(_Struct):
+    """A part of the state that was too large or too deep to send: it stands as null in `value`."""
+
+    path: list[str | int]
+    kind: str
+    """dict, list or text."""
+    count: int
+    """Keys, items or characters."""
+    size: int
+    """Bytes as JSON."""
+    preview: str = ""
+
+
+class StateView(_Struct):
+    """The state (or the part at `path`) after step `seq`."""
+
+    run_id: str
+    seq: int
+    path: list[str | int]
+    value: msgspec.Raw
+    elided: list[Elided]
+    size: int
+
+
+class StateChunk(_Struct):
+    """A slice of the state's JSON text, for readers that want it whole."""
+
+    seq: int
+    offset: int
+    size: int
+    data: bytes
+
+
+class ChangeView(_Struct):
+    """One path that a step changed: op is set, del or append; values are short previews as JSON text."""
+
+    op: str
+    path: list[str | int]
+    before: str | None
+    after: str | None
+
+
+class LogQuery(_Struct):
+    """Rows after `after` (or before `before`, newest window) of a run; `search` is a plain text, case ignored."""
+
+    run_id: str
+    after: int | None = None
+    before: int | None = None
+    limit: int = 500
+    node: str | None = None
+    minimum_level: str | None = None
+    search: str | None = None
+
+
+class LogLine(_Struct):
+    """One line of a run's log; `row` numbers it within the run from 1. `stream` is stdout, stderr, log or engine."""
+
+    row: int
+    at: float
+    level: str
+    text: str
+    node: str = ""
+    visit: int = 0
+    attempt: int = 0
+    stream: str = "log"
+
+
+class LogPage(_Struct):
+    lines: list[LogLine]
+    last: int
+    """The run's last row."""
+    dropped: int = 0
+
+
+class Answer(_Struct):
+    """An answer to a request: `request` is its id, or its key where the id is ambiguous.
+
+    With `parse`, `value` is text to be read by the request's input type; without it, a JSON value.
+    """
+
+    command_id: str
+    run_id: str
+    request: str
+    value: Any
+    parse: bool = False
+
+
+class Doctor(_Struct):
+    """What the engine knows of itself and its files, for `rondo doctor`."""
+
+    facts: dict[str, str]
+    problems: list[ErrorView]
+
+
+# Events: hints, the rows are the truth ---------------------------------------------------------------------------
+
+
+class RunChanged(_Struct, tag="run"):
+    run_id: str
+    workflow: str
+    line: int
+    status: Status
+    step: int
+    node: str | None = None
+
+
+class StepChanged(_Struct, tag="step"):
+    """status is running (an attempt began), failed (an attempt failed) or completed (step `seq` is durable)."""
+
+    run_id: str
+    workflow: str
+    line: int
+    node: str
+    visit: int
+    attempt: int
+    status: str
+    at: float
+    seq: int | None = None
+    next_node: str | None = None
+
+
+class LogsChanged(_Struct, tag="logs"):
+    run_id: str
+    last: int
+
+
+class RequestChanged(_Struct, tag="request"):
+    run_id: str
+    workflow: str
+    key: str
+    status: str
+
+
+class WorkflowChanged(_Struct, tag="workflow"):
+    """A workflow's files changed, appeared or went; `version` None means gone or unreadable."""
+
+    name: str
+    version: str | None
+    errors: int
+
+
+class EngineChanged(_Struct, tag="engine"):
+    """state is ok, trouble, stopping; for clients also connecting, connected, lost."""
+
+    state: str
+    message: str = ""
+
+
+class Resync(_Struct, tag="resync"):
+    """Events were lost: read rows after your cursors."""
+
+
+Event = RunChanged | StepChanged | LogsChanged | RequestChanged | WorkflowChanged | EngineChanged | Resync
