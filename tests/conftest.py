@@ -1,0 +1,27 @@
+"""What every test stands on: the user's own folders and settings stay untouched."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("daily", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("long", max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "daily"))
+
+
+@pytest.fixture(autouse=True)
+def own_user_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give each test data, state and settings folders of its own, and a calm environment."""
+    home = tmp_path_factory.mktemp("user")
+    for variable, name in (("XDG_DATA_HOME", "data"), ("XDG_STATE_HOME", "state"), ("XDG_CONFIG_HOME", "config")):
+        monkeypatch.setenv(variable, str(home / name))
+    for variable in list(os.environ):
+        if variable.startswith(("RONDO_", "TEXTUAL_", "SSH_")) or variable in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES"):
+            monkeypatch.delenv(variable)
+    monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.setenv("RONDO_ENGINE_IDLE_SECONDS", "60")
+    return home
