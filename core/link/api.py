@@ -81,7 +81,10 @@ class EngineApi(Protocol):
         ...
 
     async def read_steps(self, run_id: str, after: int = 0, limit: int = 500) -> StepPage:
-        """Attempts and steps of the run's present line, in order, from row `after` on."""
+        """What the run's present line did after step `after` (the seq of the last completed step the caller has seen):
+
+        failed attempts, completed steps and what is running, in order.
+        """
         ...
 
     async def read_state(
