@@ -12,7 +12,9 @@ PROTOCOL = 1
 REPLY_LIMIT = 256 * 1024
 """Largest reply in bytes; larger things come in parts."""
 
-Status = Literal["queued", "running", "waiting_input", "waiting_timer", "paused", "completed", "failed", "cancelled", "blocked"]
+Status = Literal[
+    "queued", "running", "waiting_input", "waiting_timer", "paused", "completed", "failed", "cancelled", "blocked"
+]
 FINAL: frozenset[str] = frozenset({"completed", "failed", "cancelled"})
 """Statuses that never change."""
 AT_REST: frozenset[str] = FINAL | {"paused", "waiting_input", "blocked"}
@@ -188,7 +190,6 @@ class StartRun(_Struct):
     answers: list[tuple[str, Any]] = []
     version: str | None = None
     until: Literal["end", "step"] = "end"
-    run_id: str | None = None
 
 
 class RequestView(_Struct):

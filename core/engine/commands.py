@@ -1,0 +1,69 @@
+"""What a person does to a run: each passes the actor's queue, so it has one order with the run's own frames."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from core.link.types import FINAL, Answer
+from core.store.operations import RecordCommand, UpdateRun, WithdrawRequests
+
+if TYPE_CHECKING:
+    from core.engine.actor import RunActor
+
+
+async def cancel(actor: RunActor, command: RecordCommand) -> None:
+    """Make the run cancelled for good, then end its process whatever it does."""
+
+    async def act() -> None:
+        if actor.status in FINAL:
+            raise actor.at_rest_error()
+        now = actor.world.now()
+        actor.log.line(now, "WARNING", "run cancelled", "")
+        await actor.commit(
+            [
+                *actor.status_operations("cancelled", ended_at=now, node=actor.position.next),
+                WithdrawRequests(actor.line, now),
+                command,
+            ]
+        )
+        actor.entered("cancelled")
+        await actor.process_life.kill()
+
+    await actor.do(act)
+
+
+async def resume(actor: RunActor, until: str, presets: list[tuple[str, Any]], command: RecordCommand) -> None:
+    """Let a paused run go on: to its end, or for one step."""
+
+    async def act() -> None:
+        if actor.status != "paused":
+            raise actor.at_rest_error()
+        merged = [*json.loads(actor.record.presets), *([request, value] for request, value in presets)]
+        text = json.dumps(merged, ensure_ascii=False)
+        number = actor.record.number
+        await actor.commit([*actor.status_operations("queued"), UpdateRun(number, until=until, presets=text), command])
+        actor.change_record(presets=text)
+        actor.until = until
+        actor.entered("queued")
+        await actor.process_life.start()
+
+    await actor.do(act)
+
+
+async def answer(actor: RunActor, given: Answer, by: str, command: RecordCommand) -> None:
+    """Take an answer: the code goes on with it in place, or from `prepare` in a new process."""
+
+    async def act() -> None:
+        row, value = await actor.requests.answer(given, by, command)
+        life = actor.process_life
+        if life.listening:
+            life.stop_timer()
+            key = f"{row.node}:{row.visit}:{row.request_id}:{row.nth}"
+            life.send({"t": "answer", "key": key, "value": value})
+            actor.entered("running")
+        else:
+            actor.entered("queued")
+            await life.start()
+
+    await actor.do(act)

@@ -1,0 +1,307 @@
+"""The engine of one workspace: the EngineApi over store, catalog, approvals and runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable
+from contextvars import ContextVar
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import structlog
+
+from core.engine import commands
+from core.engine.approvals import Approvals
+from core.engine.catalog import Catalog
+from core.engine.events import EventBus
+from core.engine.processes import ProcessPool
+from core.engine.queries import Queries
+from core.engine.runs import Runs, trouble_event
+from core.engine.state_parts import Path as StatePath
+from core.engine.workflows import Workflows
+from core.errors import RondoError, RunAtRest
+from core.identifiers import new_run_id
+from core.link.types import (
+    FINAL,
+    PROTOCOL,
+    Answer,
+    ApprovalView,
+    ChangeView,
+    ClientInfo,
+    Doctor,
+    EngineChanged,
+    EngineInfo,
+    EngineStatus,
+    ErrorView,
+    Event,
+    LogPage,
+    LogQuery,
+    RequestView,
+    RunFilter,
+    RunRow,
+    RunView,
+    StartRun,
+    StateChunk,
+    StateView,
+    StepPage,
+    WorkflowDetail,
+    WorkflowRow,
+)
+from core.places import Workspace
+from core.store.operations import RecordCommand
+from core.store.schema import SCHEMA_VERSION
+from core.store.store import Store
+
+caller: ContextVar[str] = ContextVar("caller", default="api")
+"""Who makes the present call (tui, cli, api): set by the link's server for each request."""
+
+log = structlog.get_logger()
+
+
+def app_version() -> str:
+    """The installed version of Rondo."""
+    try:
+        return version("rondo")
+    except PackageNotFoundError:
+        return "0"
+
+
+class Engine:
+    """Implements `core.link.api.EngineApi`; made by the engine process, or inside another program (library mode)."""
+
+    def __init__(
+        self, workspace: Workspace, *, clock: Callable[[], float] = time.time, pool: Any = None, consent: bool = False
+    ) -> None:
+        self.workspace = workspace
+        self.stop_requested = asyncio.Event()
+        self._now = clock
+        self._pool = pool if pool is not None else ProcessPool()
+        self._consent = consent
+        self._trouble: RondoError | None = None
+        self._started_at = clock()
+        self._bus = EventBus()
+
+    async def start(self) -> None:
+        """Open the store, take up what an earlier engine left, begin to watch; raises the DatabaseProblem family."""
+        self._store = await asyncio.to_thread(Store.open, self.workspace.database)
+        await self._store.start_reads()
+        self._approvals = Approvals(self.workspace.root, consent=self._consent)
+        self._catalog = Catalog(self.workspace.workflows_dir, self._store, self._bus, now=self._now)
+        self._workflows = Workflows(self._catalog, self._approvals, self._store)
+        self._runs = Runs(
+            self.workspace, self._store, self._bus, self._pool, now=self._now, on_trouble=self._set_or_clear_trouble
+        )
+        self._queries = Queries(self.workspace, self._store, self._runs)
+        await self._pool.start()
+        await self._catalog.start()
+        resumed = await self._runs.recover()
+        log.info("engine started", workspace=str(self.workspace.root), resumed=resumed)
+
+    async def close(self) -> None:
+        """Bring running steps to their boundary, end every process, close the store."""
+        self._bus.publish(EngineChanged(state="stopping"))
+        await self._catalog.close()
+        await self._runs.close()
+        await self._pool.close()
+        await self._store.close()
+        self._bus.close()
+
+    # The engine itself --------------------------------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        """True while anything runs or is queued."""
+        return self._runs.busy
+
+    def set_trouble(self, error: RondoError) -> None:
+        """Stop to take work and say why."""
+        self._set_or_clear_trouble(error)
+
+    def _set_or_clear_trouble(self, error: RondoError | None) -> None:
+        if error is not None:
+            log.error("trouble", type=error.type_name, message=error.message, cause=error.cause)
+        self._trouble = error
+        self._bus.publish(trouble_event(error))
+
+    def check_files(self) -> None:
+        """Raise DatabaseReplaced where the database is no longer the file that was opened."""
+        self._store.check_identity()
+
+    async def hello(self, client: ClientInfo) -> EngineInfo:
+        return EngineInfo(
+            app_version=app_version(),
+            protocol=PROTOCOL,
+            schema=SCHEMA_VERSION,
+            pid=os.getpid(),
+            started_at=self._started_at,
+            workspace=str(self.workspace.root),
+        )
+
+    async def engine_status(self) -> EngineStatus:
+        counts = await self._store.run_counts_by_status()
+        trouble = None
+        if self._trouble is not None:
+            trouble = ErrorView(
+                type=self._trouble.type_name,
+                message=self._trouble.message,
+                cause=self._trouble.cause,
+                next_step=self._trouble.next_step,
+            )
+        return EngineStatus(
+            running=True,
+            pid=os.getpid(),
+            workspace=str(self.workspace.root),
+            version=app_version(),
+            runs={status: count for status, count in counts.items() if status not in FINAL},
+            started_at=self._started_at,
+            socket=str(self.workspace.socket),
+            open_requests=len(await self._store.requests(status="open")),
+            trouble=trouble,
+        )
+
+    async def stop_engine(self) -> None:
+        self.stop_requested.set()
+
+    async def doctor(self) -> Doctor:
+        facts = dict(await self._store.facts())
+        problems = []
+        if self._trouble is not None:
+            problems.append(ErrorView(**self._trouble.to_dict()))
+        free = shutil.disk_usage(self.workspace.runs_dir).free
+        facts["disk free"] = f"{free // 2**20} MiB"
+        if free < 200 * 2**20:
+            problems.append(
+                ErrorView(
+                    type="DiskFull",
+                    message=f"Only {free // 2**20} MiB are free where the database is.",
+                    cause=str(self.workspace.runs_dir),
+                    next_step="Free some space; runs pause by themselves when it is used up.",
+                )
+            )
+        return Doctor(facts=facts, problems=problems)
+
+    def events(self) -> AsyncIterator[list[Event]]:
+        return self._bus.subscribe()
+
+    # Workflows ----------------------------------------------------------------------------------------------------
+
+    async def trust_workspace(self) -> None:
+        await asyncio.to_thread(self._approvals.trust_own)
+
+    async def list_workflows(self) -> list[WorkflowRow]:
+        return await self._workflows.list()
+
+    async def get_workflow(self, name: str, version: str | None = None) -> WorkflowDetail:
+        return await self._workflows.detail(name, version)
+
+    async def approval(self, name: str) -> ApprovalView:
+        return await self._workflows.approval(name)
+
+    async def approve(self, name: str, version: str) -> ApprovalView:
+        return await self._workflows.approve(name, version)
+
+    # Commands on runs ---------------------------------------------------------------------------------------------
+
+    async def start_run(self, start: StartRun) -> RunView:
+        if self._trouble is not None:
+            raise self._trouble
+        earlier = await self._store.command(start.command_id)
+        if earlier is not None and earlier.run:
+            return await self.get_run(earlier.run)
+        loaded = await self._workflows.runnable(start.workflow, start.version)
+        run_id = new_run_id()
+        arguments = {"workflow": start.workflow, "until": start.until, "version": loaded.version}
+        command = self._command(start.command_id, "start_run", run_id, arguments)
+        await self._runs.start(run_id, start, loaded, caller.get(), command)
+        return await self.get_run(run_id)
+
+    async def step_run(self, command_id: str, run_id: str, answers: list[tuple[str, object]]) -> RunView:
+        return await self._resume(command_id, run_id, "step", [(name, value) for name, value in answers])
+
+    async def continue_run(self, command_id: str, run_id: str) -> RunView:
+        return await self._resume(command_id, run_id, "end", [])
+
+    async def _resume(self, command_id: str, run_id: str, until: str, answers: list[tuple[str, Any]]) -> RunView:
+        record = await self._queries.record(run_id)
+        if await self._store.command(command_id) is None:
+            if record.status == "waiting_input" and answers:
+                for number, (request, value) in enumerate(answers):
+                    await self.answer(
+                        Answer(
+                            command_id=f"{command_id}/{number}",
+                            run_id=record.id,
+                            request=request,
+                            value=value,
+                            parse=isinstance(value, str),
+                        )
+                    )
+            elif record.status == "waiting_input":
+                return await self.get_run(record.id)
+            else:
+                self._refuse_final(record.status, record.id)
+                command = self._command(command_id, "continue_run", record.id, {"until": until})
+                async with self._runs.actor(record) as actor:
+                    await commands.resume(actor, until, answers, command)
+        return await self.get_run(record.id)
+
+    async def cancel_run(self, command_id: str, run_id: str) -> RunView:
+        record = await self._queries.record(run_id)
+        if await self._store.command(command_id) is None:
+            self._refuse_final(record.status, record.id)
+            command = self._command(command_id, "cancel_run", record.id, {})
+            async with self._runs.actor(record) as actor:
+                await commands.cancel(actor, command)
+        return await self.get_run(record.id)
+
+    async def answer(self, answer: Answer) -> RunView:
+        record = await self._queries.record(answer.run_id)
+        if await self._store.command(answer.command_id) is None:
+            self._refuse_final(record.status, record.id)
+            command = self._command(answer.command_id, "answer", record.id, {"request": answer.request})
+            async with self._runs.actor(record) as actor:
+                await commands.answer(actor, answer, caller.get(), command)
+        return await self.get_run(record.id)
+
+    def _refuse_final(self, status: str, run_id: str) -> None:
+        if status in FINAL:
+            raise RunAtRest(
+                f"The run {run_id[-8:]} is {status}.",
+                cause="A run that has ended takes no more commands.",
+                next_step=f"See it: rondo show {run_id[-8:]}",
+            )
+
+    def _command(self, command_id: str, method: str, run: str | None, arguments: dict[str, Any]) -> RecordCommand:
+        text = json.dumps(arguments, ensure_ascii=False)
+        return RecordCommand(command_id, self._now(), caller.get(), method, run, text, None)
+
+    # Reading runs -------------------------------------------------------------------------------------------------
+
+    async def get_run(self, run_id: str) -> RunView:
+        return await self._queries.get_run(run_id)
+
+    async def list_runs(self, query: RunFilter) -> list[RunRow]:
+        return await self._queries.list_runs(query)
+
+    async def list_requests(self) -> list[RequestView]:
+        return await self._queries.list_requests()
+
+    async def read_steps(self, run_id: str, after: int = 0, limit: int = 500) -> StepPage:
+        return await self._queries.read_steps(run_id, after, limit)
+
+    async def read_state(
+        self, run_id: str, seq: int | None = None, path: StatePath | None = None, depth: int = 3
+    ) -> StateView:
+        return await self._queries.read_state(run_id, seq, path, depth)
+
+    async def read_state_chunk(self, run_id: str, seq: int | None = None, offset: int = 0) -> StateChunk:
+        return await self._queries.read_state_chunk(run_id, seq, offset)
+
+    async def read_changes(self, run_id: str, seq: int) -> list[ChangeView]:
+        return await self._queries.read_changes(run_id, seq)
+
+    async def read_logs(self, query: LogQuery) -> LogPage:
+        return await self._queries.read_logs(query)

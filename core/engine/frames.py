@@ -1,0 +1,167 @@
+"""What a run process says, made durable and passed on."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from core.errors import RunProcessDied
+from core.link.types import FINAL, ErrorView, InFlight, Status
+from core.store.operations import InsertAttempt, InsertSnapshot, InsertStep, Operation
+
+if TYPE_CHECKING:
+    from core.engine.actor import RunActor
+
+
+class Frames:
+    """Takes the frames of one actor's process, in order."""
+
+    def __init__(self, actor: RunActor) -> None:
+        self._actor = actor
+        self._known_blobs: set[str] = set()
+
+    def new_process(self) -> None:
+        """A new process sends every value again."""
+        self._known_blobs.clear()
+
+    async def take(self, header: dict[str, Any], payload: bytes) -> None:
+        """Act on one frame; the run's final status makes all that come later void."""
+        actor = self._actor
+        if actor.status in FINAL or header.get("e") != actor.process_life.epoch:
+            return
+        match header["t"]:
+            case "step":
+                await self._step(header, payload)
+            case "started":
+                self._started(header)
+            case "attempt":
+                self.attempt_failed(header)
+            case "request":
+                await actor.requests.asked(header)
+            case "failed" | "broken":
+                await self._failed(header)
+            case "ready":
+                actor.process_life.stop_timer()
+            case "paused":
+                actor.process_life.expecting_exit = True
+
+    def _started(self, header: dict[str, Any]) -> None:
+        actor = self._actor
+        node, visit, attempt = header["node"], header["visit"], header["attempt"]
+        actor.process_life.stop_timer()
+        actor.in_flight[node] = InFlight(node=node, visit=visit, attempt=attempt, started_at=header["at"])
+        actor.publish_step(node, visit, attempt, "running", header["at"])
+
+    def attempt_failed(self, header: dict[str, Any]) -> None:
+        """Keep a failed attempt for the next commit and show it now."""
+        actor = self._actor
+        node, visit, attempt, ended = header["node"], header["visit"], header["attempt"], header["ended_at"]
+        failure = header["failure"]
+        actor.failed_attempts.append(
+            InsertAttempt(
+                line=actor.line,
+                before_seq=actor.position.seq + 1,
+                node=node,
+                visit=visit,
+                attempt=attempt,
+                started_at=header["started_at"],
+                ended_at=ended,
+                error=json.dumps(failure, ensure_ascii=False),
+            )
+        )
+        actor.in_flight.pop(node, None)
+        text = f"attempt {attempt} failed: {failure['type']}: {failure['message']}"
+        actor.log.line(ended, "ERROR", text, node, visit, attempt)
+        actor.publish_step(node, visit, attempt, "failed", ended)
+
+    async def _step(self, header: dict[str, Any], payload: bytes) -> None:
+        """Commit a completed visit with everything that belongs to it, then let the process go on.
+
+        With `until` "step" the pause is part of the same commit, so that a crash can't turn it into another step.
+        """
+        actor = self._actor
+        seq, next_node, node, ended = header["seq"], header["next"], header["node"], header["ended_at"]
+        if seq != actor.position.seq + 1:
+            raise RunProcessDied(
+                f"The run process sent step {seq} after step {actor.position.seq}.",
+                cause="A gap or a repeat in the steps; nothing of it was kept.",
+                next_step="Start the run again and report it.",
+            )
+        operations: list[Operation] = [self._step_operation(header, payload)]
+        if header["snapshot"]:
+            operations.append(InsertSnapshot(actor.line, seq, payload[len(payload) - header["snapshot"] :]))
+        after: Status | None = None
+        if next_node is None:
+            after = "completed"
+            operations += actor.status_operations(after, ended_at=ended, node=node)
+        elif actor.until == "step":
+            after = "paused"
+            operations += actor.status_operations(after, node=next_node)
+        self._log_routing(header)
+        await actor.commit(operations)
+        visits = actor.position.visits
+        visits[node] = header["visit"]
+        actor.position = type(actor.position)(seq, next_node, visits)
+        actor.in_flight.pop(node, None)
+        actor.process_life.made_progress()
+        actor.publish_step(node, header["visit"], header["attempt"], "completed", ended, seq, next_node)
+        if after is not None:
+            actor.process_life.expecting_exit = True
+            actor.entered(after)
+        elif actor.world.draining:
+            await actor.give_up()
+            return
+        actor.process_life.send({"t": "ack", "seq": seq})
+
+    def _step_operation(self, header: dict[str, Any], payload: bytes) -> InsertStep:
+        """The row of a step: its delta and its large values stay the opaque bytes that the process sent."""
+        position = header["delta"]
+        delta = payload[:position]
+        blobs: list[tuple[bytes, bytes | None]] = []
+        for text, length in header["blobs"]:
+            data = payload[position : position + length] if length else None
+            position += length
+            if data is None and text not in self._known_blobs:
+                raise RunProcessDied("The run process named a value it never sent.", next_step="Report it.")
+            self._known_blobs.add(text)
+            blobs.append((bytes.fromhex(text), data))
+        routing = {key: header[key] for key in ("reason", "condition", "errors") if header.get(key)}
+        return InsertStep(
+            line=self._actor.line,
+            seq=header["seq"],
+            node=header["node"],
+            visit=header["visit"],
+            attempt=header["attempt"],
+            next=header["next"],
+            routing=json.dumps(routing, ensure_ascii=False) if routing != {"reason": "default"} else "",
+            started_at=header["started_at"],
+            ended_at=header["ended_at"],
+            changed=header["changed"],
+            delta=delta,
+            blobs=tuple(blobs),
+        )
+
+    def _log_routing(self, header: dict[str, Any]) -> None:
+        """Say in the log which way the run went and why."""
+        node, visit, ended = header["node"], header["visit"], header["ended_at"]
+        for edge, error in (header.get("errors") or {}).items():
+            text = f"the condition of {edge} failed and counts as false: {error}"
+            self._actor.log.line(ended, "WARNING", text, node, visit)
+        if header["next"] is not None:
+            reasons = {"edge": f"   because {header.get('condition')}", "goto": "   because the node chose it"}
+            text = f"{node} → {header['next']}{reasons.get(header['reason'], '')}"
+            self._actor.log.line(ended, "EDGE", text, node, visit)
+
+    async def _failed(self, header: dict[str, Any]) -> None:
+        failure, node = header["failure"], header.get("node")
+        again = f"Read the traceback, mend the node, then: rondo run {self._actor.record.workflow}"
+        await self._actor.fail(
+            ErrorView(
+                type=failure["type"],
+                message=failure["message"],
+                cause=failure.get("cause") or (f"The code of node {node} raised it." if node else ""),
+                next_step=failure.get("next_step") or again,
+                node=node,
+                traceback=failure.get("traceback", ""),
+            )
+        )

@@ -1,0 +1,236 @@
+"""The life of one run's process: started when there is room, let go when the run waits long, replaced when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from core.errors import RondoError
+from core.link.types import FINAL, ErrorView, InFlight
+from core.store.operations import UpdateRun
+
+if TYPE_CHECKING:
+    from core.engine.actor import Process, RunActor
+
+WAIT_GRACE_SECONDS = 30.0
+"""How long a waiting run keeps its process, so that a quick answer goes on where the code stands."""
+STOP_GRACE_SECONDS = 2.0
+IMPORT_LIMIT_SECONDS = 10.0
+IDLE_DEATH_LIMIT = 3
+"""How often a process may die between two steps, with no node to blame, before the run fails."""
+
+
+class ProcessLife:
+    """Starts, watches and ends the process of one actor; its methods run in the actor's queue, but for `on_*`."""
+
+    def __init__(self, actor: RunActor) -> None:
+        self._actor = actor
+        self.epoch = actor.record.epoch
+        self.process: Process | None = None
+        self.expecting_exit = False
+        self._wanted = False
+        self._idle_deaths = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    # Start --------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Get the run a process as soon as there is room, or as soon as the one that is being let go has ended."""
+        actor = self._actor
+        if actor.status in FINAL or actor.world.draining:
+            return
+        self._wanted = True
+        if self.process is None:
+            actor.world.want_slot(actor)
+
+    async def granted(self) -> None:
+        """There is room: start the process."""
+        actor = self._actor
+        if not self._wanted or self.process is not None or actor.status in FINAL or actor.world.draining:
+            if self.process is None:
+                actor.world.release_slot(actor)
+            return
+        self._wanted = False
+        self.expecting_exit = False
+        self.epoch += 1
+        actor.frames.new_process()
+        try:
+            self.process = await actor.world.spawn(actor)
+        except RondoError:
+            actor.world.release_slot(actor)
+            raise
+        started = actor.record.started_at or actor.world.now()
+        actor.change_record(started_at=started, epoch=self.epoch)
+        pid, ticks = self.process.pid, self.process.started_ticks
+        known = UpdateRun(actor.record.number, pid=pid, pid_started=ticks, epoch=self.epoch, started_at=started)
+        await actor.commit([*actor.status_operations("running"), known])
+        actor.entered("running")
+        self.set_timer(IMPORT_LIMIT_SECONDS, self._import_took_too_long)
+
+    def send(self, header: dict[str, Any]) -> None:
+        """Send a frame to the process, if there is one that listens."""
+        if self.process is not None:
+            self.process.send({**header, "e": self.epoch})
+
+    @property
+    def engaged(self) -> bool:
+        """True where the run has a process or is to get one."""
+        return self._wanted or self.process is not None
+
+    @property
+    def listening(self) -> bool:
+        """True where the process is there and was not asked to end."""
+        return self.process is not None and not self.expecting_exit
+
+    # What the process says ----------------------------------------------------------------------------------------
+
+    def on_frame(self, header: dict[str, Any], payload: bytes) -> None:
+        """Take a frame; those of an earlier process are dropped."""
+        if header.get("e") == self.epoch:
+            self._actor.post(lambda: self._actor.frames.take(header, payload))
+
+    def on_log_records(self, records: Sequence[tuple[float, int, str, str, int, int, str]]) -> None:
+        """Take log lines."""
+        self._actor.log.add(records)
+
+    def on_log_dropped(self, count: int) -> None:
+        """Lines over the limit were counted and not kept."""
+        self._actor.log.drop(count)
+
+    def on_exit(self, status: object, description: str) -> None:
+        """The process has ended and everything it said was delivered."""
+        self._actor.post(lambda: self._exited(description))
+
+    # End ----------------------------------------------------------------------------------------------------------
+
+    async def let_go(self) -> None:
+        """Ask the process to end; when there is none, the actor is done where its run is at rest."""
+        self.expecting_exit = True
+        if self.process is not None:
+            await self.process.stop(STOP_GRACE_SECONDS)
+        elif not self._wanted or self._actor.status in FINAL:
+            self._actor.leave()
+
+    async def kill(self) -> None:
+        """End the process at once, with everything it started."""
+        self.expecting_exit = True
+        if self.process is not None:
+            await self.process.kill()
+        else:
+            self._actor.leave()
+
+    async def abandon(self) -> None:
+        """End the process without waiting for what it still says: its frames no longer count."""
+        self.stop_timer()
+        self.expecting_exit = True
+        self._wanted = False
+        self.epoch += 1
+        process, self.process = self.process, None
+        self._actor.world.release_slot(self._actor)
+        if process is not None:
+            await process.kill()
+
+    async def _exited(self, description: str) -> None:
+        """The process is gone: as asked, or by its own death, which counts as an attempt of what was in flight."""
+        actor = self._actor
+        self.stop_timer()
+        self.process = None
+        actor.world.release_slot(actor)
+        await actor.log.flush()
+        if actor.status in FINAL:
+            actor.leave()
+        elif not self.expecting_exit:
+            await self._died(description)
+        elif self._wanted:
+            await self.start()
+        else:
+            await actor.world.commit([UpdateRun(actor.record.number, pid=None, pid_started=None)])
+            if actor.idle:
+                actor.leave()
+
+    async def _died(self, description: str) -> None:
+        actor = self._actor
+        now = actor.world.now()
+        flights = list(actor.in_flight.values())
+        message = f"The run process {description}."
+        next_step = "Look at the last lines of its log; a crash inside a library names its line there."
+        cause = "Code of the node, or of a library it uses, ended the whole process."
+        for flight in flights:
+            actor.frames.attempt_failed(
+                {
+                    "node": flight.node,
+                    "visit": flight.visit,
+                    "attempt": flight.attempt,
+                    "started_at": flight.started_at,
+                    "ended_at": now,
+                    "failure": {
+                        "type": "RunProcessDied",
+                        "message": message,
+                        "traceback": "",
+                        "cause": cause,
+                        "next_step": next_step,
+                    },
+                }
+            )
+        if self._may_try_again(flights):
+            await actor.commit([])
+            await self.start()
+            return
+        if not flights:
+            cause = "It ended while the workflow's code was imported, or between two steps."
+        node = flights[0].node if flights else actor.position.next
+        await actor.fail(ErrorView(type="RunProcessDied", message=message, cause=cause, next_step=next_step, node=node))
+
+    def _may_try_again(self, flights: list[InFlight]) -> bool:
+        """True where the node's attempts are not used up, or no node is to blame and this is not a habit."""
+        actor = self._actor
+        if not flights:
+            self._idle_deaths += 1
+            return actor.position.seq > 0 and self._idle_deaths < IDLE_DEATH_LIMIT
+        node, attempt = flights[0].node, flights[0].attempt
+        spec = actor.graph.nodes.get(node)
+        allowed = spec.retry.attempts if spec is not None and spec.retry is not None else 1
+        actor.position.attempts = attempt
+        return attempt < allowed
+
+    async def _import_took_too_long(self) -> None:
+        actor = self._actor
+        if actor.in_flight or self.process is None or actor.status in FINAL:
+            return
+        await actor.fail(
+            ErrorView(
+                type="NodeImportError",
+                message=f"Importing the workflow's code took more than {IMPORT_LIMIT_SECONDS:.0f} s.",
+                cause="Something at the top level of nodes.py, or of what it imports, does not come back.",
+                next_step="Move slow work from the top level into the nodes' methods.",
+            )
+        )
+        await self.kill()
+
+    # Timers -------------------------------------------------------------------------------------------------------
+
+    def wait_a_while(self) -> None:
+        """The run waits for a person: keep the process for a while, then let it go."""
+        self.set_timer(WAIT_GRACE_SECONDS, self.let_go_if_waiting)
+
+    async def let_go_if_waiting(self) -> None:
+        """Give the room back while the run waits; the visit starts again from `prepare` when the answer comes."""
+        if self._actor.status == "waiting_input" and self.listening:
+            self._actor.in_flight.clear()
+            await self.let_go()
+
+    def made_progress(self) -> None:
+        """A step is durable: earlier deaths no longer count."""
+        self._idle_deaths = 0
+
+    def set_timer(self, seconds: float, act: Callable[[], Awaitable[None]]) -> None:
+        """Post something to the actor's queue after a while, instead of what was set before."""
+        self.stop_timer()
+        self._timer = asyncio.get_running_loop().call_later(seconds, lambda: self._actor.post(act))
+
+    def stop_timer(self) -> None:
+        """Forget what was set."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,165 @@
+"""What clients read of runs: rows from the store, and what only the actors know."""
+
+from __future__ import annotations
+
+import asyncio
+
+from core.engine.runlog import LEVELS
+from core.engine.runs import Runs
+from core.engine.state_parts import Path as StatePath
+from core.engine.state_parts import describe_changes, take_part
+from core.engine.views import attempt_view, log_line, request_view, run_row, run_view, running_view, step_view
+from core.errors import UnknownStep, UsageError
+from core.link.types import (
+    FINAL,
+    REPLY_LIMIT,
+    ChangeView,
+    LogPage,
+    LogQuery,
+    RequestView,
+    RunFilter,
+    RunRow,
+    RunView,
+    StateChunk,
+    StateView,
+    StepPage,
+    StepView,
+)
+from core.places import Workspace
+from core.store.records import RunRecord
+from core.store.store import Store
+
+LOG_REPLY_BYTES = REPLY_LIMIT // 2
+"""Text of log lines in one reply, in bytes: JSON may double it."""
+CHUNK_BYTES = REPLY_LIMIT // 2
+STEPS_AT_MOST = 500
+ERRORS_WITH_TRACEBACK = 50
+
+
+class Queries:
+    """Reads for clients; nothing here changes anything."""
+
+    def __init__(self, workspace: Workspace, store: Store, runs: Runs) -> None:
+        self._workspace = workspace
+        self._store = store
+        self._runs = runs
+
+    async def record(self, run_id: str) -> RunRecord:
+        """The row of a run named by its id or its ending; raises UnknownRun."""
+        return await self._store.run(run_id)
+
+    async def get_run(self, run_id: str) -> RunView:
+        record = await self.record(run_id)
+        actor = self._runs.active(record.id)
+        line = record.line or 0
+        last = await self._store.last_step(line)
+        rows = [] if record.status in FINAL else await self._store.requests(line=line, status="open")
+        requests = [request_view(row, record.id, record.workflow) for row in rows]
+        log_last = await self._store.last_log_row(record.number)
+        return run_view(record, actor, last, requests, log_last, self._workspace.output)
+
+    async def list_runs(self, query: RunFilter) -> list[RunRow]:
+        limit = max(1, min(query.limit, 500))
+        before = (await self.record(query.before)).id if query.before else None
+        records = await self._store.runs(workflow=query.workflow, status=query.status, before=before, limit=limit)
+        rows = []
+        for record in records:
+            last = await self._store.last_step(record.line or 0)
+            waiting = record.status == "waiting_input"
+            count = len(await self._store.requests(line=record.line, status="open")) if waiting else 0
+            rows.append(run_row(record, self._runs.active(record.id), last.seq if last else 0, count))
+        return rows
+
+    async def list_requests(self) -> list[RequestView]:
+        views = []
+        for row in await self._store.requests(status="open"):
+            record = await self._store.run_by_number(row.run)
+            views.append(request_view(row, record.id, record.workflow))
+        return sorted(views, key=lambda view: view.opened_at)
+
+    async def read_steps(self, run_id: str, after: int, limit: int) -> StepPage:
+        record = await self.record(run_id)
+        line = record.line or 0
+        limit = max(1, min(limit, STEPS_AT_MOST))
+        actor = self._runs.active(record.id)
+        flights = list(actor.in_flight.values()) if actor is not None else []
+        steps = await self._store.steps(line, after, limit + 1)
+        more = len(steps) > limit
+        steps = steps[:limit]
+        last_seq = steps[-1].seq if more else 2**62
+        by_seq: dict[int, list[StepView]] = {}
+        for row in await self._store.attempts(line, after + 1, last_seq):
+            by_seq.setdefault(row.before_seq, []).append(attempt_view(row))
+        failed = [view for views in by_seq.values() for view in views if view.error is not None]
+        for view in failed[:-ERRORS_WITH_TRACEBACK]:
+            if view.error is not None:
+                view.error.traceback = ""
+        views: list[StepView] = []
+        for step in steps:
+            if step.seq > 0:
+                views += [*by_seq.pop(step.seq, []), step_view(step)]
+        if not more:
+            views += [view for seq in sorted(by_seq) for view in by_seq[seq]]
+            done = {(view.node, view.visit, view.attempt) for view in views}
+            views += [running_view(f) for f in flights if (f.node, f.visit, f.attempt) not in done]
+        return StepPage(steps=views, total=await self._store.step_total(line), more=more)
+
+    async def read_state(self, run_id: str, seq: int | None, path: StatePath | None, depth: int) -> StateView:
+        at, state = await self._state(run_id, seq)
+        record = await self.record(run_id)
+        value, elided, size = await asyncio.to_thread(take_part, state, path or [], max(1, min(depth, 32)))
+        return StateView(run_id=record.id, seq=at, path=path or [], value=value, elided=elided, size=size)
+
+    async def read_state_chunk(self, run_id: str, seq: int | None, offset: int) -> StateChunk:
+        at, state = await self._state(run_id, seq)
+        if offset < 0 or offset > len(state):
+            raise UsageError(f"The state has {len(state)} bytes; {offset} is outside.", next_step="Start again at 0.")
+        return StateChunk(seq=at, offset=offset, size=len(state), data=state[offset : offset + CHUNK_BYTES])
+
+    async def read_changes(self, run_id: str, seq: int) -> list[ChangeView]:
+        record = await self.record(run_id)
+        if seq < 1:
+            return []
+        _, after = await self._state(run_id, seq)
+        _, before = await self._state(run_id, seq - 1)
+        operations, _ = await self._store.delta(record.line or 0, seq)
+        return await asyncio.to_thread(describe_changes, before, after, operations)
+
+    async def read_logs(self, query: LogQuery) -> LogPage:
+        record = await self.record(query.run_id)
+        minimum = LEVELS.get(query.minimum_level.upper()) if query.minimum_level else None
+        if query.minimum_level and minimum is None:
+            raise UsageError(
+                f"{query.minimum_level!r} is not a level.", next_step=f"Use one of {', '.join(LEVELS).lower()}."
+            )
+        rows, last = await self._store.logs(
+            record.number,
+            after=query.after,
+            before=query.before,
+            limit=max(1, min(query.limit, 2_000)),
+            node=query.node,
+            minimum_level=minimum,
+            search=query.search,
+        )
+        from_end = query.before is not None and query.after is None
+        kept, size = [], 0
+        for row in reversed(rows) if from_end else rows:
+            size += len(row.text) + 120
+            if kept and size > LOG_REPLY_BYTES:
+                break
+            kept.append(row)
+        if from_end:
+            kept.reverse()
+        return LogPage(lines=[log_line(row) for row in kept], last=last, dropped=record.logs_dropped)
+
+    async def _state(self, run_id: str, seq: int | None) -> tuple[int, bytes]:
+        record = await self.record(run_id)
+        line = record.line or 0
+        total = await self._store.step_total(line)
+        if seq is not None and not 0 <= seq <= total:
+            raise UnknownStep(
+                f"The run {record.id[-8:]} has no step {seq}.",
+                cause=f"Its steps go from 0 (the initial state) to {total}.",
+                next_step=f"See them: rondo show {record.id[-8:]}",
+            )
+        return await self._store.state_at(line, seq)

@@ -1,0 +1,167 @@
+"""Questions of one run: asked by its process, answered by a person, a preset or a recorded answer."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from core.errors import AlreadyAnswered, InvalidAnswer, UnknownRequest
+from core.flow.answers import check_answer, parse_answer
+from core.link.types import Answer, RequestChanged
+from core.store.operations import AnswerRequest, InsertRequest, MarkRequest, Operation, RecordCommand
+from core.store.records import RequestRow
+
+if TYPE_CHECKING:
+    from core.engine.actor import RunActor
+
+PRESET = "preset"
+"""Who answered where the answer was given at the start of the run."""
+
+
+def request_key(row: RequestRow) -> str:
+    """The name of a request within its line."""
+    return f"{row.node}:{row.visit}:{row.request_id}:{row.nth}"
+
+
+class Requests:
+    """Opens and answers the requests of one actor's run."""
+
+    def __init__(self, actor: RunActor) -> None:
+        self._actor = actor
+
+    async def asked(self, header: dict[str, Any]) -> None:
+        """The process asks: answer at once what is answered already, else keep the question and wait.
+
+        A recorded answer serves only the question it was given to: another hash means that the code changed.
+        """
+        actor = self._actor
+        key = (header["node"], header["visit"], header["request_id"], header["nth"])
+        operations: list[Operation] = []
+        for row in await actor.world.requests_of(actor.line):
+            if (row.node, row.visit, row.request_id, row.nth) != key or row.status not in ("open", "answered"):
+                continue
+            if row.hash != header["hash"]:
+                operations.append(MarkRequest(row.number, "stale"))
+            elif row.status == "answered":
+                actor.process_life.send(
+                    {"t": "answer", "key": request_key(row), "value": json.loads(row.answer or "null")}
+                )
+                return
+            else:
+                await self._wait(operations, header)
+                return
+        found, preset = await self._preset(header["request_id"])
+        problem = ""
+        if found:
+            try:
+                value = _read_preset(header, preset)
+            except InvalidAnswer as error:
+                found, problem = False, error.message
+        now = actor.world.now()
+        operations.append(
+            InsertRequest(
+                line=actor.line,
+                run=actor.record.number,
+                node=header["node"],
+                visit=header["visit"],
+                request_id=header["request_id"],
+                nth=header["nth"],
+                kind=header["kind"],
+                hash=header["hash"],
+                input_type=header["input_type"],
+                prompt=header["prompt"],
+                options=json.dumps(header["options"], ensure_ascii=False),
+                status="answered" if found else "open",
+                opened_at=now,
+                answered_at=now if found else None,
+                answered_by=PRESET if found else None,
+                answer=json.dumps(value, ensure_ascii=False) if found else None,
+                problem=problem,
+            )
+        )
+        if not found:
+            await self._wait(operations, header)
+            return
+        await actor.commit(operations)
+        actor.process_life.send({"t": "answer", "key": _header_key(header), "value": value})
+
+    async def _wait(self, operations: list[Operation], header: dict[str, Any]) -> None:
+        """Make the wait durable, then show it; the process is kept for a while."""
+        actor = self._actor
+        await actor.commit([*operations, *actor.status_operations("waiting_input", node=header["node"])])
+        self._publish(_header_key(header), "open")
+        actor.entered("waiting_input")
+        actor.process_life.wait_a_while()
+
+    async def _preset(self, request_id: str) -> tuple[bool, Any]:
+        """The next unused preset answer for requests of this id: the n-th serves the n-th visit that asks."""
+        presets = [value for name, value in json.loads(self._actor.record.presets) if name == request_id]
+        if not presets:
+            return False, None
+        rows = await self._actor.world.requests_of(self._actor.line)
+        used = sum(1 for row in rows if row.request_id == request_id and (row.answered_by == PRESET or row.problem))
+        return (True, presets[used]) if used < len(presets) else (False, None)
+
+    async def answer(self, answer: Answer, by: str, command: RecordCommand) -> tuple[RequestRow, Any]:
+        """Make a person's answer durable; return the request and the value.
+
+        Raises UnknownRequest, InvalidAnswer and AlreadyAnswered, all of which change nothing.
+        """
+        actor = self._actor
+        row = find_request(await actor.world.requests_of(actor.line), answer.request, actor.short_id)
+        options = json.loads(row.options)
+        if answer.parse:
+            value = parse_answer(row.input_type, options, str(answer.value))
+        else:
+            value = check_answer(row.input_type, options, answer.value)
+        text = json.dumps(value, ensure_ascii=False)
+        status = "running" if actor.process_life.listening else "queued"
+        await actor.commit(
+            [AnswerRequest(row.number, text, by, actor.world.now()), *actor.status_operations(status), command]
+        )
+        self._publish(request_key(row), "answered")
+        return row, value
+
+    def _publish(self, key: str, status: str) -> None:
+        record = self._actor.record
+        self._actor.world.publish(RequestChanged(run_id=record.id, workflow=record.workflow, key=key, status=status))
+
+
+def find_request(rows: list[RequestRow], name: str, short_id: str) -> RequestRow:
+    """The open request of that id or key; raises UnknownRequest or AlreadyAnswered."""
+    open_rows = [row for row in rows if row.status == "open"]
+    found = [row for row in open_rows if name in (row.request_id, request_key(row))]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        keys = ", ".join(request_key(row) for row in found)
+        raise UnknownRequest(
+            f"{name!r} names several open requests of this run.",
+            cause=f"They are {keys}.",
+            next_step="Name one of these keys instead.",
+        )
+    answered = [row for row in rows if row.status == "answered" and name in (row.request_id, request_key(row))]
+    if answered:
+        last = max(answered, key=lambda row: row.answered_at or 0)
+        raise AlreadyAnswered(
+            f"{name} was answered before.",
+            cause=f"Answered by {last.answered_by} with {last.answer}; the first answer stands.",
+            next_step=f"See the run: rondo show {short_id}",
+        )
+    waiting = ", ".join(row.request_id for row in open_rows)
+    raise UnknownRequest(
+        f"This run has no open request {name!r}.",
+        cause=f"It waits for: {waiting}." if waiting else "It waits for nothing.",
+        next_step=f"See what it waits for: rondo show {short_id}",
+    )
+
+
+def _header_key(header: dict[str, Any]) -> str:
+    return f"{header['node']}:{header['visit']}:{header['request_id']}:{header['nth']}"
+
+
+def _read_preset(header: dict[str, Any], preset: Any) -> Any:
+    """A preset given as text is read by the request's type, another value is checked against it."""
+    if isinstance(preset, str):
+        return parse_answer(header["input_type"], header["options"], preset)
+    return check_answer(header["input_type"], header["options"], preset)

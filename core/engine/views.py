@@ -1,0 +1,256 @@
+"""From rows and loaded files to what crosses the link."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+from core.definition.finding import Finding
+from core.definition.load import LoadedWorkflow
+from core.engine.actor import RunActor
+from core.engine.approvals import Verdict
+from core.engine.requests import request_key
+from core.engine.runlog import level_name
+from core.link.types import (
+    EdgeView,
+    ErrorView,
+    FindingView,
+    InFlight,
+    LastRun,
+    LogLine,
+    NodeView,
+    RequestView,
+    RunRow,
+    RunView,
+    Status,
+    StepView,
+    WorkflowDetail,
+    WorkflowRow,
+)
+from core.store.records import AttemptRow, LogRow, RequestRow, RunRecord, StepRow
+
+
+def short_id(run_id: str) -> str:
+    """The ending of a run's id that people use."""
+    return run_id[-8:]
+
+
+def finding_view(finding: Finding) -> FindingView:
+    return FindingView(
+        code=finding.code,
+        severity=finding.severity,
+        message=finding.message,
+        file=finding.file,
+        line=finding.line,
+        column=finding.column,
+        node=finding.node,
+        hint=finding.hint,
+    )
+
+
+def last_run_view(record: RunRecord | None) -> LastRun | None:
+    if record is None:
+        return None
+    return LastRun(
+        run_id=record.id,
+        short_id=short_id(record.id),
+        status=cast(Status, record.status),
+        created_at=record.created_at,
+        ended_at=record.ended_at,
+        node=record.node,
+    )
+
+
+def workflow_row(loaded: LoadedWorkflow, verdict: Verdict, last: LastRun | None, last_good: str | None) -> WorkflowRow:
+    graph = loaded.graph
+    return WorkflowRow(
+        name=loaded.name,
+        description=graph.description if graph else "",
+        version=loaded.version,
+        approved=verdict.approved,
+        nodes=len(graph.nodes) if graph else 0,
+        edges=len(graph.edges) if graph else 0,
+        findings=[finding_view(finding) for finding in loaded.findings],
+        last_run=last,
+        last_good=last_good,
+        tools=list(loaded.tools),
+    )
+
+
+def workflow_detail(loaded: LoadedWorkflow, verdict: Verdict, last_good: str | None, folder: Path) -> WorkflowDetail:
+    graph = loaded.graph
+    nodes: list[NodeView] = []
+    for node in graph.nodes.values() if graph else ():
+        view = NodeView(
+            id=node.id,
+            class_name=node.class_name,
+            config=dict(node.config),
+            timeout=node.timeout,
+            on_error=node.on_error,
+            effects=node.effects,
+        )
+        if node.retry is not None:
+            view.retry = {"attempts": node.retry.attempts, "wait": node.retry.wait, "backoff": node.retry.backoff}
+        known = loaded.classes.get(node.class_name)
+        if known is not None:
+            view.file, view.line, view.source, view.doc = known.file, known.line, known.source, known.doc
+        nodes.append(view)
+    edges = [EdgeView(from_id=e.from_id, to_id=e.to_id, condition=e.condition) for e in (graph.edges if graph else ())]
+    return WorkflowDetail(
+        name=loaded.name,
+        description=graph.description if graph else "",
+        version=loaded.version,
+        approved=verdict.approved,
+        mode=graph.mode if graph else "machine",
+        start=graph.start if graph else "",
+        nodes=nodes,
+        edges=edges,
+        findings=[finding_view(finding) for finding in loaded.findings],
+        folder=str(folder),
+        code_path=str(folder / "nodes.py"),
+        inputs=dict(graph.inputs) if graph and graph.inputs is not None else None,
+        initial_state=msgspec.Raw(msgspec.json.encode(dict(graph.initial_state))) if graph else msgspec.Raw(b"{}"),
+        last_good=last_good,
+    )
+
+
+def error_from(text: str | None) -> ErrorView | None:
+    """An error from the JSON text of a run's or an attempt's row."""
+    if not text:
+        return None
+    return msgspec.convert(json.loads(text), ErrorView)
+
+
+def request_view(row: RequestRow, run_id: str, workflow: str) -> RequestView:
+    return RequestView(
+        key=request_key(row),
+        run_id=run_id,
+        workflow=workflow,
+        node=row.node,
+        visit=row.visit,
+        request_id=row.request_id,
+        nth=row.nth,
+        kind=row.kind,
+        input_type=row.input_type,
+        prompt=row.prompt,
+        options=json.loads(row.options),
+        status=row.status,
+        opened_at=row.opened_at,
+        answered_at=row.answered_at,
+        answered_by=row.answered_by,
+        answer=json.loads(row.answer) if row.answer else None,
+        problem=row.problem,
+    )
+
+
+def run_row(record: RunRecord, actor: RunActor | None, step: int, open_requests: int) -> RunRow:
+    node = record.node
+    if actor is not None:
+        node = next(iter(actor.in_flight), None) or actor.position.next
+    return RunRow(
+        run_id=record.id,
+        short_id=short_id(record.id),
+        workflow=record.workflow,
+        version=record.version,
+        status=cast(Status, record.status),
+        step=step,
+        created_at=record.created_at,
+        started_at=record.started_at,
+        ended_at=record.ended_at,
+        node=node,
+        open_requests=open_requests,
+        source=record.source,
+    )
+
+
+def run_view(
+    record: RunRecord,
+    actor: RunActor | None,
+    last: StepRow | None,
+    open_requests: list[RequestView],
+    log_last: int,
+    output: Path,
+) -> RunView:
+    """A run as it is: its row, and what only its actor knows."""
+    inputs = [request for request in open_requests if request.kind == "input"]
+    return RunView(
+        run_id=record.id,
+        short_id=short_id(record.id),
+        workflow=record.workflow,
+        version=record.version,
+        status=cast(Status, record.status),
+        line=record.line or 0,
+        step=last.seq if last else 0,
+        next_node=last.next if last else None,
+        created_at=record.created_at,
+        started_at=record.started_at,
+        ended_at=record.ended_at,
+        awaiting_input=inputs[0] if inputs else None,
+        open_requests=open_requests,
+        error=error_from(record.error),
+        in_flight=list(actor.in_flight.values()) if actor is not None else [],
+        log_last=log_last,
+        logs_dropped=record.logs_dropped,
+        source=record.source,
+        output_dir=str(output / record.id),
+        inputs=msgspec.Raw(record.inputs.encode()),
+    )
+
+
+def step_view(row: StepRow) -> StepView:
+    routing: dict[str, Any] = json.loads(row.routing) if row.routing else {}
+    return StepView(
+        step=row.seq,
+        node=row.node,
+        visit=row.visit,
+        attempt=row.attempt,
+        status="completed",
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        next_node=row.next,
+        reason=routing.get("reason", "default" if row.next else "end"),
+        condition=routing.get("condition", ""),
+        edge_errors=routing.get("errors", {}),
+        changed=row.changed,
+    )
+
+
+def attempt_view(row: AttemptRow) -> StepView:
+    return StepView(
+        step=None,
+        node=row.node,
+        visit=row.visit,
+        attempt=row.attempt,
+        status="failed",
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        error=error_from(row.error),
+    )
+
+
+def running_view(flight: InFlight) -> StepView:
+    return StepView(
+        step=None,
+        node=flight.node,
+        visit=flight.visit,
+        attempt=flight.attempt,
+        status="running",
+        started_at=flight.started_at,
+        ended_at=None,
+    )
+
+
+def log_line(row: LogRow) -> LogLine:
+    return LogLine(
+        row=row.row,
+        at=row.at,
+        level=level_name(row.level),
+        text=row.text,
+        node=row.node,
+        visit=row.visit,
+        attempt=row.attempt,
+        stream=row.stream,
+    )

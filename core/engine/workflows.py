@@ -1,0 +1,104 @@
+"""Workflows as clients see them: listed, opened, approved, and refused where they may not run."""
+
+from __future__ import annotations
+
+import asyncio
+
+from core.definition.difference import diff_files
+from core.definition.load import LoadedWorkflow
+from core.engine.approvals import Approvals, Verdict
+from core.engine.catalog import Catalog, refuse_broken
+from core.engine.views import last_run_view, workflow_detail, workflow_row
+from core.errors import DefinitionError, NotApproved, UsageError
+from core.link.types import ApprovalView, FileChange, WorkflowDetail, WorkflowRow
+from core.store.store import Store
+
+
+class Workflows:
+    """The workspace's workflows with what was approved and what ran last."""
+
+    def __init__(self, catalog: Catalog, approvals: Approvals, store: Store) -> None:
+        self._catalog = catalog
+        self._approvals = approvals
+        self._store = store
+
+    async def list(self) -> list[WorkflowRow]:
+        """One row a workflow, by name."""
+        loaded = await self._catalog.all()
+        last = await self._store.last_runs([workflow.name for workflow in loaded])
+        rows = []
+        for workflow in loaded:
+            last_good = await self._catalog.last_good(workflow.name) if workflow.errors else workflow.version
+            verdict = self._verdict(workflow)
+            rows.append(workflow_row(workflow, verdict, last_run_view(last.get(workflow.name)), last_good))
+        return rows
+
+    async def detail(self, name: str, version: str | None) -> WorkflowDetail:
+        """One workflow whole: as its folder is now, or a stored version."""
+        if version is None:
+            loaded = await self._catalog.fresh(name)
+        else:
+            loaded = await self._catalog.stored(name, version)
+        last_good = await self._catalog.last_good(name) if loaded.errors else loaded.version
+        return workflow_detail(loaded, self._verdict(loaded), last_good, self._catalog.folder(name))
+
+    async def runnable(self, name: str, version: str | None) -> LoadedWorkflow:
+        """What a new run would run, kept as a version; raises DefinitionError or NotApproved."""
+        if version is None:
+            loaded = await self._catalog.fresh(name)
+        else:
+            loaded = await self._catalog.stored(name, version)
+        refuse_broken(loaded, await self._catalog.last_good(name))
+        verdict = self._verdict(loaded)
+        if not verdict.approved:
+            view = await self._view(loaded)
+            why = "was never approved to run" if verdict.reason == "never" else "changed since it was last approved"
+            raise NotApproved(
+                f"{name} {why}.",
+                cause="Its code would run with your rights, so a person has to look at it first. Nothing was started.",
+                next_step=f"Look at it and let it run: rondo approve {name}",
+                details=[{"path": c.path, "status": c.status, "diff": c.diff} for c in view.changes],
+            )
+        await self._catalog.keep_version(loaded)
+        return loaded
+
+    async def approval(self, name: str) -> ApprovalView:
+        """What would be approved: the folder as it is now against what was approved last."""
+        return await self._view(await self._catalog.fresh(name))
+
+    async def approve(self, name: str, version: str) -> ApprovalView:
+        """Let the version run that the person was shown."""
+        loaded = await self._catalog.fresh(name)
+        if loaded.version != version:
+            raise UsageError(
+                f"{name} changed since it was shown.",
+                cause=f"It is now version {(loaded.version or 'unreadable')[:12]}, not {version[:12]}.",
+                next_step=f"Look at it again: rondo approve {name} --diff",
+            )
+        await self._catalog.keep_version(loaded)
+        await asyncio.to_thread(self._approvals.approve, self._catalog.folder(name), version)
+        return await self._view(loaded)
+
+    def _verdict(self, loaded: LoadedWorkflow) -> Verdict:
+        if loaded.version is None:
+            return Verdict(False, "unreadable", None)
+        return self._approvals.verdict(self._catalog.folder(loaded.name), loaded.version)
+
+    async def _view(self, loaded: LoadedWorkflow) -> ApprovalView:
+        if loaded.version is None:
+            raise DefinitionError(
+                f"{loaded.name} can't be read.",
+                cause=loaded.errors[0].message if loaded.errors else "",
+                next_step=f"See why: rondo validate {loaded.name}",
+            )
+        verdict = self._verdict(loaded)
+        previous = await self._store.version(verdict.previous) if verdict.previous else None
+        changes = await asyncio.to_thread(diff_files, previous.files if previous else None, loaded.files)
+        return ApprovalView(
+            workflow=loaded.name,
+            version=loaded.version,
+            approved=verdict.approved,
+            reason=verdict.reason,
+            previous=verdict.previous,
+            changes=[FileChange(path=path, status=status, diff=diff) for path, status, diff in changes],
+        )
