@@ -5,10 +5,14 @@ A frame is two big-endian 32-bit lengths, a header (JSON text) and a payload (op
 
 Engine to process:
     init    run, line, workflow, version, graph (native JSON), sources {path: text of every *.py}, folder (live path),
-            output_dir, run_key (text that idempotency keys are made from), seq (last committed), next (node to enter),
+            output_dir, workspace (becomes the working directory), environment {name: value} (variables granted to this
+            run beyond the allow-list), run_key (text that idempotency keys are made from), seq (last committed),
+            next (node to enter),
             visits {node: completed visits}, attempts (attempts of the next visit already used up),
             answers [{key, hash, answer}] (recorded for the next visit), until ("end" or "step"),
-            deltas_since_snapshot [bytes, steps], limits {}.            payload: the state's JSON text
+            deltas_since_snapshot [bytes, steps],
+            limits {import_seconds, log_lines, log_bytes} (what the run may still print; each has a default).
+            payload: the state's JSON text
     ack     seq                                                          step `seq` is durable
     answer  key, value                                                   a request of this process was answered
     stop                                                                 give up the running visit and end
@@ -21,13 +25,14 @@ Process to engine:
             delta (length), blobs [[hash, length or 0 if the engine has it from this process], ...], snapshot (length)
             payload: delta, blobs, snapshot, one after the other.         `next` null ends the run
     request node, visit, request_id, nth, kind, prompt, options, input_type, hash
-    failed  node, visit, attempt, failure                                the run has failed (its `attempt` frame came before)
-    broken  failure                                                      the code can't be imported or a class is missing
-    paused  seq                                                          `until` is reached; the process ends
+    failed  node, visit, attempt, failure                          the run has failed (its `attempt` frame came before)
+    broken  failure                                                the code can't be imported or a class is missing
+    paused  seq                                                    `until` is reached; the process ends
 
 Log lines go over a pipe of their own as records: `!I length`, then the JSON text of
-`[at, level number, stream, node, visit, attempt, text]`. What reaches file descriptors 1 and 2 from below Python goes over a
-third pipe as raw bytes and belongs to the run.
+`[at, level number, stream, node, visit, attempt, text]`; stream is stdout, stderr or log. A whole number in place of
+the text says how many lines over the limit were not sent. What reaches file descriptors 1 and 2 from below Python goes
+over a third pipe as raw bytes and belongs to the run.
 """
 
 from __future__ import annotations
@@ -58,6 +63,20 @@ RECORD_PREFIX = struct.Struct("!I")
 
 HEADER_LIMIT = 64 * 1024 * 1024
 PAYLOAD_LIMIT = 1024 * 1024 * 1024
+RUN_HEADER_LIMIT = 8 * 1024 * 1024
+"""What the engine takes of a run process: its headers are decoded on the event loop."""
+TEXT_LIMIT = 64 * 1024
+"""Longest message or traceback of a failure, in characters."""
+RECORD_LIMIT = 128 * 1024
+"""Longest log record in bytes."""
+LINE_LIMIT = 16 * 1024
+"""Longest line of a log in bytes; longer ones are cut into several."""
+
+LOG_LINES = 50_000
+LOG_BYTES = 8 * 1024 * 1024
+"""How much of a run's output is kept where the engine names no limits."""
+IMPORT_SECONDS = 9.5
+"""How long the workflow's imports may take: less than the engine waits, because this side can say what hangs."""
 
 
 class WireError(Exception):
@@ -67,32 +86,47 @@ class WireError(Exception):
 def encode_frame(header: dict[str, Any], payload: bytes = b"") -> bytes:
     """One frame as bytes."""
     text = encode_json(header)
-    return PREFIX.pack(len(text), len(payload)) + text + payload
+    return b"".join((PREFIX.pack(len(text), len(payload)), text, payload))
 
 
 class FrameReader:
-    """Cuts a stream of bytes into frames."""
+    """Cuts a stream of bytes into frames; headers longer than `header_limit` bytes are refused."""
 
-    def __init__(self) -> None:
+    def __init__(self, header_limit: int = HEADER_LIMIT) -> None:
         self._buffer = bytearray()
+        self._header_limit = header_limit
 
     def feed(self, data: bytes) -> list[tuple[dict[str, Any], bytes]]:
-        """Add bytes as they came and return the frames that are complete; raises WireError on absurd lengths."""
+        """Add bytes as they came and return the frames that are complete.
+
+        Raises WireError on absurd lengths and on headers that are not JSON objects with a kind.
+        """
         buffer = self._buffer
         buffer += data
         frames: list[tuple[dict[str, Any], bytes]] = []
-        start = 0
-        while len(buffer) - start >= PREFIX.size:
-            header_length, payload_length = PREFIX.unpack_from(buffer, start)
-            if header_length > HEADER_LIMIT or payload_length > PAYLOAD_LIMIT:
-                raise WireError(f"a frame of {header_length} + {payload_length} bytes")
-            end = start + PREFIX.size + header_length + payload_length
-            if len(buffer) < end:
-                break
-            body = start + PREFIX.size
-            header = decode_json(bytes(buffer[body : body + header_length]))
-            frames.append((header, bytes(buffer[body + header_length : end])))
-            start = end
+        start, available = 0, len(buffer)
+        with memoryview(buffer) as view:
+            while available - start >= PREFIX.size:
+                header_length, payload_length = PREFIX.unpack_from(view, start)
+                if header_length > self._header_limit or payload_length > PAYLOAD_LIMIT:
+                    raise WireError(f"a frame of {header_length} + {payload_length} bytes")
+                body = start + PREFIX.size
+                end = body + header_length + payload_length
+                if available < end:
+                    break
+                header = _decode_header(bytes(view[body : body + header_length]))
+                frames.append((header, bytes(view[body + header_length : end])))
+                start = end
         if start:
             del buffer[:start]
         return frames
+
+
+def _decode_header(text: bytes) -> dict[str, Any]:
+    try:
+        header = decode_json(text)
+    except ValueError as error:
+        raise WireError(f"a header that is not JSON: {error}") from error
+    if not isinstance(header, dict) or not isinstance(header.get("t"), str):
+        raise WireError("a header without a kind")
+    return header
