@@ -1,4 +1,4 @@
-'''How clients reach the engine of a workspace: one interface (`core.link.api.EngineApi`), over a Unix socket.
+"""How clients reach the engine of a workspace: one interface (`core.link.api.EngineApi`), over a Unix socket.
 
 One call or a few, as the command line does (`rondo list`, `rondo run`):
 
@@ -36,4 +36,4 @@ A client that stays, as the screens do:
     await session.close()
 
 Every failure is a `RondoError`: EngineUnreachable, EngineLost, ProtocolMismatch, WorkspaceMissing, DatabaseDamaged, ...
-'''
+"""

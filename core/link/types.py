@@ -100,7 +100,7 @@ class LastRun(_Struct):
 
 
 class WorkflowRow(_Struct):
-    """One line of the list. `version` is None where the folder can't be read; `approved` speaks of the present files."""
+    """One line of the list. `version` is None where the folder can't be read; `approved` is about the present files."""
 
     name: str
     description: str
@@ -193,7 +193,7 @@ class StartRun(_Struct):
 
 
 class RequestView(_Struct):
-    """Something a run waits for. `options` is a list of texts or of {value, label}; `status` open, answered or stale."""
+    """Something a run waits for. `options`: a list of texts or of {value, label}; `status`: open, answered or stale."""
 
     key: str
     run_id: str
@@ -275,7 +275,7 @@ class RunFilter(_Struct):
 
 
 class StepView(_Struct):
-    """One attempt of one visit, in order. `step` is the seq of a completed visit, None for a failed or running attempt."""
+    """One attempt of one visit. `step` is the seq of a completed visit, None for a failed or running attempt."""
 
     step: int | None
     node: str

@@ -1,0 +1,289 @@
+"""The engine as seen from another process: `EngineApi` over the socket.
+
+Imports must stay few: the screens load this before their first paint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Hashable
+from functools import cache
+from pathlib import Path
+from types import NoneType, TracebackType
+from typing import Any, Self, TypeVar, cast
+from weakref import WeakSet
+
+import msgspec
+
+from core.errors import EngineLost, RondoError, UsageError
+from core.link.events import EventStream
+from core.link.framing import FramingError, encode_frame, read_frame
+from core.link.messages import CANCEL, SUBSCRIBE, Incoming, events_decoder, incoming_decoder
+from core.link.types import (
+    PROTOCOL,
+    REPLY_LIMIT,
+    Answer,
+    ApprovalView,
+    ChangeView,
+    ClientInfo,
+    Doctor,
+    EngineInfo,
+    EngineStatus,
+    LogPage,
+    LogQuery,
+    RequestView,
+    Resync,
+    RunFilter,
+    RunRow,
+    RunView,
+    StartRun,
+    StateChunk,
+    StateView,
+    StepPage,
+    WorkflowDetail,
+    WorkflowRow,
+)
+from core.version import VERSION
+
+T = TypeVar("T")
+
+BATCHES_PER_SECOND = 30
+BATCHES_PER_SECOND_OVER_SSH = 10
+
+
+def client_info(kind: str) -> ClientInfo:
+    """How this process introduces itself; over SSH it asks for fewer events."""
+    rate = BATCHES_PER_SECOND_OVER_SSH if os.environ.get("SSH_CONNECTION") else BATCHES_PER_SECOND
+    return ClientInfo(kind=kind, app_version=VERSION, protocol=PROTOCOL, pid=os.getpid(), batches_per_second=rate)
+
+
+def _copy(error: RondoError) -> RondoError:
+    """The same error anew, because each place that raises one writes its traceback into it."""
+    return RondoError.from_dict(error.to_dict())
+
+
+@cache
+def _decoder(kind: Hashable) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
+
+
+class EngineCalls(ABC):
+    """The methods of `EngineApi`, each as one call by its name; `core.link.api` says what they do."""
+
+    @abstractmethod
+    async def _call(self, returns: type[T], method: str, **params: object) -> T:
+        """Call the engine and give back what it answers; raises RondoError."""
+
+    async def hello(self, client: ClientInfo) -> EngineInfo:
+        return await self._call(EngineInfo, "hello", client=client)
+
+    async def engine_status(self) -> EngineStatus:
+        return await self._call(EngineStatus, "engine_status")
+
+    async def stop_engine(self) -> None:
+        return await self._call(NoneType, "stop_engine")
+
+    async def doctor(self) -> Doctor:
+        return await self._call(Doctor, "doctor")
+
+    async def trust_workspace(self) -> None:
+        return await self._call(NoneType, "trust_workspace")
+
+    async def list_workflows(self) -> list[WorkflowRow]:
+        return await self._call(list[WorkflowRow], "list_workflows")
+
+    async def get_workflow(self, name: str, version: str | None = None) -> WorkflowDetail:
+        return await self._call(WorkflowDetail, "get_workflow", name=name, version=version)
+
+    async def approval(self, name: str) -> ApprovalView:
+        return await self._call(ApprovalView, "approval", name=name)
+
+    async def approve(self, name: str, version: str) -> ApprovalView:
+        return await self._call(ApprovalView, "approve", name=name, version=version)
+
+    async def start_run(self, start: StartRun) -> RunView:
+        return await self._call(RunView, "start_run", start=start)
+
+    async def step_run(self, command_id: str, run_id: str, answers: list[tuple[str, object]]) -> RunView:
+        return await self._call(RunView, "step_run", command_id=command_id, run_id=run_id, answers=answers)
+
+    async def continue_run(self, command_id: str, run_id: str) -> RunView:
+        return await self._call(RunView, "continue_run", command_id=command_id, run_id=run_id)
+
+    async def cancel_run(self, command_id: str, run_id: str) -> RunView:
+        return await self._call(RunView, "cancel_run", command_id=command_id, run_id=run_id)
+
+    async def answer(self, answer: Answer) -> RunView:
+        return await self._call(RunView, "answer", answer=answer)
+
+    async def get_run(self, run_id: str) -> RunView:
+        return await self._call(RunView, "get_run", run_id=run_id)
+
+    async def list_runs(self, query: RunFilter) -> list[RunRow]:
+        return await self._call(list[RunRow], "list_runs", query=query)
+
+    async def list_requests(self) -> list[RequestView]:
+        return await self._call(list[RequestView], "list_requests")
+
+    async def read_steps(self, run_id: str, after: int = 0, limit: int = 500) -> StepPage:
+        return await self._call(StepPage, "read_steps", run_id=run_id, after=after, limit=limit)
+
+    async def read_state(
+        self, run_id: str, seq: int | None = None, path: list[str | int] | None = None, depth: int = 3
+    ) -> StateView:
+        return await self._call(StateView, "read_state", run_id=run_id, seq=seq, path=path, depth=depth)
+
+    async def read_state_chunk(self, run_id: str, seq: int | None = None, offset: int = 0) -> StateChunk:
+        return await self._call(StateChunk, "read_state_chunk", run_id=run_id, seq=seq, offset=offset)
+
+    async def read_changes(self, run_id: str, seq: int) -> list[ChangeView]:
+        return await self._call(list[ChangeView], "read_changes", run_id=run_id, seq=seq)
+
+    async def read_logs(self, query: LogQuery) -> LogPage:
+        return await self._call(LogPage, "read_logs", query=query)
+
+
+class RemoteEngine(EngineCalls):
+    """One connection to an engine. It does not mend itself: once broken, every call raises EngineLost.
+
+    `info` is what the engine said to hello. Use it as an async context manager, or call `close`.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.info: EngineInfo | None = None
+        self._reader = reader
+        self._writer = writer
+        self._next_id = 0
+        self._pending: dict[int, asyncio.Future[msgspec.Raw]] = {}
+        self._streams: WeakSet[EventStream] = WeakSet()
+        self._subscribed = False
+        self._ended: RondoError | None = None
+        self._reading = asyncio.create_task(self._read(), name="engine connection")
+
+    @classmethod
+    async def open(cls, socket_path: Path) -> RemoteEngine:
+        """Connect to a socket, without a hello; raises OSError where nothing listens there."""
+        reader, writer = await asyncio.open_unix_connection(socket_path, limit=REPLY_LIMIT)
+        return cls(reader, writer)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def hello(self, client: ClientInfo) -> EngineInfo:
+        self.info = await super().hello(client)
+        return self.info
+
+    def events(self) -> EventStream:
+        """Batches of events from this call on; raises EngineLost where the connection breaks, ends with `close`."""
+        stream = EventStream()
+        if self._ended is not None:
+            stream.finish(_copy(self._ended))
+            return stream
+        self._streams.add(stream)
+        if not self._subscribed:
+            # Written at once: the engine takes calls in order, so what is called after this is covered by events.
+            self._subscribed = True
+            self._next_id += 1
+            self._writer.write(encode_frame({"id": self._next_id, "method": SUBSCRIBE}))
+        return stream
+
+    async def close(self) -> None:
+        """End the connection and the iterations over its events."""
+        self._end(EngineLost("The connection to the engine was closed by this program."), asked=True)
+        self._reading.cancel()
+        await asyncio.wait([self._reading])
+        # Not flushed first: an engine that is stuck would never take what waits.
+        self._writer.transport.abort()
+
+    async def _call(self, returns: type[T], method: str, **params: object) -> T:
+        if self._ended is not None:
+            raise _copy(self._ended)
+        self._next_id += 1
+        call_id = self._next_id
+        try:
+            frame = encode_frame({"id": call_id, "method": method, "params": params})
+        except (TypeError, ValueError, FramingError) as error:
+            raise UsageError(
+                f"The parameters of '{method}' can't be sent.",
+                cause=str(error),
+                next_step="Pass JSON values only, and large data as files.",
+            ) from error
+        reply: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
+        self._pending[call_id] = reply
+        try:
+            self._writer.write(frame)
+            result = await reply
+        except asyncio.CancelledError:
+            if self._ended is None:
+                self._writer.write(encode_frame({"id": call_id, "method": CANCEL}))
+            raise
+        finally:
+            self._pending.pop(call_id, None)
+        try:
+            decoded: T = _decoder(cast(Hashable, returns)).decode(result)
+        except msgspec.MsgspecError as error:
+            raise RondoError(
+                f"The engine's reply to '{method}' is not what this program expects.",
+                cause=str(error),
+                next_step="Restart the engine with `rondo engine stop`; the next command starts it again.",
+            ) from error
+        return decoded
+
+    async def _read(self) -> None:
+        cause = "The engine ended, or was ended."
+        try:
+            while (frame := await read_frame(self._reader)) is not None:
+                self._take(incoming_decoder.decode(frame))
+        except (FramingError, msgspec.MsgspecError, OSError) as error:
+            cause = f"What came over the connection can't be read: {error}."
+        finally:
+            self._end(
+                EngineLost(
+                    "The connection to the engine broke.",
+                    cause=cause,
+                    next_step="Call again: the engine is started where none runs, and runs go on from their last step.",
+                )
+            )
+            self._writer.close()
+
+    def _take(self, message: Incoming) -> None:
+        if message.events is not msgspec.UNSET:
+            self._take_events(message.events)
+            return
+        if message.id is None:
+            if message.error is not msgspec.UNSET:
+                self._end(RondoError.from_dict(message.error))
+            return
+        reply = self._pending.get(message.id)
+        if reply is None or reply.done():
+            return
+        if message.error is not msgspec.UNSET:
+            reply.set_exception(RondoError.from_dict(message.error))
+        elif message.result is not msgspec.UNSET:
+            reply.set_result(message.result)
+
+    def _take_events(self, events: msgspec.Raw) -> None:
+        try:
+            batch = events_decoder.decode(events)
+        except msgspec.MsgspecError:
+            # An event that this program does not know: the rows say what happened.
+            batch = [Resync()]
+        for stream in self._streams:
+            stream.put(batch)
+
+    def _end(self, error: RondoError, *, asked: bool = False) -> None:
+        if self._ended is not None:
+            return
+        self._ended = error
+        for reply in self._pending.values():
+            if not reply.done():
+                reply.set_exception(_copy(error))
+        for stream in self._streams:
+            stream.finish(None if asked else _copy(error))
