@@ -1,8 +1,61 @@
-"""The `rondo` command."""
+"""The `rondo` command: the app, or the command line where there are words for it."""
 
 from __future__ import annotations
 
+import os
+import sys
+
 
 def main() -> int:
-    """Open the app, or hand over to the command line where there are arguments."""
-    raise SystemExit("rondo: not built yet")
+    """Open the app when only a workspace is named, or nothing; hand everything else to the command line.
+
+    Returns the exit code. Neither side is imported for the other: the app starts without the command line's
+    libraries, and `rondo list` without the screens'.
+    """
+    arguments = sys.argv[1:]
+    folder = _app_folder(arguments)
+    if folder is None or "_RONDO_COMPLETE" in os.environ:
+        from core.cli.main import main as run_command
+
+        return run_command(arguments)
+    return _open_app(folder)
+
+
+def _app_folder(arguments: list[str]) -> str | None:
+    """The workspace that the app should open, or None where the arguments are for the command line."""
+    match arguments:
+        case []:
+            return os.environ.get("RONDO_WORKSPACE") or "."
+        case ["--workspace", folder] if folder:
+            return folder
+        case [argument] if argument.startswith("--workspace=") and argument != "--workspace=":
+            return argument.removeprefix("--workspace=")
+    return None
+
+
+def _open_app(folder: str) -> int:
+    from core.places import Workspace
+
+    workspace = Workspace.at(folder)
+    if not workspace.exists():
+        missing = "has no workflows folder" if workspace.root.is_dir() else "is not there"
+        print(f"error: There is no workspace at {workspace.root!s}: the folder {missing}.", file=sys.stderr)
+        print(f"next:  Make one: rondo init {_quoted(workspace.root)}", file=sys.stderr)
+        return 5
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        print("error: The app needs a terminal, and this is none.", file=sys.stderr)
+        print("next:  Use its commands, for example: rondo list   (all of them: rondo --help)", file=sys.stderr)
+        return 2
+    from tui.app import run_app
+
+    return run_app(workspace)
+
+
+def _quoted(path: object) -> str:
+    import shlex
+
+    return shlex.quote(str(path))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

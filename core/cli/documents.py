@@ -1,0 +1,220 @@
+"""The JSON documents of the command line. They are an interface: fields are added, never renamed."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import msgspec
+
+from core.cli.output import iso_time
+from core.link.types import (
+    ApprovalView,
+    EngineStatus,
+    ErrorView,
+    LastRun,
+    LogLine,
+    RequestView,
+    RunRow,
+    RunView,
+    StepView,
+    WorkflowRow,
+)
+
+Document = dict[str, Any]
+
+
+class FindingLike(Protocol):
+    """A finding, as the engine sends it or as lint makes it here."""
+
+    @property
+    def code(self) -> str: ...
+    @property
+    def severity(self) -> str: ...
+    @property
+    def file(self) -> str: ...
+    @property
+    def line(self) -> int: ...
+    @property
+    def column(self) -> int: ...
+    @property
+    def node(self) -> str | None: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def hint(self) -> str: ...
+
+
+def error_document(error: ErrorView | None) -> Document | None:
+    """What made a run fail: `{node, type, message, cause, next_step, traceback}`."""
+    if error is None:
+        return None
+    return {
+        "node": error.node,
+        "type": error.type,
+        "message": error.message,
+        "cause": error.cause,
+        "next_step": error.next_step,
+        "traceback": error.traceback,
+    }
+
+
+def request_document(request: RequestView) -> Document:
+    """Something a run waits for; `request_id` names it, `key` does so where the id is ambiguous."""
+    return {
+        "node_id": request.node,
+        "request_id": request.request_id,
+        "key": request.key,
+        "prompt": request.prompt,
+        "options": request.options,
+        "input_type": request.input_type,
+        "kind": request.kind,
+        "visit": request.visit,
+        "opened_at": iso_time(request.opened_at),
+        "problem": request.problem,
+    }
+
+
+def run_document(view: RunView, state: bytes, *, step: int | None = None, next_step: str = "") -> Document:
+    """A run and its state (JSON text, put in as it is) after `step`, by default the last one."""
+    return {
+        "run_id": view.run_id,
+        "short_id": view.short_id,
+        "workflow": view.workflow,
+        "version": view.version,
+        "status": view.status,
+        "step": view.step if step is None else step,
+        "next_node": view.next_node,
+        "awaiting_input": request_document(view.awaiting_input) if view.awaiting_input is not None else None,
+        "open_requests": [request_document(request) for request in view.open_requests],
+        "state": msgspec.Raw(state),
+        "error": error_document(view.error),
+        "next_step": next_step or None,
+        "inputs": view.inputs,
+        "created_at": iso_time(view.created_at),
+        "started_at": iso_time(view.started_at),
+        "ended_at": iso_time(view.ended_at),
+        "output_dir": view.output_dir,
+        "source": view.source,
+    }
+
+
+def step_document(step: StepView) -> Document:
+    """One attempt of a visit; `step` is null where it did not complete."""
+    return {
+        "step": step.step,
+        "node": step.node,
+        "visit": step.visit,
+        "attempt": step.attempt,
+        "status": step.status,
+        "started_at": iso_time(step.started_at),
+        "ended_at": iso_time(step.ended_at),
+        "next_node": step.next_node,
+        "reason": step.reason,
+        "condition": step.condition,
+        "edge_errors": step.edge_errors,
+        "changed": step.changed,
+        "error": error_document(step.error),
+    }
+
+
+def run_row_document(row: RunRow) -> Document:
+    """One run of the list."""
+    return {
+        "run_id": row.run_id,
+        "short_id": row.short_id,
+        "workflow": row.workflow,
+        "version": row.version,
+        "status": row.status,
+        "step": row.step,
+        "node": row.node,
+        "open_requests": row.open_requests,
+        "created_at": iso_time(row.created_at),
+        "started_at": iso_time(row.started_at),
+        "ended_at": iso_time(row.ended_at),
+        "source": row.source,
+    }
+
+
+def log_document(line: LogLine) -> Document:
+    """One line of a run's log."""
+    return {
+        "row": line.row,
+        "at": iso_time(line.at),
+        "level": line.level,
+        "node": line.node or None,
+        "visit": line.visit,
+        "attempt": line.attempt,
+        "stream": line.stream,
+        "text": line.text,
+    }
+
+
+def finding_document(finding: FindingLike) -> Document:
+    """What lint found."""
+    return {
+        "code": finding.code,
+        "severity": finding.severity,
+        "file": finding.file,
+        "line": finding.line,
+        "column": finding.column,
+        "node": finding.node,
+        "message": finding.message,
+        "hint": finding.hint,
+    }
+
+
+def workflow_document(row: WorkflowRow) -> Document:
+    """One workflow of the list."""
+    return {
+        "name": row.name,
+        "description": row.description,
+        "version": row.version,
+        "approved": row.approved,
+        "nodes": row.nodes,
+        "edges": row.edges,
+        "findings": [finding_document(finding) for finding in row.findings],
+        "last_run": _last_run_document(row.last_run),
+        "last_good": row.last_good,
+        "tools": row.tools,
+    }
+
+
+def _last_run_document(run: LastRun | None) -> Document | None:
+    if run is None:
+        return None
+    return {
+        "run_id": run.run_id,
+        "short_id": run.short_id,
+        "status": run.status,
+        "node": run.node,
+        "created_at": iso_time(run.created_at),
+        "ended_at": iso_time(run.ended_at),
+    }
+
+
+def approval_document(approval: ApprovalView) -> Document:
+    """Whether a version may run, and what changed since the last one that may."""
+    return {
+        "workflow": approval.workflow,
+        "version": approval.version,
+        "approved": approval.approved,
+        "reason": approval.reason,
+        "previous": approval.previous,
+        "changes": [{"path": change.path, "status": change.status, "diff": change.diff} for change in approval.changes],
+    }
+
+
+def engine_document(status: EngineStatus) -> Document:
+    """The engine of a workspace; `runs` counts the runs that are not at rest, by status."""
+    return {
+        "running": status.running,
+        "pid": status.pid,
+        "workspace": status.workspace,
+        "version": status.version,
+        "runs": status.runs,
+        "started_at": iso_time(status.started_at),
+        "socket": status.socket,
+        "clients": status.clients,
+        "open_requests": status.open_requests,
+        "trouble": error_document(status.trouble),
+    }

@@ -1,0 +1,129 @@
+"""The command line: its commands, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from core.cli import init, run, show, workflows
+from core.cli.call import JsonOption, WorkspaceOption
+from core.cli.doctor import doctor_command
+from core.cli.engine import engine_app
+from core.cli.output import Output
+from core.cli.workflows import print_changes, print_findings
+from core.errors import DefinitionError, NotApproved, RondoError, UsageError
+from core.link.types import FindingView
+from core.version import VERSION
+
+PIPE_CLOSED = 141
+"""Exit code when the reader of our output has gone: what a shell reports for SIGPIPE."""
+
+app = typer.Typer(
+    help="Build, run and repair workflows in the terminal. Without a command, the app opens.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def root(
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", is_eager=True, callback=lambda value: _version(value)),
+    ] = False,
+) -> None:
+    """Take the options that may stand before the command."""
+
+
+app.command("init")(init.init_command)
+app.command("list")(workflows.list_command)
+app.command("validate")(workflows.validate_command)
+app.command("graph")(workflows.graph_command)
+app.command("run")(run.run_command)
+app.command("step")(run.step_command)
+# A value may begin with a dash: -5 is a number, not an option.
+app.command("answer", context_settings={"ignore_unknown_options": True})(run.answer_command)
+app.command("runs")(show.runs_command)
+app.command("show")(show.show_command)
+app.command("logs")(show.logs_command)
+app.command("approve")(workflows.approve_command)
+app.command("doctor")(doctor_command)
+app.add_typer(engine_app, name="engine")
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command and return its exit code; every error ends as a message or a document, never as a traceback."""
+    as_json = "--json" in arguments[: arguments.index("--")] if "--" in arguments else "--json" in arguments
+    try:
+        try:
+            code = _call(arguments)
+        except RondoError as error:
+            _print_error(Output(as_json=as_json), error)
+            code = error.exit_code
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # What is still buffered must not fail again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+
+
+def _call(arguments: list[str]) -> int:
+    """Let typer parse and call; its own complaints become a UsageError."""
+    try:
+        code: Any = app(args=arguments, prog_name="rondo", standalone_mode=False)
+    except typer.Abort:
+        raise UsageError("Nothing was done.", cause="The input ended.", next_step="rondo --help") from None
+    except RondoError:
+        raise
+    except Exception as error:
+        raise _usage_error(error, arguments) from error
+    return code if isinstance(code, int) else 0
+
+
+def _usage_error(error: Exception, arguments: list[str]) -> Exception:
+    """What typer says about the words of a call; any other exception is handed back as it is."""
+    say = getattr(error, "format_message", None)
+    if say is None:
+        return error
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "rondo"
+    usage = " ".join(context.get_usage().split()).removeprefix("Usage: ") if context is not None else ""
+    return UsageError(
+        say(), cause=f"It is used like this: {usage}" if usage else "", next_step=f"See the words: {path} --help"
+    )
+
+
+def _print_error(output: Output, error: RondoError) -> None:
+    """The error, and for people what belongs to it: the findings, or the changes that nobody approved yet."""
+    if not output.as_json and isinstance(error, NotApproved):
+        print_changes(
+            output.note,
+            [(str(c.get("path")), str(c.get("status")), str(c.get("diff"))) for c in _entries(error.details)],
+        )
+    if not output.as_json and isinstance(error, DefinitionError):
+        print_findings(output.note, [_finding(entry) for entry in _entries(error.details)])
+    output.error(error)
+
+
+def _entries(details: Any) -> list[dict[str, Any]]:
+    """The dicts among an error's details, which crossed the link and may be of any shape."""
+    if isinstance(details, dict):
+        details = details.get("changes")
+    return [entry for entry in details if isinstance(entry, dict)] if isinstance(details, list) else []
+
+
+def _finding(entry: dict[str, Any]) -> FindingView:
+    known = {name: entry[name] for name in FindingView.__struct_fields__ if name in entry}
+    return FindingView(**{"code": "", "severity": "error", "message": "", **known})
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"rondo {VERSION}")
+        raise typer.Exit()

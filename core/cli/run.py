@@ -1,0 +1,331 @@
+"""`rondo run`, `rondo step`, `rondo answer`: what makes a run go, and follows it until it is at rest."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from contextlib import suppress
+from typing import Annotated, Any
+
+import typer
+
+from core.cli import prompt
+from core.cli.call import (
+    Call,
+    Client,
+    JsonOption,
+    NameArgument,
+    RunArgument,
+    WorkspaceOption,
+    new_command_id,
+    open_call,
+    parse_pairs,
+)
+from core.cli.documents import run_document
+from core.cli.follow import Follower, print_news
+from core.cli.output import Output, duration, status_part
+from core.cli.state import read_whole_state, show_state
+from core.errors import AlreadyAnswered, InvalidAnswer, InvalidInput, RondoError, UnknownRequest, UsageError
+from core.flow.graph import Graph
+from core.link.types import Answer, RequestView, RunView, StartRun
+
+EXIT_CODES = {"completed": 0, "failed": 1, "cancelled": 1, "waiting_input": 3, "blocked": 4}
+"""Exit code for the status in which a run came to rest; 0 for what is not listed (paused)."""
+
+AnswersOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--answer",
+        "-a",
+        metavar="REQUEST=VALUE",
+        help="Answer a request before it is asked; again for a later visit.",
+        show_default=False,
+    ),
+]
+
+
+def run_command(
+    context: typer.Context,
+    name: NameArgument,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option("--input", "-i", metavar="KEY=VALUE", help="One input of the run.", show_default=False),
+    ] = None,
+    input_json: Annotated[
+        str | None,
+        typer.Option(
+            "--input-json", metavar="JSON", help="Inputs as a JSON object; -i goes over it.", show_default=False
+        ),
+    ] = None,
+    answers: AnswersOption = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Start the run and return at once.")] = False,
+    version: Annotated[
+        str | None,
+        typer.Option(
+            "--version", metavar="HASH", help="Run this stored version, not the folder as it is.", show_default=False
+        ),
+    ] = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Run a workflow and follow it."""
+    call = open_call(context, workspace, as_json)
+    given = _parse_object(input_json)
+    texts = parse_pairs(inputs or [], "-i")
+    presets = parse_pairs(answers or [], "-a")
+
+    async def work(client: Client) -> int:
+        values = {**given, **await _typed_inputs(client, name, version, texts)}
+        start = StartRun(
+            command_id=new_command_id(), workflow=name, inputs=values, answers=list(presets), version=version
+        )
+        view = await client.ask(lambda engine: engine.start_run(start))
+        call.following = view.short_id
+        if detach:
+            return await _report_detached(call, client, view)
+        follower = _follower(call, client, view)
+        _announce(call, view)
+        return await _report(call, client, await _follow_and_ask(call, client, follower))
+
+    return call.with_engine(work)
+
+
+def step_command(
+    context: typer.Context,
+    name: NameArgument,
+    run: Annotated[
+        str | None,
+        typer.Option("--run", metavar="RUN", help="The run to go on with (default: a new one).", show_default=False),
+    ] = None,
+    answers: AnswersOption = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Run one step of a workflow and pause."""
+    call = open_call(context, workspace, as_json)
+    presets = parse_pairs(answers or [], "-a")
+
+    async def work(client: Client) -> int:
+        command_id = new_command_id()
+        if run is None:
+            start = StartRun(command_id=command_id, workflow=name, answers=list(presets), until="step")
+            view = await client.ask(lambda engine: engine.start_run(start))
+            follower = _follower(call, client, view)
+        else:
+            view = await client.ask(lambda engine: engine.get_run(run))
+            _check_workflow(call, view, name)
+            follower = _follower(call, client, view)
+            await follower.skip_to_now()
+            view = await client.ask(lambda engine: engine.step_run(command_id, view.run_id, list(presets)))
+        call.following = view.short_id
+        return await _report(call, client, await follower.until_rest())
+
+    return call.with_engine(work)
+
+
+def answer_command(
+    context: typer.Context,
+    run: RunArgument,
+    request: Annotated[
+        str, typer.Argument(metavar="REQUEST", help="The request's id, or its key.", show_default=False)
+    ],
+    value: Annotated[
+        str, typer.Argument(metavar="VALUE", help="Read by the request's input type.", show_default=False)
+    ],
+    detach: Annotated[bool, typer.Option("--detach", help="Give the answer and return at once.")] = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Answer what a run waits for, and follow it until it is at rest again."""
+    call = open_call(context, workspace, as_json)
+
+    async def work(client: Client) -> int:
+        before = await client.ask(lambda engine: engine.get_run(run))
+        follower = _follower(call, client, before)
+        await follower.skip_to_now()
+        answer = Answer(command_id=new_command_id(), run_id=before.run_id, request=request, value=value, parse=True)
+        view = await client.ask(lambda engine: engine.answer(answer))
+        call.following = view.short_id
+        if detach:
+            return await _report_detached(call, client, view)
+        return await _report(call, client, await follower.until_rest())
+
+    return call.with_engine(work)
+
+
+# Inputs ----------------------------------------------------------------------------------------------------------
+
+
+def _parse_object(text: str | None) -> dict[str, Any]:
+    if text is None:
+        return {}
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(
+            "--input-json is not JSON.", cause=str(error), next_step="""Write it as --input-json '{"key": "value"}'"""
+        ) from error
+    if not isinstance(value, dict):
+        raise InvalidInput(
+            "--input-json is not an object.",
+            cause=f"It is a {type(value).__name__}; inputs have names.",
+            next_step="""Write it as --input-json '{"key": "value"}'""",
+        )
+    return value
+
+
+async def _typed_inputs(client: Client, name: str, version: str | None, texts: list[tuple[str, str]]) -> dict[str, Any]:
+    """Inputs given as text, as the types that the workflow declares for them."""
+    if not texts:
+        return {}
+    from core.definition.inputs import parse_input_text
+
+    detail = await client.ask(lambda engine: engine.get_workflow(name, version))
+    graph = Graph(name=name, nodes={}, edges=(), start=detail.start, inputs=detail.inputs)
+    return {key: parse_input_text(graph, key, text) for key, text in texts}
+
+
+def _check_workflow(call: Call, view: RunView, name: str) -> None:
+    if view.workflow != name:
+        raise UsageError(
+            f"Run {view.short_id} is a run of {view.workflow}, not of {name}.",
+            cause="NAME and --run don't belong together.",
+            next_step=call.command_line("step", view.workflow, "--run", view.short_id),
+        )
+
+
+# Following -------------------------------------------------------------------------------------------------------
+
+
+def _follower(call: Call, client: Client, view: RunView) -> Follower:
+    return Follower(client, view.run_id, None if call.as_json else print_news(call.output))
+
+
+def _announce(call: Call, view: RunView) -> None:
+    if not call.as_json:
+        call.output.line(("run ", "dim"), view.short_id, (f" of {view.workflow}, version {view.version[:12]}", "dim"))
+
+
+async def _follow_and_ask(call: Call, client: Client, follower: Follower) -> RunView:
+    """Follow the run to its rest; where a person is at the terminal, ask what it asks and follow on."""
+    while True:
+        view = await follower.until_rest()
+        if view.status != "waiting_input" or view.awaiting_input is None or not call.output.can_ask:
+            return view
+        if not await _ask(call, client, follower, view.awaiting_input):
+            return view
+
+
+async def _ask(call: Call, client: Client, follower: Follower, request: RequestView) -> bool:
+    """Ask until there is a valid answer, from here or from elsewhere; False if the person leaves it open."""
+    output = call.output
+    typed_lines = prompt.TypedLines(output)
+    elsewhere = asyncio.create_task(follower.until_answered(request.key))
+    try:
+        prompt.ask(output, request)
+        while True:
+            typed = asyncio.create_task(typed_lines.next())
+            try:
+                await asyncio.wait({typed, elsewhere}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                if not typed.done():
+                    typed.cancel()
+            if not typed.done():
+                output.line("")
+                await elsewhere
+                output.note(("Answered elsewhere.", "dim"))
+                return True
+            text = typed.result()
+            if text is None:
+                output.line("")
+                return False
+            try:
+                await _send_typed(client, request, text)
+                return True
+            except (AlreadyAnswered, UnknownRequest) as error:
+                output.note(("! ", "yellow"), error.message)
+                return True
+            except InvalidAnswer as error:
+                output.note(("! ", "yellow"), error.message, " ", error.cause)
+                output.ask(prompt.prompt_part(request))
+    finally:
+        elsewhere.cancel()
+        with suppress(asyncio.CancelledError, RondoError):
+            await elsewhere
+
+
+async def _send_typed(client: Client, request: RequestView, text: str) -> None:
+    value, parse = prompt.read_typed(request, text)
+    answer = Answer(command_id=new_command_id(), run_id=request.run_id, request=request.key, value=value, parse=parse)
+    await client.ask(lambda engine: engine.answer(answer))
+
+
+# Results ---------------------------------------------------------------------------------------------------------
+
+
+async def _report_detached(call: Call, client: Client, view: RunView) -> int:
+    """Say which run goes on; its exit code is 0, whatever becomes of it."""
+    if call.as_json:
+        call.output.document(run_document(view, await read_whole_state(client, view.run_id)))
+    else:
+        call.output.line(view.short_id)
+        call.output.note(("follow it: ", "dim"), call.command_line("logs", view.short_id, "-f"))
+    return 0
+
+
+async def _report(call: Call, client: Client, view: RunView) -> int:
+    """Show a run at rest, its state and what it needs next; return the exit code for it."""
+    next_step = next_step_of(call, view)
+    if call.as_json:
+        call.output.document(run_document(view, await read_whole_state(client, view.run_id), next_step=next_step))
+    else:
+        await _show_result(call, client, view, next_step)
+    return EXIT_CODES.get(view.status, 0)
+
+
+async def _show_result(call: Call, client: Client, view: RunView, next_step: str) -> None:
+    output = call.output
+    steps = f"{view.step} step{'' if view.step == 1 else 's'}"
+    took = "" if view.ended_at is None else f"  {duration(view.ended_at - (view.started_at or view.created_at))}"
+    output.line(status_part(view.status), f"  {view.workflow}  ", (f"run {view.short_id}  {steps}{took}", "dim"))
+    await show_state(client, output, view.run_id)
+    show_files(output, view)
+    if view.logs_dropped:
+        output.note(("! ", "yellow"), f"{view.logs_dropped} log lines were dropped: the run printed more than is kept.")
+    show_trouble(call, view)
+    if next_step:
+        output.note(("next:  ", "bold"), next_step)
+
+
+def show_files(output: Output, view: RunView) -> None:
+    """Say where the run wrote files, if it did."""
+    if os.path.isdir(view.output_dir):
+        output.line(("files: ", "dim"), view.output_dir)
+
+
+def show_trouble(call: Call, view: RunView) -> None:
+    """Say on stderr why the run failed, and which questions are open."""
+    if view.error is not None:
+        where = f" in {view.error.node}" if view.error.node else ""
+        if view.error.traceback:
+            call.output.note((view.error.traceback.rstrip("\n"), "dim"))
+        call.output.note(("error: ", "bold red"), f"{view.error.type}{where}: {view.error.message}")
+        if view.error.cause:
+            call.output.note(("cause: ", "bold"), view.error.cause)
+        if view.error.next_step:
+            call.output.note(("next:  ", "bold"), view.error.next_step)
+    for request in view.open_requests:
+        for line in prompt.question_lines(request):
+            call.output.note(*line)
+
+
+def next_step_of(call: Call, view: RunView) -> str:
+    """The command that brings a run at rest on, or nothing where there is none."""
+    if view.status == "waiting_input" and view.awaiting_input is not None:
+        return call.answer_line(view.short_id, view.awaiting_input, view.open_requests)
+    if view.status == "paused":
+        return call.command_line("step", view.workflow, "--run", view.short_id)
+    if view.status == "blocked":
+        return call.command_line("approve", view.workflow)
+    return ""

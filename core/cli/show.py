@@ -1,0 +1,235 @@
+"""`rondo runs`, `rondo show`, `rondo logs`: what was run, how it went, what it said."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from core.cli.call import Call, Client, JsonOption, RunArgument, WorkspaceOption, complete_workflow, open_call
+from core.cli.documents import log_document, run_document, run_row_document, step_document
+from core.cli.follow import Follower, log_pages, log_parts, print_news, step_pages
+from core.cli.output import Output, Part, ago, duration, iso_time, one_line, status_part
+from core.cli.run import next_step_of, show_files, show_trouble
+from core.cli.state import read_whole_state, show_state
+from core.cli.workflows import require_workflow_folder
+from core.link.types import ChangeView, RunFilter, RunRow, RunView, StepView
+
+PAGE = 200
+"""Runs asked for at a time."""
+STEPS_SHOWN = 40
+"""Attempts that people see of a run, the last ones; a program gets them all."""
+
+
+class StatusWord(StrEnum):
+    """The status words, as the command line takes them."""
+
+    queued = "queued"
+    running = "running"
+    waiting_input = "waiting_input"
+    waiting_timer = "waiting_timer"
+    paused = "paused"
+    completed = "completed"
+    failed = "failed"
+    cancelled = "cancelled"
+    blocked = "blocked"
+
+
+def runs_command(
+    context: typer.Context,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]", help="Only runs of this workflow.", autocompletion=complete_workflow, show_default=False
+        ),
+    ] = None,
+    status: Annotated[
+        StatusWord | None, typer.Option("--status", help="Only runs of this status.", show_default=False)
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most so many, the newest.")] = 50,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """List runs, the newest first."""
+    call = open_call(context, workspace, as_json)
+
+    async def work(client: Client) -> int:
+        rows = await _read_rows(client, name, status, limit)
+        if not rows and name is not None:
+            require_workflow_folder(call, name)
+        if call.as_json:
+            call.output.document([run_row_document(row) for row in rows])
+        elif rows:
+            call.output.table(
+                ["RUN", "WORKFLOW", "STATUS", "NODE", ">STEP", "WHEN", ">TOOK"], [_row_cells(row) for row in rows]
+            )
+        else:
+            call.output.note(
+                "No runs.", *([f" Start one: {call.command_line('run', name or 'NAME')}"] if status is None else [])
+            )
+        return 0
+
+    return call.with_engine(work)
+
+
+async def _read_rows(client: Client, name: str | None, status: StatusWord | None, limit: int) -> list[RunRow]:
+    rows: list[RunRow] = []
+    while len(rows) < limit:
+        query = RunFilter(
+            workflow=name,
+            status=None if status is None else status.value,
+            limit=min(PAGE, limit - len(rows)),
+            before=rows[-1].run_id if rows else None,
+        )
+        page = await client.ask(lambda engine: engine.list_runs(query))  # noqa: B023
+        rows += page
+        if len(page) < query.limit:
+            break
+    return rows
+
+
+def _row_cells(row: RunRow) -> list[Part | list[Part]]:
+    took = "" if row.started_at is None or row.ended_at is None else duration(row.ended_at - row.started_at)
+    return [
+        row.short_id,
+        row.workflow,
+        status_part(row.status),
+        row.node or "",
+        str(row.step),
+        ago(row.created_at),
+        took,
+    ]
+
+
+def show_command(
+    context: typer.Context,
+    run: RunArgument,
+    step: Annotated[
+        int | None,
+        typer.Option(
+            "--step", metavar="N", min=0, help="The state after this step (default: the last).", show_default=False
+        ),
+    ] = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Show a run: status, steps, and the state after the last or the given step."""
+    call = open_call(context, workspace, as_json)
+
+    async def work(client: Client) -> int:
+        view = await client.ask(lambda engine: engine.get_run(run))
+        if call.as_json:
+            state = await read_whole_state(client, view.run_id, step)
+            document = run_document(view, state, step=step, next_step=next_step_of(call, view))
+            document["steps"] = [step_document(entry) for entry in await _read_steps(client, view.run_id)]
+            call.output.document(document)
+        else:
+            await _show_run(call, client, view, step)
+        return 0
+
+    return call.with_engine(work)
+
+
+async def _read_steps(client: Client, run_id: str, after: int = 0) -> list[StepView]:
+    return [step async for page in step_pages(client, run_id, after) for step in page]
+
+
+async def _show_run(call: Call, client: Client, view: RunView, step: int | None) -> None:
+    output = call.output
+    output.line(status_part(view.status), f"  {view.workflow}  ", (f"run {view.run_id}", "dim"))
+    took = (
+        ""
+        if view.started_at is None or view.ended_at is None
+        else f", took {duration(view.ended_at - view.started_at)}"
+    )
+    output.line(("version  ", "dim"), view.version[:12])
+    output.line(("started  ", "dim"), f"{ago(view.created_at)} ({iso_time(view.created_at)}){took}")
+    show_files(output, view)
+    output.line("")
+    await _show_steps(output, client, view, step)
+    output.line(("state ", "dim"), ("at the last step" if step is None else f"after step {step}", "dim"))
+    await show_state(client, output, view.run_id, step)
+    if step:
+        changes = await client.ask(lambda engine: engine.read_changes(view.run_id, step))
+        output.line("")
+        output.line((f"changed by step {step}", "dim"))
+        output.lines(_change_parts(change) for change in changes)
+    show_trouble(call, view)
+    next_step = next_step_of(call, view)
+    if next_step:
+        output.note(("next:  ", "bold"), next_step)
+
+
+async def _show_steps(output: Output, client: Client, view: RunView, chosen: int | None) -> None:
+    steps = await _read_steps(client, view.run_id, after=max(0, view.step - STEPS_SHOWN))
+    left_out = view.step > STEPS_SHOWN or len(steps) > STEPS_SHOWN
+    steps = steps[-STEPS_SHOWN:]
+    if not steps:
+        return
+    rows = [_step_cells(step, chosen) for step in steps]
+    output.table(["", ">STEP", "NODE", "STATUS", ">TOOK", "WHEN", "NEXT"], rows)
+    if left_out:
+        output.line((f"earlier steps: {'rondo show ' + view.short_id + ' --json'}", "dim"))
+    output.line("")
+
+
+def _step_cells(step: StepView, chosen: int | None) -> list[Part | list[Part]]:
+    node = step.node if step.visit <= 1 else f"{step.node}#{step.visit}"
+    status: list[Part] = [status_part(step.status)]
+    if step.attempt > 1 or step.status == "failed":
+        status.append((f" attempt {step.attempt}", "dim"))
+    took = "" if step.ended_at is None else duration(step.ended_at - step.started_at)
+    following = (
+        f"{step.error.type}: {one_line(step.error.message)[:80]}" if step.error is not None else step.next_node or ""
+    )
+    if step.condition:
+        following += f"  because {one_line(step.condition)}"
+    mark = "▌" if chosen is not None and step.step == chosen else ""
+    return [mark, "" if step.step is None else str(step.step), node, status, took, ago(step.started_at), following]
+
+
+def _change_parts(change: ChangeView) -> list[Part]:
+    path = "shared" + "".join(f"[{part!r}]" for part in change.path)
+    if change.op == "del":
+        return [("- ", "red"), path, (f"  was {change.before}", "dim")]
+    if change.before is None:
+        return [("+ ", "green"), f"{path} = {change.after}"]
+    return [("~ ", "yellow"), f"{path} = {change.after}", (f"  was {change.before}", "dim")]
+
+
+def logs_command(
+    context: typer.Context,
+    run: RunArgument,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run is at rest.")] = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Print what a run printed and logged."""
+    call = open_call(context, workspace, as_json)
+
+    async def work(client: Client) -> int:
+        view = await client.ask(lambda engine: engine.get_run(run))
+        call.following = view.short_id
+        if follow:
+            show = None if call.as_json else print_news(call.output)
+            view = await Follower(client, view.run_id, show, steps=False).until_rest()
+        if call.as_json:
+            lines = [line async for page in log_pages(client, view.run_id) for line in page.lines]
+            document = {"run_id": view.run_id, "status": view.status, "lines": [log_document(line) for line in lines]}
+            call.output.document({**document, "dropped": view.logs_dropped})
+            return 0
+        if not follow:
+            async for page in log_pages(client, view.run_id):
+                call.output.lines(log_parts(line) for line in page.lines)
+        if view.logs_dropped:
+            call.output.note(
+                ("! ", "yellow"), f"{view.logs_dropped} lines were dropped: the run printed more than is kept."
+            )
+        if follow:
+            call.output.note(status_part(view.status), f"  {view.workflow}  run {view.short_id}")
+            if next_step := next_step_of(call, view):
+                call.output.note(("next:  ", "bold"), next_step)
+        return 0
+
+    return call.with_engine(work)
