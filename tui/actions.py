@@ -1,0 +1,192 @@
+"""The one registry of actions: what a person can do, its keys, its words and where it applies.
+
+Key bindings, the footer, `?` help, the `:` command line with its palette and the keymap file are all made from it. Ids
+are an interface and use the words of the command line (`run.start`, `run.cancel`, `engine.stop`).
+
+An action is a method with the decorator, of a class that names its `view`:
+
+    class GraphScreen(RondoScreen):
+        view = "graph"
+
+        @action("graph.zoom", "zoom", keys="plus", help="Draw the graph larger or smaller")
+        def zoom(self) -> None: ...
+
+Keys are Textual's names, several apart by commas (`"j,down"`); a doubled key is written `"g g"`. `when` gets the screen
+and returns why the action can't be done now, or "" if it can; the reason is shown. An action that names an `argument`
+("workflow", "run" or "text") is called with what follows its words on the `:` line, or with "" from a key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, TypeVar
+
+from textual.binding import Binding, BindingType
+
+EVERYWHERE = "everywhere"
+MOVING = "moving"
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+KEY_SIGNS = {
+    "question_mark": "?",
+    "colon": ":",
+    "slash": "/",
+    "plus": "+",
+    "minus": "-",
+    "space": "space",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "escape": "esc",
+    "pagedown": "pgdn",
+    "pageup": "pgup",
+    "up": "↑",
+    "down": "↓",
+    "left": "←",
+    "right": "→",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing a person can do. `footer` orders the footer's keys, lower first; 0 keeps it out."""
+
+    id: str
+    title: str
+    view: str
+    method: Callable[..., Any]
+    keys: tuple[str, ...] = ()
+    help: str = ""
+    footer: int = 0
+    argument: str = ""
+    words: str = ""
+    when: Callable[[Any], str] | None = None
+    owner: type = object
+    """The class whose instances it acts on."""
+
+    @property
+    def command(self) -> str:
+        """What is typed after `:`: the words of the command line, else the id."""
+        return self.words or self.id.replace(".", " ")
+
+    @property
+    def key_sign(self) -> str:
+        """The first key as a person reads it."""
+        return key_sign(self.keys[0]) if self.keys else ""
+
+    @property
+    def key_signs(self) -> str:
+        """All keys as a person reads them."""
+        return " ".join(key_sign(key) for key in self.keys)
+
+    def why_not(self, target: Any) -> str:
+        """Why it can't be done now on that screen, app or widget; "" if it can."""
+        return self.when(target) if self.when is not None else ""
+
+
+def key_sign(key: str) -> str:
+    """A key as a person reads it: `?` for `question_mark`, `gg` for `g g`."""
+    if " " in key:
+        return "".join(key_sign(part) for part in key.split(" "))
+    return KEY_SIGNS.get(key, key)
+
+
+def action(
+    id: str,
+    title: str,
+    *,
+    keys: str = "",
+    help: str = "",
+    footer: int = 0,
+    argument: str = "",
+    words: str = "",
+    when: Callable[[Any], str] | None = None,
+) -> Callable[[Method], Method]:
+    """Make a method an action of its class's view; see the module's text."""
+
+    def mark(method: Method) -> Method:
+        made = Action(
+            id, title, "", method, tuple(k for k in keys.split(",") if k), help, footer, argument, words, when
+        )
+        method.__action__ = made  # type: ignore[attr-defined]
+        return method
+
+    return mark
+
+
+class Registry:
+    """Every action by id, and the bindings of each view."""
+
+    def __init__(self) -> None:
+        self._actions: dict[str, Action] = {}
+
+    def add_view(self, view: str, owner: type) -> list[BindingType]:
+        """Take in the actions that a class defines and return its key bindings."""
+        bindings: list[BindingType] = []
+        prefixes: set[str] = set()
+        for member in vars(owner).values():
+            found: Action | None = getattr(member, "__action__", None)
+            if found is None:
+                continue
+            owned = replace(found, view=view, owner=owner)
+            known = self._actions.get(owned.id)
+            if known is not None and known.method.__qualname__ != owned.method.__qualname__:
+                raise ValueError(f"two actions are called {owned.id}")
+            self._actions[owned.id] = owned
+            for key in owned.keys:
+                if " " not in key:
+                    bindings.append(Binding(key, f"perform('{owned.id}')", owned.title, show=False, id=owned.id))
+                else:
+                    prefixes.add(key.split(" ")[0])
+        for key in sorted(prefixes):
+            bindings.append(Binding(key, f"begin_keys('{key}')", show=False))
+        return bindings
+
+    def __getitem__(self, action_id: str) -> Action:
+        return self._actions[action_id]
+
+    def __iter__(self) -> Iterator[Action]:
+        return iter(self._actions.values())
+
+    def of_keys(self, keys: str, views: Iterable[str]) -> Action | None:
+        """The action that a key, or a doubled key such as `"g g"`, has in the first of these views that knows it."""
+        for view in views:
+            for found in self._actions.values():
+                if found.view == view and keys in found.keys:
+                    return found
+        return None
+
+    def of_view(self, view: str) -> list[Action]:
+        """The actions of one view, in the order in which they were written."""
+        return [found for found in self._actions.values() if found.view == view]
+
+    def footer(self, view: str) -> list[Action]:
+        """The actions whose keys the footer of a view shows, first things first."""
+        shown = [found for found in self._actions.values() if found.footer and found.view in (view, EVERYWHERE)]
+        return sorted(shown, key=lambda found: found.footer)
+
+
+registry = Registry()
+
+
+class Acting:
+    """Mixin for the app, screens and widgets whose class names a `view`: its actions get into the registry and their
+    keys into its bindings. Stands before the Textual class among the bases."""
+
+    view: ClassVar[str] = ""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        if "view" in vars(cls):
+            own = vars(cls).get("BINDINGS", [])
+            cls.BINDINGS = [*registry.add_view(cls.view, cls), *own]  # type: ignore[attr-defined]
+        super().__init_subclass__(**options)
+
+    def action_perform(self, action_id: str) -> None:
+        """Do one of this node's actions because its key was pressed."""
+        self.app.settle_keys()  # type: ignore[attr-defined]
+        self.app.perform(registry[action_id], self)  # type: ignore[attr-defined]
+
+    def action_begin_keys(self, key: str) -> None:
+        """A key that may be doubled was pressed."""
+        self.app.begin_keys(key)  # type: ignore[attr-defined]

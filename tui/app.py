@@ -1,0 +1,295 @@
+"""The app: it opens at once, reaches the engine behind the first paint, and leads from screen to screen."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.reactive import reactive
+from textual.screen import Screen
+
+from core.errors import RondoError
+from core.places import Workspace
+from tui.actions import MOVING, Action, registry
+from tui.connection import Connection, EngineClient, StatusRead, after_events, after_status
+from tui.keys import DoubledKeys
+from tui.messages import EngineEvents, EngineFailed, EngineReady, EngineStopped
+from tui.navigation import Place
+from tui.screens.base import RondoScreen, error_text
+from tui.screens.workflows import WorkflowsScreen
+from tui.theme import RONDO
+from tui.widgets.header import Headline
+from tui.widgets.line_list import LineList
+
+if TYPE_CHECKING:
+    from core.link.api import EngineApi
+
+
+def open_session(workspace: Workspace) -> EngineClient:
+    """The way to the workspace's engine, which is started where none runs. Not imported before the first paint."""
+    from core.link.session import EngineSession
+
+    return EngineSession(workspace, "tui")
+
+
+class RondoApp(App[int], inherit_bindings=False):
+    """The app. `make_client` and `now` are for tests: another engine, a clock that stands."""
+
+    TITLE = "rondo"
+    CSS_PATH = Path(__file__).parent / "styles" / "app.tcss"
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+c", "hint_quit", show=False, system=True),
+        Binding("ctrl+q", "leave", show=False, priority=True, system=True),
+    ]
+
+    headline: reactive[Headline] = reactive(Headline())
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        *,
+        make_client: Callable[[Workspace], EngineClient] = open_session,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__()
+        self.workspace = workspace
+        self.now = now
+        self.connected_once = False
+        self.over_ssh = bool(os.environ.get("SSH_CONNECTION"))
+        self._make_client = make_client
+        self._connection: Connection | None = None
+        self._doubled_keys = DoubledKeys(self)
+        self._last_place: Place | None = None
+        self._last_run = ""
+        self.command_words: dict[str, tuple[str, ...]] = {}
+        """What can be completed on the command line, by kind of argument: workflow, run."""
+        self.register_theme(RONDO)
+        if "TEXTUAL_THEME" not in os.environ:
+            self.theme = "rondo"
+
+    def get_default_screen(self) -> Screen[Any]:
+        return WorkflowsScreen()
+
+    # The engine ------------------------------------------------------------------------------------------------
+
+    @property
+    def engine(self) -> EngineApi:
+        """The engine of this workspace; there from the first `EngineReady` on."""
+        if self._connection is None:
+            raise RuntimeError("the engine is asked before the first paint")
+        return self._connection.client
+
+    def on_mount(self) -> None:
+        self.call_after_refresh(self._connect)
+
+    def _connect(self) -> None:
+        self._connection = Connection(self._make_client(self.workspace), self.post_message)
+        self.run_worker(self._connection.follow(), group="engine", name="events")
+        self.run_worker(self._connection.count(), group="engine", name="counts")
+
+    async def on_unmount(self) -> None:
+        if self._connection is not None:
+            await self._connection.client.close()
+
+    def on_engine_events(self, message: EngineEvents) -> None:
+        """Show how the engine is, and hand the events to every screen that is open."""
+        before = self.headline
+        self.headline = after_events(self.headline, message.events)
+        if self._connection is not None and self._connection.gap_closed(message.events):
+            self.connected_once = True
+            self._tell_screens(EngineReady)
+        self._tell_screens(lambda: EngineEvents(message.events))
+        if (
+            self.headline.connection in ("lost", "trouble")
+            and self.headline.connection != before
+            and self.headline.message
+        ):
+            self.say(self.headline.message, "problem")
+
+    def _tell_screens(self, make: Callable[[], EngineReady | EngineEvents]) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, RondoScreen):
+                screen.post_message(make())
+
+    def on_status_read(self, message: StatusRead) -> None:
+        self.headline = after_status(self.headline, message.status)
+
+    # Actions and keys ------------------------------------------------------------------------------------------
+
+    def target_of(self, found: Action) -> Any | None:
+        """The screen or list that an action acts on now; None where it doesn't belong."""
+        screen = self.screen
+        if found.view == MOVING:
+            if isinstance(screen.focused, LineList):
+                return screen.focused
+            return next(iter(screen.query(LineList)), None)
+        return screen if isinstance(screen, found.owner) else None
+
+    def perform(self, found: Action, target: Any, argument: str = "") -> None:
+        """Do an action, or say why it can't be done now."""
+        reason = found.why_not(target)
+        if reason and not argument:
+            self.say(reason, "hint")
+            return
+        method = getattr(target, found.method.__name__)
+        if found.argument:
+            method(argument)
+        else:
+            method()
+
+    def begin_keys(self, key: str) -> None:
+        """A key that may be doubled was pressed: wait a moment for its second press."""
+        view = getattr(self.screen, "view", "")
+        doubled = registry.of_keys(f"{key} {key}", (MOVING, view))
+        alone = registry.of_keys(key, (view,))
+        self._doubled_keys.press(key, doubled=self._deed(doubled), alone=self._deed(alone))
+
+    def _deed(self, found: Action | None) -> Callable[[], None] | None:
+        target = self.target_of(found) if found is not None else None
+        return None if found is None or target is None else lambda: self.perform(found, target)
+
+    def settle_keys(self) -> None:
+        """Another key came: a first press that waited for its second means what it means alone."""
+        self._doubled_keys.settle()
+
+    def call_later_in(self, seconds: float, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back after some time; returns what cancels that."""
+        return self.set_timer(seconds, callback).stop
+
+    def say(self, text: str, kind: str = "info") -> None:
+        """Show a few lines above the footer of the screen; kind is info, good, hint or problem."""
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, RondoScreen) and screen.is_mounted:
+                screen.say(text, kind)
+                return
+
+    def action_hint_quit(self) -> None:
+        """Ctrl+c: say how to leave; it never ends a run."""
+        self.say("Press q to leave (the runs go on), x on a run to cancel it", "hint")
+
+    def action_leave(self) -> None:
+        self.leave()
+
+    # Places ----------------------------------------------------------------------------------------------------
+
+    @property
+    def place(self) -> Place:
+        """Where the person is."""
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, RondoScreen):
+                return screen.place
+        return Place("workflows")
+
+    def go(self, place: Place) -> None:
+        """Show a place: back to its screen where it is open below, else on a new one."""
+        here = self.place
+        if place == here:
+            return
+        self._last_place = here
+        places = [screen.place if isinstance(screen, RondoScreen) else None for screen in self.screen_stack]
+        if place.view == "workflows" or place in places:
+            depth = 0 if place.view == "workflows" else places.index(place)
+            for _ in range(len(places) - 1 - depth):
+                self.pop_screen()
+        else:
+            self.push_screen(self._make_screen(place))
+
+    def _make_screen(self, place: Place) -> Screen[Any]:
+        if place.view == "graph":
+            from tui.screens.graph import GraphScreen
+
+            return GraphScreen(place.workflow, place.run_id or None)
+        from tui.screens.run import RunScreen
+
+        return RunScreen(place.run_id, place.workflow)
+
+    def go_back(self) -> None:
+        """One screen back; from the first one: leave."""
+        if len(self.screen_stack) <= 1:
+            self.leave()
+        else:
+            self._last_place = self.place
+            self.pop_screen()
+
+    def go_last(self) -> None:
+        """Back and forth between the last two places."""
+        if self._last_place is None:
+            self.say("No other screen was open yet", "hint")
+        else:
+            self.go(self._last_place)
+
+    def go_run(self, run_id: str) -> None:
+        """To a run; without an id to the one that was looked at last."""
+        run_id = run_id or self._last_run
+        if run_id:
+            self._last_run = run_id
+            self.go(Place("run", run_id=run_id))
+        else:
+            self.say("No run yet: r on a workflow starts one", "hint")
+
+    def open_help(self) -> None:
+        """Show what the keys of this view do; Enter there does it."""
+        from tui.screens.help import HelpSheet
+
+        self.push_screen(HelpSheet(self.screen), self._perform_chosen)
+
+    def open_command_line(self) -> None:
+        """Open the command line, which is the palette too."""
+        from tui.screens.command import CommandSheet
+
+        self.push_screen(CommandSheet(self.screen, self.command_words), self._perform_chosen)
+
+    def _perform_chosen(self, chosen: tuple[Action, str] | None) -> None:
+        if chosen is None:
+            return
+        found, argument = chosen
+        target = self.target_of(found)
+        if target is not None:
+            self.perform(found, target, argument)
+
+    def stop_engine(self) -> None:
+        """Ask, then end the engine and leave: while the app is open it would be started again."""
+        from tui.screens.confirm import ConfirmSheet
+
+        def decided(yes: bool | None) -> None:
+            if yes:
+                self.run_worker(self._stop_engine(), group="engine", name="stop")
+
+        text = "Running steps come to their end first. The runs go on when the engine starts again."
+        self.push_screen(ConfirmSheet("End the engine and leave?", text, yes="end it"), decided)
+
+    async def _stop_engine(self) -> None:
+        if self._connection is None:
+            return
+        try:
+            await self._connection.client.stop_engine()
+        except RondoError as error:
+            self.post_message(EngineFailed(error, "ending the engine"))
+        else:
+            await self._connection.client.close()
+            self.post_message(EngineStopped())
+
+    def on_engine_failed(self, message: EngineFailed) -> None:
+        self.say(error_text(message.error, message.doing), "problem")
+
+    def on_engine_stopped(self) -> None:
+        self.exit(0, message="The engine has ended.")
+
+    def leave(self) -> None:
+        """End the app; the engine and the runs go on, and the terminal then says so."""
+        running = self.headline.running
+        noun = "run goes" if running == 1 else "runs go"
+        message = f"{running} {noun} on in the engine. See: rondo runs   End it: rondo engine stop" if running else None
+        self.exit(0, message=message)
+
+
+def run_app(workspace: Workspace) -> int:
+    """Open the app on a workspace and stay until the person leaves; returns the exit status."""
+    result = RondoApp(workspace).run()
+    return 0 if result is None else result

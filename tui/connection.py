@@ -1,0 +1,91 @@
+"""The app's tie to the engine: it opens the session, follows its events and counts what the header says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from textual.message import Message
+
+from core.errors import RondoError
+from core.link.api import EngineApi
+from core.link.types import EngineChanged, EngineStatus, Event, RequestChanged, Resync, RunChanged
+from tui.messages import EngineEvents
+from tui.widgets.header import Headline
+
+COUNT_PERIOD = 0.25
+"""Seconds between two counts of runs and questions while events come."""
+
+
+class EngineClient(EngineApi, Protocol):
+    """An engine that is reached behind the screens; `core.link.session.EngineSession` is one."""
+
+    def open(self) -> None:
+        """Begin to connect; returns at once."""
+
+    async def close(self) -> None:
+        """End the connection; the engine goes on."""
+
+
+class StatusRead(Message, bubble=False):
+    """The engine was asked how it is."""
+
+    def __init__(self, status: EngineStatus) -> None:
+        super().__init__()
+        self.status = status
+
+
+class Connection:
+    """Follows the engine and posts what it hears; `post` takes messages from any task."""
+
+    def __init__(self, client: EngineClient, post: Callable[[Message], object]) -> None:
+        self.client = client
+        self._post = post
+        self._count_wanted = asyncio.Event()
+
+    def gap_closed(self, events: list[Event]) -> bool:
+        """True where rows must be read (again) after these events: connected, or events were lost."""
+        return any(
+            isinstance(event, Resync) or (isinstance(event, EngineChanged) and event.state == "connected")
+            for event in events
+        )
+
+    async def follow(self) -> None:
+        """Post every batch of events, for as long as the app lives."""
+        self.client.open()
+        async for events in self.client.events():
+            if any(isinstance(event, RunChanged | RequestChanged | EngineChanged | Resync) for event in events):
+                self._count_wanted.set()
+            self._post(EngineEvents(events))
+
+    async def count(self) -> None:
+        """Ask the engine how it is whenever something changed, at most a few times a second."""
+        while True:
+            await self._count_wanted.wait()
+            self._count_wanted.clear()
+            try:
+                status = await self.client.engine_status()
+            except RondoError:
+                # The events say that the connection is gone; its return asks for a new count.
+                continue
+            self._post(StatusRead(status))
+            await asyncio.sleep(COUNT_PERIOD)
+
+
+def after_events(headline: Headline, events: list[Event]) -> Headline:
+    """What the header says after some events; numbers stand until they are counted again."""
+    words = {"ok": "connected"}
+    for event in events:
+        if isinstance(event, EngineChanged):
+            state = words.get(event.state, event.state)
+            headline = Headline(state, event.message, headline.running, headline.questions)
+    return headline
+
+
+def after_status(headline: Headline, status: EngineStatus) -> Headline:
+    """What the header says after the engine was asked; runs that wait for a person are not running."""
+    running = sum(count for word, count in status.runs.items() if word in ("running", "queued", "waiting_timer"))
+    connection = "trouble" if status.trouble is not None else headline.connection
+    message = status.trouble.message if status.trouble is not None else headline.message
+    return Headline(connection, message, running, status.open_requests)

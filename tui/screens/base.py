@@ -1,0 +1,225 @@
+"""What every screen has: header, notice, footer, the actions that work everywhere, and its way to the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from textual.app import ComposeResult
+from textual.message import Message
+from textual.screen import Screen
+from textual.widget import Widget
+
+from core.errors import RondoError
+from tui.actions import EVERYWHERE, Acting, action, registry
+from tui.messages import EngineFailed, EngineReady
+from tui.navigation import Place
+from tui.widgets.footer import Footer, Notice
+from tui.widgets.header import Header
+
+if TYPE_CHECKING:
+    from core.link.api import EngineApi
+    from tui.app import RondoApp
+
+Result = TypeVar("Result")
+
+
+def needs_workflow(screen: RondoScreen) -> str:
+    """Why there is no workflow to act on; "" if there is."""
+    return "" if screen.workflow_name else "Select a workflow first"
+
+
+class RondoScreen(Acting, Screen[None]):
+    """A screen with header, notice and footer; subclasses name their `view` and compose a body.
+
+    They hear `EngineReady` when the engine can be called (read everything) and `EngineEvents` for what changed.
+    """
+
+    view = EVERYWHERE
+
+    DEFAULT_CSS = """
+    RondoScreen { layout: vertical; }
+    """
+
+    # What a subclass says of itself ------------------------------------------------------------------------------
+
+    def compose_body(self) -> Iterable[Widget]:
+        """The widgets between header and footer."""
+        raise NotImplementedError
+
+    def crumbs(self) -> tuple[str, ...]:
+        """Where this is, from the outside in, after `rondo`."""
+        return ()
+
+    @property
+    def workflow_name(self) -> str:
+        """The workflow that is shown or selected, or ""."""
+        return ""
+
+    @property
+    def run_id(self) -> str:
+        """The run that is shown or selected, or ""."""
+        return ""
+
+    @property
+    def place(self) -> Place:
+        """What this screen shows, to find it again."""
+        return Place(self.view)
+
+    def panes(self) -> list[Widget]:
+        """The panes that tab goes through, in order."""
+        return [widget for widget in self.focus_chain if widget.display]
+
+    def zoom_panes(self) -> bool:
+        """Show the pane with the focus alone, or all panes again; False if there is nothing to zoom."""
+        return False
+
+    # App and engine ----------------------------------------------------------------------------------------------
+
+    @property
+    def rondo(self) -> RondoApp:
+        """The app, by its own type."""
+        return cast("RondoApp", self.app)
+
+    @property
+    def engine(self) -> EngineApi:
+        """The engine. Calls wait for a connection and raise `RondoError`s."""
+        return self.rondo.engine
+
+    def compose(self) -> ComposeResult:
+        yield Header()
+        yield from self.compose_body()
+        yield Notice()
+        yield Footer()
+
+    def on_mount(self) -> None:
+        """Fill header and footer; the engine is asked as soon as it can be."""
+        self.refresh_crumbs()
+        self.refresh_footer()
+        if self.rondo.connected_once:
+            self.post_message(EngineReady())
+
+    def on_screen_resume(self) -> None:
+        """Shown again: keys may mean something else by now."""
+        self.refresh_footer()
+
+    def refresh_crumbs(self) -> None:
+        """Show the crumbs again: what they name changed."""
+        self.query_exactly_one(Header).crumbs = ("rondo", *self.crumbs())
+
+    def refresh_footer(self) -> None:
+        """Show the keys that make sense now."""
+        self.query_exactly_one(Footer).show_actions(
+            [found for found in registry.footer(self.view) if not found.why_not(self)]
+        )
+
+    def ask(
+        self,
+        call: Awaitable[Result],
+        reply: Callable[[Result], Message],
+        *,
+        group: str,
+        doing: str = "",
+        exclusive: bool = True,
+    ) -> None:
+        """Call the engine behind the screen; the result comes as the message that `reply` makes of it, a failure as
+        `EngineFailed`. With `exclusive`, an earlier call of the same group is given up."""
+
+        async def work() -> None:
+            try:
+                result = await call
+            except RondoError as error:
+                self.post_message(EngineFailed(error, doing))
+            else:
+                self.post_message(reply(result))
+
+        self.run_worker(work(), group=group, exclusive=exclusive, name=group)
+
+    def say(self, text: str, kind: str = "info") -> None:
+        """Show a few lines above the footer; kind is info, good, hint or problem."""
+        self.query_exactly_one(Notice).say(text, kind)
+
+    def close_top_layer(self) -> bool:
+        """Close what lies on top within this screen (a filter, a notice); False where there is nothing."""
+        return self.query_exactly_one(Notice).clear()
+
+    def on_engine_failed(self, message: EngineFailed) -> None:
+        """A call failed: say what, why and what to do next."""
+        self.say(error_text(message.error, message.doing), "problem")
+
+    # Actions that work everywhere --------------------------------------------------------------------------------
+
+    @action("app.help", "help", keys="question_mark,f1", help="What the keys of this view do")
+    def show_help(self) -> None:
+        self.rondo.open_help()
+
+    @action("app.command", "command", keys="colon,ctrl+p", help="Type a command, with completion and history")
+    def open_command_line(self) -> None:
+        self.rondo.open_command_line()
+
+    @action("app.back", "back", keys="q", help="Back; at the first screen: quit, and the runs go on")
+    def go_back(self) -> None:
+        self.rondo.go_back()
+
+    @action("app.quit", "quit", words="quit", help="Leave the app; the runs go on")
+    def quit_app(self) -> None:
+        self.rondo.leave()
+
+    @action("app.close", "close", keys="escape", help="Close what lies on top; never quits")
+    def close_layer(self) -> None:
+        self.close_top_layer()
+
+    @action("app.last", "last screen", keys="minus", help="Back and forth between the last two screens")
+    def go_last(self) -> None:
+        self.rondo.go_last()
+
+    @action("app.zoom", "zoom", keys="plus", help="Show this pane alone, or all panes again")
+    def zoom(self) -> None:
+        if not self.zoom_panes():
+            self.say("There is only one pane here")
+
+    @action("pane.next", "next pane", keys="tab", help="To the next pane")
+    def next_pane(self) -> None:
+        self._focus_pane(1)
+
+    @action("pane.previous", "previous pane", keys="shift+tab", help="To the pane before")
+    def previous_pane(self) -> None:
+        self._focus_pane(-1)
+
+    def _focus_pane(self, step: int) -> None:
+        panes = self.panes()
+        if not panes:
+            return
+        here = panes.index(self.focused) if self.focused in panes else -1 if step > 0 else 0
+        panes[(here + step) % len(panes)].focus()
+
+    @action("go.workflows", "workflows", keys="1", words="list", help="To the workflows")
+    def go_workflows(self) -> None:
+        self.rondo.go(Place("workflows"))
+
+    @action(
+        "go.graph",
+        "graph",
+        keys="2",
+        words="graph",
+        argument="workflow",
+        help="To the graph of a workflow",
+        when=lambda screen: needs_workflow(screen),
+    )
+    def go_graph(self, workflow: str = "") -> None:
+        name = workflow or self.workflow_name
+        self.rondo.go(Place("graph", name, self.run_id if name == self.workflow_name else ""))
+
+    @action("go.run", "run", keys="4", words="show", argument="run", help="To a run: its steps, log and state")
+    def go_run(self, run_id: str = "") -> None:
+        self.rondo.go_run(run_id or self.run_id)
+
+    @action("engine.stop", "stop the engine", help="End the engine: runs stop at a step and go on when it starts again")
+    def stop_engine(self) -> None:
+        self.rondo.stop_engine()
+
+
+def error_text(error: RondoError, doing: str = "") -> str:
+    """An error as lines: what failed, why, what to do next."""
+    head = f"{doing}: {error.message}" if doing else error.message
+    return "\n".join(line for line in (head, error.cause, error.next_step) if line)

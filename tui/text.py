@@ -1,0 +1,149 @@
+"""Text as it is shown: times, durations, sizes, and characters that a terminal must not get."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import datetime
+
+from rich.cells import cell_len, set_cell_size
+
+BARS = " ▏▎▍▌▋▊▉█"
+"""A cell filled by eighths."""
+
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+
+
+def _shown(match: re.Match[str]) -> str:
+    character = match.group()
+    code = ord(character)
+    if character == "\t":
+        return "    "
+    if character == "\n":
+        return "⏎"
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "␡"
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def visible(text: str) -> str:
+    """The text on one line with every control, direction and zero-width character made visible."""
+    return _UNSAFE.sub(_shown, text)
+
+
+def fit(text: str, width: int, *, right: bool = False) -> str:
+    """The text cut or padded to exactly `width` cells; what is cut ends in an ellipsis."""
+    if width <= 0:
+        return ""
+    length = cell_len(text)
+    if length > width:
+        return set_cell_size(text, width - 1) + "…"
+    padding = " " * (width - length)
+    return padding + text if right else text + padding
+
+
+def shorten(text: str, width: int) -> str:
+    """The text cut to at most `width` cells."""
+    return text if cell_len(text) <= width else fit(text, width)
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """The text in lines of at most `width` cells, broken between words where there are any. Never empty."""
+    lines: list[str] = []
+    for paragraph in text.split("\n"):
+        line = ""
+        for word in re.findall(r"\s*\S+|\s+$", visible(paragraph)) or [""]:
+            if cell_len(line) + cell_len(word) <= width:
+                line += word
+                continue
+            if line:
+                lines.append(line)
+                word = word.lstrip()
+            while cell_len(word) > width > 0:
+                head = set_cell_size(word, width).rstrip() or word[:1]
+                lines.append(head)
+                word = word[len(head) :]
+            line = word
+        lines.append(line)
+    return lines
+
+
+def relative_time(then: float, now: float) -> str:
+    """How long ago, in one unit: `now`, `3m ago`, `2h ago`, `5d ago`, `2026-01-02`."""
+    seconds = now - then
+    if seconds < 5:
+        return "now"
+    if seconds < 60:
+        return f"{int(seconds)}s ago"
+    if seconds < 3600:
+        return f"{int(seconds // 60)}m ago"
+    if seconds < 86400:
+        return f"{int(seconds // 3600)}h ago"
+    if seconds < 86400 * 60:
+        return f"{int(seconds // 86400)}d ago"
+    return datetime.fromtimestamp(then).strftime("%Y-%m-%d")
+
+
+def clock_time(at: float) -> str:
+    """The local time of day: `05:41:07`."""
+    return datetime.fromtimestamp(at).strftime("%H:%M:%S")
+
+
+def exact_time(at: float) -> str:
+    """Local date and time to the second."""
+    return datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def duration(seconds: float) -> str:
+    """How long something took: `12ms`, `1.2s`, `0:42` is written as `42s`, `1:10`, `2:05:00`."""
+    if seconds < 0:
+        return "0ms"
+    if seconds < 0.9995:
+        return f"{round(seconds * 1000)}ms"
+    if seconds < 9.95:
+        return f"{seconds:.1f}s"
+    if seconds < 59.5:
+        return f"{round(seconds)}s"
+    return stopwatch(seconds)
+
+
+def stopwatch(seconds: float) -> str:
+    """Whole seconds as a stopwatch shows them: `0:42`, `1:10`, `2:05:00`."""
+    total = max(0, int(seconds))
+    hours, rest = divmod(total, 3600)
+    minutes, left = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
+
+
+def size(count: int) -> str:
+    """Bytes in a short form: `812 B`, `12 kB`, `3.4 MB`."""
+    if count < 1000:
+        return f"{count} B"
+    if count < 1_000_000:
+        return f"{count / 1000:.0f} kB"
+    return f"{count / 1_000_000:.1f} MB"
+
+
+def number(count: int) -> str:
+    """A count with thousands apart."""
+    return f"{count:,}"
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """A count with its word: `1 node`, `3 nodes`."""
+    return f"{number(count)} {one if count == 1 else many or one + 's'}"
+
+
+def bar(share: float, width: int) -> str:
+    """A bar of at most `width` cells for a share of 0..1; a share above 0 always shows."""
+    eighths = max(1 if share > 0 else 0, round(min(1.0, share) * width * 8))
+    whole, part = divmod(eighths, 8)
+    return "█" * whole + (BARS[part] if part else "")
+
+
+def home_path(path: str) -> str:
+    """A path with the user's own folder written as `~`."""
+    home = os.path.expanduser("~")
+    return "~" + path[len(home) :] if home != "/" and (path == home or path.startswith(home + "/")) else path
