@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 
-calling_client: ContextVar[str] = ContextVar("calling_client", default="api")
+caller: ContextVar[str] = ContextVar("caller", default="api")
 """Set around each call that comes over the link: tui, cli, api or test. In process it stays api."""

@@ -11,7 +11,7 @@ import structlog
 
 from core.errors import EnvironmentProblem, ProtocolMismatch, RondoError, UsageError
 from core.link.api import EngineApi
-from core.link.caller import calling_client
+from core.link.caller import caller
 from core.link.events import EventQueue
 from core.link.framing import FramingError, encode_frame, read_frame
 from core.link.messages import CANCEL, SUBSCRIBE, Call, Method, call_decoder, error_frame, unknown_method
@@ -144,7 +144,7 @@ class ClientConnection:
         arguments = method.arguments(call.params)
         if call.method == "hello":
             self._welcome(arguments["client"])
-        calling_client.set(self._client.kind if self._client is not None else "unknown")
+        caller.set(self._client.kind if self._client is not None else "unknown")
         result: object = await getattr(self._api, call.method)(**arguments)
         if isinstance(result, EngineStatus):
             # Connections are known here and not in the engine.
