@@ -121,8 +121,48 @@ class NodeCodeMissing(RondoError):
     """The graph names a node or class that the code doesn't have."""
 
 
+class NodeExit(RondoError):
+    """Node code called sys.exit."""
+
+
+class NoSuchNode(RondoError):
+    """A node chose a next node that the workflow doesn't have."""
+
+
+class OutsideVisit(RondoError):
+    """Something that belongs to a visit was used while the node doesn't run."""
+
+
+class ToolMissing(RondoError, KeyError):
+    """Node code asked for a tool that the workflow doesn't have."""
+
+    def __str__(self) -> str:
+        return self.message  # KeyError would show it in quotes
+
+
 class RunProcessDied(RondoError):
     """The run process ended before it had finished."""
+
+
+class StoreError(RondoError):
+    """What was to be stored contradicts what is stored; nothing of it was kept."""
+
+
+class RepeatedCommand(RondoError):
+    """A command with this id acted before; `result` is the JSON text it was recorded with."""
+
+    def __init__(self, result: str | None) -> None:
+        super().__init__(
+            "This command was carried out before.",
+            cause="A command with the same id is recorded.",
+            next_step="Take the recorded result; the command doesn't act twice.",
+            details=result,
+        )
+
+    @property
+    def result(self) -> str | None:
+        text: str | None = self.details
+        return text
 
 
 class OutputLimit(RondoError):
@@ -185,6 +225,10 @@ class DatabaseBusy(DatabaseProblem):
 
 class DatabaseReplaced(DatabaseProblem):
     """The database file was deleted or replaced while it was open."""
+
+
+class ForeignDatabase(DatabaseProblem):
+    """The file is a database of another program."""
 
 
 class SchemaTooNew(DatabaseProblem):

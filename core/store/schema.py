@@ -1,4 +1,4 @@
-"""The tables. Times are REAL seconds since 1970; JSON is text; `crc` is zlib.crc32 over what the row's comment names."""
+"""The tables. Times are REAL seconds since 1970; JSON is text; `crc` is zlib.crc32 over what the comment names."""
 
 SCHEMA_VERSION = 1
 """Kept in `PRAGMA user_version`. A database with a higher one is refused."""
@@ -7,6 +7,7 @@ APPLICATION_ID = 0x526F6E64
 """`PRAGMA application_id`: the letters Rond, so that another program's file is not taken for ours."""
 
 SCHEMA = """
+-- What the file says of itself; `written_by` is the version of Rondo that made or last migrated it.
 CREATE TABLE meta (
     key TEXT PRIMARY KEY,
     value TEXT NOT NULL
@@ -16,6 +17,7 @@ CREATE TABLE meta (
 CREATE TABLE runs (
     number INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
+    reversed_id TEXT NOT NULL UNIQUE,        -- the id from its end: short forms are looked up by it
     workflow TEXT NOT NULL,
     version TEXT NOT NULL,
     status TEXT NOT NULL,
@@ -36,6 +38,7 @@ CREATE TABLE runs (
     logs_dropped INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX runs_by_workflow ON runs(workflow, number);
+CREATE INDEX runs_by_workflow_status ON runs(workflow, status, number);
 CREATE INDEX runs_by_status ON runs(status, number);
 
 -- One history of a run; a fork's first line names a line of another run as its parent.
@@ -70,7 +73,8 @@ CREATE TABLE steps (
     PRIMARY KEY (line, seq)
 ) WITHOUT ROWID;
 
--- Attempts that failed; `before_seq` is the seq the visit would have got. error = {type, message, traceback, cause, next_step}
+-- Attempts that failed; `before_seq` is the seq the visit would have got.
+-- error = {type, message, traceback, cause, next_step}
 CREATE TABLE attempts (
     line INTEGER NOT NULL,
     before_seq INTEGER NOT NULL,
@@ -105,6 +109,7 @@ CREATE TABLE requests (
     problem TEXT NOT NULL DEFAULT ''
 );
 CREATE UNIQUE INDEX requests_live ON requests(line, node, visit, request_id, nth) WHERE status IN ('open', 'answered');
+CREATE INDEX requests_by_run ON requests(run, number);
 CREATE INDEX requests_open ON requests(run, number) WHERE status = 'open';
 
 CREATE TABLE logs (

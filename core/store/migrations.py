@@ -1,0 +1,81 @@
+"""Schema changes: each leads from one version to the next, in one transaction, after a backup."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import SchemaTooNew
+from core.store.backup import copy_database
+from core.store.schema import SCHEMA_VERSION
+from core.version import VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """How a database of version `to` - 1 becomes one of `to`; it only adds, so that rows keep their meaning."""
+
+    to: int
+    statements: tuple[str, ...]
+
+
+MIGRATIONS: tuple[Migration, ...] = ()
+"""In order, without gaps, the last one leading to SCHEMA_VERSION; version 1 is where databases begin."""
+
+
+def schema_version(connection: sqlite3.Connection) -> int:
+    """The version that the database says it has."""
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
+def newest_version(migrations: Sequence[Migration]) -> int:
+    """The version that this Rondo works with."""
+    return migrations[-1].to if migrations else SCHEMA_VERSION
+
+
+def check_version(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
+    """Raise SchemaTooNew for a database that a newer Rondo wrote."""
+    newest, present = newest_version(migrations), schema_version(connection)
+    if present > newest:
+        raise _too_new(connection, path, present, newest)
+
+
+def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> Path | None:
+    """Bring the database up to the newest version that is known; return where the backup is, None if nothing was to do.
+
+    The caller holds the engine's lock. Raises sqlite3.Error where a statement fails: then the database is as it was.
+    """
+    newest, present = newest_version(migrations), schema_version(connection)
+    waiting = [migration for migration in migrations if migration.to > present]
+    if not waiting:
+        return None
+    backup = path.with_name(f"{path.name}.schema-{present}.backup")
+    copy_database(connection, backup)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for migration in waiting:
+            for statement in migration.statements:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {newest:d}")
+        connection.execute("UPDATE meta SET value = ? WHERE key = 'written_by'", (VERSION,))
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.rollback()
+        raise
+    return backup
+
+
+def _too_new(connection: sqlite3.Connection, path: Path, present: int, newest: int) -> SchemaTooNew:
+    try:
+        row = connection.execute("SELECT value FROM meta WHERE key = 'written_by'").fetchone()
+    except sqlite3.Error:
+        row = None
+    writer = f"Rondo {row[0]}" if row else "a newer Rondo"
+    return SchemaTooNew(
+        f"The database {path} was written by {writer}.",
+        cause=f"It has schema {present}; this Rondo ({VERSION}) knows schemas up to {newest}.",
+        next_step=f"Use {writer} or newer for this workspace. Nothing was changed.",
+    )

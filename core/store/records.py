@@ -1,0 +1,156 @@
+"""Rows as they come from the store: frozen, with the names of the schema's columns. JSON columns stay text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+
+def columns(record: type, table: str = "") -> str:
+    """The columns of a record for a SELECT, in the order of its fields."""
+    prefix = f"{table}." if table else ""
+    return ", ".join(prefix + field.name for field in fields(record))
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run; `line` is its present line."""
+
+    number: int
+    id: str
+    workflow: str
+    version: str
+    status: str
+    line: int | None
+    until: str
+    source: str
+    inputs: str
+    presets: str
+    priority: int
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+    node: str | None
+    error: str | None
+    epoch: int
+    pid: int | None
+    pid_started: int | None
+    logs_dropped: int
+
+
+@dataclass(frozen=True, slots=True)
+class LineRecord:
+    """One history of a run; a line without a parent begins with step 0."""
+
+    line: int
+    run: int
+    parent_line: int | None
+    parent_seq: int | None
+    version: str
+    status: str
+    created_at: float
+    ended_at: float | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """One completed visit without what it changed (see `Store.delta`). `line` is the line that holds the row."""
+
+    line: int
+    seq: int
+    node: str
+    visit: int
+    attempt: int
+    next: str | None
+    routing: str
+    started_at: float
+    ended_at: float
+    changed: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRow:
+    """One attempt that failed."""
+
+    line: int
+    before_seq: int
+    node: str
+    visit: int
+    attempt: int
+    started_at: float
+    ended_at: float
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRow:
+    """Something a run waits for, or waited for."""
+
+    number: int
+    line: int
+    run: int
+    node: str
+    visit: int
+    request_id: str
+    nth: int
+    kind: str
+    hash: str
+    input_type: str
+    prompt: str | None
+    options: str
+    status: str
+    opened_at: float
+    answered_at: float | None
+    answered_by: str | None
+    answer: str | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """One line of a run's log."""
+
+    run: int
+    row: int
+    line: int
+    at: float
+    level: int
+    stream: str
+    node: str
+    visit: int
+    attempt: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """A stored version without its files."""
+
+    hash: str
+    workflow: str
+    graph: str
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRecord:
+    """A stored version whole; `files` maps paths to contents."""
+
+    hash: str
+    workflow: str
+    graph: str
+    files: dict[str, bytes]
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRecord:
+    """Something a person or a program asked for."""
+
+    id: str
+    at: float
+    source: str
+    method: str
+    run: str | None
+    arguments: str
+    result: str | None

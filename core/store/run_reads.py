@@ -1,0 +1,149 @@
+"""Reading runs, requests, versions and commands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from core.errors import UnknownRun
+from core.store.reader import Reader
+from core.store.records import CommandRecord, LineRecord, RequestRow, RunRecord, VersionRecord, VersionRow, columns
+
+SHORTEST_ENDING = 4
+CANDIDATES_NAMED = 5
+LAST_CHARACTER = "\U0010ffff"
+
+SELECT_RUNS = f"SELECT {columns(RunRecord)} FROM runs"
+SELECT_REQUESTS = f"SELECT {columns(RequestRow)} FROM requests"
+
+
+class RunReads(Reader):
+    """What the store knows of runs as a whole."""
+
+    async def run(self, ref: str) -> RunRecord:
+        """The run of that id, or of that unique ending of an id (at least 4 characters). Raises UnknownRun."""
+        rows = await self._fetch(f"{SELECT_RUNS} WHERE id = ?", (ref,))
+        if not rows and len(ref) >= SHORTEST_ENDING:
+            ending = ref[::-1]
+            rows = await self._fetch(
+                f"{SELECT_RUNS} WHERE reversed_id >= ? AND reversed_id < ? ORDER BY reversed_id LIMIT ?",
+                (ending, ending + LAST_CHARACTER, CANDIDATES_NAMED + 1),
+            )
+        if len(rows) != 1:
+            raise _unknown_run(ref, [RunRecord(*row) for row in rows])
+        return RunRecord(*rows[0])
+
+    async def run_by_number(self, number: int) -> RunRecord:
+        """The run of that number. Raises UnknownRun."""
+        row = await self._fetch_one(f"{SELECT_RUNS} WHERE number = ?", (number,))
+        if row is None:
+            raise _unknown_run(f"number {number}", [])
+        return RunRecord(*row)
+
+    async def runs(
+        self, workflow: str | None = None, status: str | None = None, before: str | None = None, limit: int = 50
+    ) -> list[RunRecord]:
+        """A page of runs, newest first; `before` is the id of the last run seen. Raises UnknownRun for that one."""
+        filters: list[str] = []
+        values: list[str | int] = []
+        for name, value in (("workflow", workflow), ("status", status)):
+            if value is not None:
+                filters.append(f"{name} = ?")
+                values.append(value)
+        if before is not None:
+            filters.append("number < ?")
+            values.append((await self.run(before)).number)
+        condition = f"WHERE {' AND '.join(filters)}" if filters else ""
+        rows = await self._fetch(f"{SELECT_RUNS} {condition} ORDER BY number DESC LIMIT ?", (*values, limit))
+        return [RunRecord(*row) for row in rows]
+
+    async def runs_not_at_rest(self) -> list[RunRecord]:
+        """Every run that goes on by itself, oldest first."""
+        rows = await self._fetch(
+            f"{SELECT_RUNS} WHERE status IN ('queued', 'running', 'waiting_timer') ORDER BY number"
+        )
+        return [RunRecord(*row) for row in rows]
+
+    async def run_counts_by_status(self) -> dict[str, int]:
+        """How many runs have each status; statuses that no run has are left out."""
+        rows = await self._fetch("SELECT status, count(*) FROM runs GROUP BY status")
+        return {row[0]: row[1] for row in rows}
+
+    async def last_runs(self, workflows: Iterable[str]) -> dict[str, RunRecord]:
+        """The newest run of each of these workflows that has one."""
+        rows = await self._fetch(
+            f"{SELECT_RUNS} WHERE number IN (SELECT (SELECT max(number) FROM runs WHERE workflow = names.value)"
+            " FROM json_each(?) AS names)",
+            (json.dumps(list(workflows)),),
+        )
+        return {record.workflow: record for record in (RunRecord(*row) for row in rows)}
+
+    async def lines(self, run_number: int) -> list[LineRecord]:
+        """Every line of a run, oldest first."""
+        rows = await self._fetch(f"SELECT {columns(LineRecord)} FROM lines WHERE run = ? ORDER BY line", (run_number,))
+        return [LineRecord(*row) for row in rows]
+
+    async def requests(
+        self, run_number: int | None = None, line: int | None = None, status: str | None = None
+    ) -> list[RequestRow]:
+        """Requests of a run, of a line or of all runs, oldest first."""
+        filters: list[str] = []
+        values: list[str | int] = []
+        if run_number is not None:
+            filters.append("run = ?")
+            values.append(run_number)
+        if line is not None:
+            # Requests are found by their run; a line's run is one look-up.
+            filters.append("run = (SELECT run FROM lines WHERE line = ?) AND line = ?")
+            values += [line, line]
+        if status == "open":
+            # As a literal, because the index of open requests serves nothing else.
+            filters.append("status = 'open'")
+        elif status is not None:
+            filters.append("status = ?")
+            values.append(status)
+        condition = f"WHERE {' AND '.join(filters)}" if filters else ""
+        rows = await self._fetch(f"{SELECT_REQUESTS} {condition} ORDER BY number", values)
+        return [RequestRow(*row) for row in rows]
+
+    async def version(self, hash: str) -> VersionRecord | None:
+        """A stored version with its files, each checked against its hash. Raises DatabaseDamaged."""
+        row = await self._fetch_one(
+            "SELECT hash, workflow, graph, files, created_at FROM versions WHERE hash = ?", (hash,)
+        )
+        if row is None:
+            return None
+        names: list[tuple[str, str]] = json.loads(row[3])
+        blobs = await self._blobs([bytes.fromhex(name) for _, name in names])
+        files = {path: blobs[bytes.fromhex(name)] for path, name in names}
+        return VersionRecord(row[0], row[1], row[2], files, row[4])
+
+    async def versions(self, workflow: str) -> list[VersionRow]:
+        """Every stored version of a workflow, newest first, without files."""
+        rows = await self._fetch(
+            f"SELECT {columns(VersionRow)} FROM versions WHERE workflow = ? ORDER BY created_at DESC, hash", (workflow,)
+        )
+        return [VersionRow(*row) for row in rows]
+
+    async def command(self, id: str) -> CommandRecord | None:
+        """The command of that id."""
+        row = await self._fetch_one(f"SELECT {columns(CommandRecord)} FROM commands WHERE id = ?", (id,))
+        return None if row is None else CommandRecord(*row)
+
+
+def _unknown_run(ref: str, candidates: list[RunRecord]) -> UnknownRun:
+    if not candidates:
+        short = len(ref) < SHORTEST_ENDING
+        return UnknownRun(
+            f"There is no run {ref!r} in this workspace.",
+            cause=f"An ending of an id needs at least {SHORTEST_ENDING} characters." if short else "No id ends so.",
+            next_step="See the runs there are: rondo runs",
+        )
+    named = candidates[:CANDIDATES_NAMED]
+    more = " and more" if len(candidates) > CANDIDATES_NAMED else ""
+    return UnknownRun(
+        f"{ref!r} is the ending of several runs.",
+        cause=f"They are {', '.join(f'{record.id} ({record.workflow})' for record in named)}{more}.",
+        next_step="Give more characters of the id.",
+        details=[record.id for record in named],
+    )

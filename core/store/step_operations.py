@@ -1,0 +1,217 @@
+"""Operations on what a line leaves behind: steps, failed attempts, snapshots, log lines and versions."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import ClassVar
+from zlib import crc32
+
+from core.errors import StoreError
+from core.store.operation import Number, Operation
+
+HASH_BYTES = 32
+REPORT = "Nothing of it was kept. Report it: Rondo should not have tried."
+
+LogLineRow = tuple[int, Number, float, int, str, str, int, int, str]
+"""(row, line, at, level, stream, node, visit, attempt, text)"""
+
+NEXT_SEQ = """coalesce(
+    (SELECT max(seq) + 1 FROM steps WHERE line = ?),
+    (SELECT coalesce(parent_seq, -1) + 1 FROM lines WHERE line = ?))"""
+
+
+def blob_hash(data: bytes) -> bytes:
+    """The name of a value: its 32-byte BLAKE2b."""
+    return blake2b(data, digest_size=HASH_BYTES).digest()
+
+
+def next_seq(connection: sqlite3.Connection, line: Number) -> int | None:
+    """The number that the line's next step must have; None where there is no such line."""
+    number: int | None = connection.execute(f"SELECT {NEXT_SEQ}", (line, line)).fetchone()[0]
+    return number
+
+
+@dataclass(frozen=True, slots=True)
+class InsertStep(Operation):
+    """A completed visit, in order: a gap or a repeat of `seq` raises StoreError.
+
+    `blobs` are the delta's large values as (hash, data); data None means that the value is stored already.
+    """
+
+    references: ClassVar[tuple[str, ...]] = ("line",)
+
+    line: Number
+    seq: int
+    node: str
+    visit: int
+    attempt: int
+    next: str | None
+    routing: str
+    started_at: float
+    ended_at: float
+    changed: int
+    delta: bytes
+    blobs: tuple[tuple[bytes, bytes | None], ...] = ()
+
+    def apply(self, connection: sqlite3.Connection) -> None:
+        for name, data in self.blobs:
+            _keep_blob(connection, name, data)
+        cursor = connection.execute(
+            "INSERT INTO steps(line, seq, node, visit, attempt, next, routing, started_at, ended_at, changed, delta,"
+            f" blobs, crc) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE ? = {NEXT_SEQ}",
+            (
+                self.line,
+                self.seq,
+                self.node,
+                self.visit,
+                self.attempt,
+                self.next,
+                self.routing,
+                self.started_at,
+                self.ended_at,
+                self.changed,
+                self.delta,
+                b"".join(name for name, _ in self.blobs),
+                crc32(self.delta),
+                self.seq,
+                self.line,
+                self.line,
+            ),
+        )
+        if cursor.rowcount != 1:
+            raise self._refusal(next_seq(connection, self.line))
+
+    def _refusal(self, expected: int | None) -> StoreError:
+        if expected is None:
+            return StoreError(f"There is no line {self.line}.", cause="It was never stored.", next_step=REPORT)
+        return StoreError(
+            f"Step {self.seq} can't follow step {expected - 1} of line {self.line}.",
+            cause="It is there already." if self.seq < expected else f"Step {expected} is missing.",
+            next_step=REPORT,
+        )
+
+
+def _keep_blob(connection: sqlite3.Connection, name: bytes, data: bytes | None) -> None:
+    """Store a value once; without data it must be there."""
+    if data is None:
+        if connection.execute("SELECT 1 FROM blobs WHERE hash = ?", (name,)).fetchone() is None:
+            raise StoreError(
+                f"The value {name.hex()[:12]} is named but not stored.",
+                cause="It was to be there from an earlier step.",
+                next_step=REPORT,
+            )
+        return
+    # Values are shared by all runs, so a wrong name would spoil the state of others.
+    if blob_hash(data) != name:
+        raise StoreError(
+            f"The value {name.hex()[:12]} has another content than its name says.",
+            cause="The hash of the bytes is another.",
+            next_step=REPORT,
+        )
+    connection.execute("INSERT INTO blobs(hash, data) VALUES (?, ?) ON CONFLICT(hash) DO NOTHING", (name, data))
+
+
+@dataclass(frozen=True, slots=True)
+class InsertAttempt(Operation):
+    """A failed attempt; `before_seq` is the number that its step would have got, `error` a JSON text."""
+
+    references: ClassVar[tuple[str, ...]] = ("line",)
+
+    line: Number
+    before_seq: int
+    node: str
+    visit: int
+    attempt: int
+    started_at: float
+    ended_at: float
+    error: str
+
+    def apply(self, connection: sqlite3.Connection) -> None:
+        connection.execute(
+            "INSERT INTO attempts(line, before_seq, node, visit, attempt, started_at, ended_at, error)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                self.line,
+                self.before_seq,
+                self.node,
+                self.visit,
+                self.attempt,
+                self.started_at,
+                self.ended_at,
+                self.error,
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class InsertSnapshot(Operation):
+    """The whole state's JSON text after step `seq`."""
+
+    references: ClassVar[tuple[str, ...]] = ("line",)
+
+    line: Number
+    seq: int
+    state: bytes
+
+    def apply(self, connection: sqlite3.Connection) -> None:
+        following = next_seq(connection, self.line)
+        if following is None or not 0 <= self.seq < following:
+            raise StoreError(
+                f"A snapshot of step {self.seq} doesn't fit line {self.line}.",
+                cause="The line has no such step.",
+                next_step=REPORT,
+            )
+        connection.execute(
+            "INSERT INTO snapshots(line, seq, state, crc) VALUES (?, ?, ?, ?)",
+            (self.line, self.seq, self.state, crc32(self.state)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class InsertLogs(Operation):
+    """Lines of a run's log, each (row, line, at, level, stream, node, visit, attempt, text)."""
+
+    references: ClassVar[tuple[str, ...]] = ("run",)
+
+    run: Number
+    rows: Sequence[LogLineRow]
+
+    @property
+    def row_count(self) -> int:
+        return len(self.rows)
+
+    def apply(self, connection: sqlite3.Connection) -> None:
+        connection.executemany(
+            "INSERT INTO logs(run, row, line, at, level, stream, node, visit, attempt, text)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [(self.run, *row) for row in self.rows],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PutVersion(Operation):
+    """Keep a version of a workflow: its graph as JSON text and its files. Putting it again changes nothing."""
+
+    hash: str
+    workflow: str
+    graph: str
+    files: Mapping[str, bytes]
+    created_at: float
+
+    def apply(self, connection: sqlite3.Connection) -> None:
+        if connection.execute("SELECT 1 FROM versions WHERE hash = ?", (self.hash,)).fetchone() is not None:
+            return
+        named = [(path, blob_hash(data), data) for path, data in sorted(self.files.items())]
+        connection.executemany(
+            "INSERT INTO blobs(hash, data) VALUES (?, ?) ON CONFLICT(hash) DO NOTHING",
+            [(name, data) for _, name, data in named],
+        )
+        files = json.dumps([[path, name.hex()] for path, name, _ in named], ensure_ascii=False)
+        connection.execute(
+            "INSERT INTO versions(hash, workflow, graph, files, created_at) VALUES (?, ?, ?, ?, ?)",
+            (self.hash, self.workflow, self.graph, files, self.created_at),
+        )
