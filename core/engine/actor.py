@@ -133,7 +133,8 @@ class RunActor:
 
         self.post(guarded)
         closed = asyncio.ensure_future(self.closed.wait())
-        await asyncio.wait({done, closed}, return_when=asyncio.FIRST_COMPLETED)
+        waits: set[asyncio.Future[Any]] = {done, closed}
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         closed.cancel()
         if not done.done():
             raise self.at_rest_error()

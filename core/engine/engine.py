@@ -9,7 +9,6 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import structlog
@@ -55,19 +54,12 @@ from core.places import Workspace
 from core.store.operations import RecordCommand
 from core.store.schema import SCHEMA_VERSION
 from core.store.store import Store
+from core.version import VERSION
 
 caller: ContextVar[str] = ContextVar("caller", default="api")
 """Who makes the present call (tui, cli, api): set by the link's server for each request."""
 
 log = structlog.get_logger()
-
-
-def app_version() -> str:
-    """The installed version of Rondo."""
-    try:
-        return version("rondo")
-    except PackageNotFoundError:
-        return "0"
 
 
 class Engine:
@@ -133,7 +125,7 @@ class Engine:
 
     async def hello(self, client: ClientInfo) -> EngineInfo:
         return EngineInfo(
-            app_version=app_version(),
+            app_version=VERSION,
             protocol=PROTOCOL,
             schema=SCHEMA_VERSION,
             pid=os.getpid(),
@@ -155,7 +147,7 @@ class Engine:
             running=True,
             pid=os.getpid(),
             workspace=str(self.workspace.root),
-            version=app_version(),
+            version=VERSION,
             runs={status: count for status, count in counts.items() if status not in FINAL},
             started_at=self._started_at,
             socket=str(self.workspace.socket),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from weakref import WeakSet
 
 from core.link.types import Event, Resync
 
@@ -16,39 +16,50 @@ class EventBus:
     """Hands each event to every subscriber; a slow subscriber never holds anyone up."""
 
     def __init__(self) -> None:
-        self._subscribers: set[_Subscriber] = set()
+        self._subscriptions: WeakSet[Subscription] = WeakSet()
 
     def publish(self, event: Event) -> None:
         """Give an event to all who listen now."""
-        for subscriber in self._subscribers:
-            subscriber.put(event)
+        for subscription in self._subscriptions:
+            subscription.put(event)
 
-    async def subscribe(self) -> AsyncIterator[list[Event]]:
-        """Batches of all events from the first `anext` on; ends with `close` of the bus."""
-        subscriber = _Subscriber()
-        self._subscribers.add(subscriber)
-        try:
-            while True:
-                batch = await subscriber.take()
-                if not batch:
-                    return
-                yield batch
-        finally:
-            self._subscribers.discard(subscriber)
+    def subscribe(self) -> Subscription:
+        """Batches of all events from this call on; dropping the iterator ends the subscription."""
+        subscription = Subscription()
+        self._subscriptions.add(subscription)
+        return subscription
 
     def close(self) -> None:
         """End every subscription after what it still holds."""
-        for subscriber in self._subscribers:
-            subscriber.end()
+        for subscription in list(self._subscriptions):
+            subscription.end()
 
 
-class _Subscriber:
+class Subscription:
+    """An asynchronous iterator of batches: each holds everything that came since the last, at least one event."""
+
     def __init__(self) -> None:
         self._events: deque[Event] = deque()
         self._ready = asyncio.Event()
         self._ended = False
 
+    def __aiter__(self) -> Subscription:
+        return self
+
+    async def __anext__(self) -> list[Event]:
+        while not self._events and not self._ended:
+            self._ready.clear()
+            await self._ready.wait()
+        batch = list(self._events)
+        self._events.clear()
+        if not batch:
+            raise StopAsyncIteration
+        return batch
+
     def put(self, event: Event) -> None:
+        """Queue an event; where too many wait, they become one Resync."""
+        if self._ended:
+            return
         if len(self._events) >= QUEUE_LIMIT:
             self._events.clear()
             event = Resync()
@@ -56,14 +67,10 @@ class _Subscriber:
         self._ready.set()
 
     def end(self) -> None:
+        """No more events come."""
         self._ended = True
         self._ready.set()
 
-    async def take(self) -> list[Event]:
-        """Everything that waits; the empty list means the end."""
-        while not self._events and not self._ended:
-            self._ready.clear()
-            await self._ready.wait()
-        batch = list(self._events)
-        self._events.clear()
-        return batch
+    async def aclose(self) -> None:
+        """Stop listening."""
+        self.end()

@@ -26,7 +26,7 @@ from core.link.types import (
     StepView,
 )
 from core.places import Workspace
-from core.store.records import RunRecord
+from core.store.records import LogRow, RunRecord
 from core.store.store import Store
 
 LOG_REPLY_BYTES = REPLY_LIMIT // 2
@@ -142,7 +142,8 @@ class Queries:
             search=query.search,
         )
         from_end = query.before is not None and query.after is None
-        kept, size = [], 0
+        kept: list[LogRow] = []
+        size = 0
         for row in reversed(rows) if from_end else rows:
             size += len(row.text) + 120
             if kept and size > LOG_REPLY_BYTES:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import AlreadyAnswered, InvalidAnswer, UnknownRequest
 from core.flow.answers import check_answer, parse_answer
-from core.link.types import Answer, RequestChanged
-from core.store.operations import AnswerRequest, InsertRequest, MarkRequest, Operation, RecordCommand
+from core.link.types import Answer, RequestChanged, Status
+from core.store.operations import AnswerRequest, InsertRequest, MarkRequest, Operation, RecordCommand, UpdateRun
 from core.store.records import RequestRow
 
 if TYPE_CHECKING:
@@ -50,9 +50,10 @@ class Requests:
             else:
                 await self._wait(operations, header)
                 return
-        found, preset = await self._preset(header["request_id"])
-        problem = ""
+        found, preset, left = self._next_preset(header["request_id"])
+        value, problem = None, ""
         if found:
+            operations.append(UpdateRun(actor.record.number, presets=left))
             try:
                 value = _read_preset(header, preset)
             except InvalidAnswer as error:
@@ -81,8 +82,10 @@ class Requests:
         )
         if not found:
             await self._wait(operations, header)
+            actor.change_record(presets=left)
             return
         await actor.commit(operations)
+        actor.change_record(presets=left)
         actor.process_life.send({"t": "answer", "key": _header_key(header), "value": value})
 
     async def _wait(self, operations: list[Operation], header: dict[str, Any]) -> None:
@@ -93,14 +96,17 @@ class Requests:
         actor.entered("waiting_input")
         actor.process_life.wait_a_while()
 
-    async def _preset(self, request_id: str) -> tuple[bool, Any]:
-        """The next unused preset answer for requests of this id: the n-th serves the n-th visit that asks."""
-        presets = [value for name, value in json.loads(self._actor.record.presets) if name == request_id]
-        if not presets:
-            return False, None
-        rows = await self._actor.world.requests_of(self._actor.line)
-        used = sum(1 for row in rows if row.request_id == request_id and (row.answered_by == PRESET or row.problem))
-        return (True, presets[used]) if used < len(presets) else (False, None)
+    def _next_preset(self, request_id: str) -> tuple[bool, Any, str]:
+        """The next preset answer for requests of this id, and the presets that are left without it as JSON text.
+
+        Each serves one request: the first that asks takes the first.
+        """
+        presets = json.loads(self._actor.record.presets)
+        for index, (name, value) in enumerate(presets):
+            if name == request_id:
+                left = presets[:index] + presets[index + 1 :]
+                return True, value, json.dumps(left, ensure_ascii=False)
+        return False, None, self._actor.record.presets
 
     async def answer(self, answer: Answer, by: str, command: RecordCommand) -> tuple[RequestRow, Any]:
         """Make a person's answer durable; return the request and the value.
@@ -115,7 +121,7 @@ class Requests:
         else:
             value = check_answer(row.input_type, options, answer.value)
         text = json.dumps(value, ensure_ascii=False)
-        status = "running" if actor.process_life.listening else "queued"
+        status: Status = "running" if actor.process_life.listening else "queued"
         await actor.commit(
             [AnswerRequest(row.number, text, by, actor.world.now()), *actor.status_operations(status), command]
         )

@@ -8,7 +8,6 @@ import json
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from hashlib import blake2b
 from typing import Any
 
 import structlog
@@ -31,7 +30,7 @@ from core.flow.delta import StateTracker
 from core.flow.graph import Graph
 from core.link.types import EngineChanged, Event, RunChanged, StartRun
 from core.places import Workspace
-from core.store.operations import InsertRun, InsertStep, Operation, RecordCommand, Ref
+from core.store.operations import InsertRun, InsertStep, Operation, RecordCommand, Ref, blob_hash
 from core.store.records import RequestRow, RunRecord, VersionRecord
 from core.store.store import Store
 
@@ -308,11 +307,6 @@ class Runs:
 
 def _next_visit(position: Position) -> int:
     return position.visits.get(position.next or "", 0) + 1
-
-
-def blob_hash(data: bytes) -> bytes:
-    """The 32-byte name of a value in the store."""
-    return blake2b(data, digest_size=32).digest()
 
 
 def trouble_event(error: RondoError | None) -> EngineChanged:

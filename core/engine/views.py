@@ -94,7 +94,7 @@ def workflow_detail(loaded: LoadedWorkflow, verdict: Verdict, last_good: str | N
         )
         if node.retry is not None:
             view.retry = {"attempts": node.retry.attempts, "wait": node.retry.wait, "backoff": node.retry.backoff}
-        known = loaded.classes.get(node.class_name)
+        known = loaded.code.class_of(node.class_name)
         if known is not None:
             view.file, view.line, view.source, view.doc = known.file, known.line, known.source, known.doc
         nodes.append(view)

@@ -1,0 +1,1 @@
+"""Measurements: ratios against plain SQLite and a bare app, every row from the same run."""
