@@ -1,0 +1,260 @@
+"""What is wrong with a workflow, without running any of it.
+
+Errors keep a version from running; warnings and notes do not.
+
+| code | meaning |
+|---|---|
+| E101 | a JSON file is not JSON |
+| E102 | the graph's JSON has a wrong shape: a key is missing, or its value is of another kind |
+| E103 | the graph has no nodes |
+| E104 | a node names a class that the code does not have |
+| E105 | an edge, or `on_error: goto:`, leads from or to a node that is not there |
+| E106 | two nodes have one id |
+| E107 | `start` names no node |
+| E108 | a condition is not a Python expression |
+| E109 | a Python file has a syntax error |
+| E110 | NAME.json or nodes.py is missing |
+| E111 | a class that the graph names is not a node |
+| E112 | a file or folder can't be read, is too large, or is not UTF-8 |
+| E113 | a path under `files` is missing or leaves the folder |
+| E114 | a JSON file is too large, nested too deeply, or has a key twice |
+| E115 | a graph of mode dag has a cycle |
+| E116 | mode dag can't be run by this version yet |
+| E117 | `inputs` is not a JSON Schema of an object |
+| E118 | a link leaves the folder of the workflows |
+| W201 | a node can't be reached from the start |
+| W202 | several default edges leave a node; only the first is taken |
+| W203 | an unknown key |
+| W204 | `timeout` or `on_error` is declared, but not in force yet in this version |
+| W205 | the code goes to a node that is not there |
+| W206 | a link to a folder is not followed |
+| N301 | a class comes from outside the workflow's files, so it can't be checked without running it |
+| N302 | there are more findings than are listed |
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from core.definition.code_index import ENTRY, CodeIndex, Found
+from core.definition.finding import Report
+from core.definition.python_source import ClassInfo, SyntaxProblem, parse_python
+from core.definition.text import did_you_mean
+
+if TYPE_CHECKING:
+    from core.definition.model import WorkflowModel
+
+_CONDITION_LIMIT = 10_000
+"""Longest condition in characters."""
+
+
+def lint_code(index: CodeIndex, has_entry: bool, report: Report) -> None:
+    """Report every file that is not Python, and a missing nodes.py."""
+    for file, problem in index.problems.items():
+        report.add("E109", f"Not Python: {problem.message}.", file=file, line=problem.line, column=problem.column)
+    if not has_entry:
+        report.add("E110", f"{ENTRY} is missing.", file=ENTRY, hint="It holds the classes of the nodes.")
+
+
+def lint_graph(model: WorkflowModel, index: CodeIndex, report: Report) -> None:
+    """Report what is wrong between the parts of a graph whose shape is right."""
+    if not model.nodes:
+        report.add("E103", "The graph has no nodes.", path=("nodes",))
+        return
+    ids = {node.id for node in model.nodes}
+    _check_ids(model, ids, report)
+    _check_edges(model, ids, report)
+    classes = {name: index.class_of(name) for name in {node.class_name for node in model.nodes}}
+    if index.has_entry:
+        _check_classes(model, index, report)
+        _check_targets(ids, classes, report)
+        _check_reachable(model, classes, report)
+    if model.mode == "dag":
+        _check_dag(model, report)
+    else:
+        _check_defaults(model, classes, report)
+
+
+def _check_ids(model: WorkflowModel, ids: set[str], report: Report) -> None:
+    """Report ids given twice, and a start or an `on_error` that names no node."""
+    seen: set[str] = set()
+    for position, node in enumerate(model.nodes):
+        if node.id in seen:
+            report.add("E106", f"Two nodes have the id {node.id!r}.", path=("nodes", position, "id"), node=node.id)
+        seen.add(node.id)
+        reaction = node.on_error or "fail"
+        target = reaction.removeprefix("goto:").strip()
+        if reaction.startswith("goto:") and target not in ids:
+            message = f"on_error of {node.id!r} goes to {target!r}, which is not a node."
+            _add_unknown_id(report, message, target, ids, ("nodes", position, "on_error"), node.id)
+        if node.timeout is not None:
+            _add_not_in_force(report, "timeout", position, node.id)
+        if reaction != "fail":
+            _add_not_in_force(report, "on_error", position, node.id)
+    if model.start is not None and model.start not in ids:
+        hint = did_you_mean(model.start, ids)
+        report.add("E107", f"The start {model.start!r} is not a node.", path=("start",), hint=hint)
+
+
+def _add_not_in_force(report: Report, key: str, position: int, node_id: str) -> None:
+    message = f"{key} of {node_id!r} is declared, but not in force yet in this version."
+    report.add("W204", message, path=("nodes", position, key), node=node_id)
+
+
+def _add_unknown_id(
+    report: Report, message: str, target: str, ids: set[str], path: tuple[str | int, ...], node: str | None = None
+) -> None:
+    hint = "" if report.full() else did_you_mean(target, ids)
+    report.add("E105", message, path=path, node=node, hint=hint)
+
+
+def _check_edges(model: WorkflowModel, ids: set[str], report: Report) -> None:
+    """Report edges whose ends are not there and conditions that are not expressions."""
+    for position, edge in enumerate(model.edges or ()):
+        name = f"The edge {edge.from_id!r} → {edge.to_id!r}"
+        for key, end, word in (("from", edge.from_id, "comes from"), ("to", edge.to_id, "goes to")):
+            if end not in ids:
+                message = f"{name} {word} {end!r}, which is not a node."
+                _add_unknown_id(report, message, end, ids, ("edges", position, key))
+        problem = _condition_problem((edge.condition or "").strip())
+        if problem:
+            node = edge.from_id if edge.from_id in ids else None
+            report.add(
+                "E108", f"{name}: {problem}.", path=("edges", position, "condition"), node=node, hint=_CONDITION_HINT
+            )
+
+
+_CONDITION_HINT = "A condition is a Python expression over shared, such as shared['score'] > 80."
+
+
+def _condition_problem(condition: str) -> str:
+    """Why a condition can't be evaluated, or the empty text; it is parsed and nothing more."""
+    if not condition:
+        return ""
+    if len(condition) > _CONDITION_LIMIT:
+        return f"the condition is longer than {_CONDITION_LIMIT} characters"
+    tree = parse_python(condition, "eval")
+    return f"the condition is not a Python expression: {tree.message}" if isinstance(tree, SyntaxProblem) else ""
+
+
+def _check_classes(model: WorkflowModel, index: CodeIndex, report: Report) -> None:
+    """Report classes that are missing, are no nodes, or can't be looked at."""
+    noted: set[str] = set()
+    for position, node in enumerate(model.nodes):
+        name = node.class_name
+        lookup = index.look_up(name)
+        path = ("nodes", position, "class")
+        if lookup.found is Found.UNKNOWN and not report.full():
+            hint = lookup.reason or did_you_mean(name, index.node_names())
+            report.add("E104", f"No class {name!r} in {ENTRY}.", path=path, node=node.id, hint=hint)
+        elif lookup.found is Found.UNKNOWN:
+            report.add("E104", f"No class {name!r} in {ENTRY}.", path=path, node=node.id)
+        elif lookup.found is Found.NOT_A_NODE:
+            place = f" ({lookup.info.file}:{lookup.info.line})" if lookup.info is not None else ""
+            message = f"{name!r}{place} is not a node: {lookup.reason}"
+            report.add("E111", message, path=path, node=node.id, hint="from grapheteria import Node")
+        elif lookup.found is Found.ELSEWHERE and name not in noted:
+            noted.add(name)
+            report.add(
+                "N301", f"{name!r} can't be checked without running it: {lookup.reason}.", path=path, node=node.id
+            )
+
+
+def _check_targets(ids: set[str], classes: Mapping[str, ClassInfo | None], report: Report) -> None:
+    """Report ids in the code that it goes to and that are no nodes."""
+    for name in sorted(classes):
+        info = classes[name]
+        for target in sorted(info.targets - ids) if info is not None else ():
+            assert info is not None
+            message = f"{name} goes to {target!r}, which is not a node."
+            report.add("W205", message, file=info.file, line=info.line, hint=did_you_mean(target, ids))
+
+
+def _check_reachable(model: WorkflowModel, classes: Mapping[str, ClassInfo | None], report: Report) -> None:
+    """Report nodes that nothing leads to; silent where the code of a node that is reached may go anywhere."""
+    nodes = {node.id: node for node in model.nodes}
+    follows: defaultdict[str, set[str]] = defaultdict(set)
+    for edge in model.edges or ():
+        follows[edge.from_id].add(edge.to_id)
+    for node in model.nodes:
+        info = classes[node.class_name]
+        follows[node.id] |= info.targets if info is not None else set()
+        if node.on_error is not None and node.on_error.startswith("goto:"):
+            follows[node.id].add(node.on_error.removeprefix("goto:").strip())
+    reached = _reached(follows, model.start if model.start in nodes else model.nodes[0].id)
+    infos = (classes[nodes[node_id].class_name] for node_id in reached if node_id in nodes)
+    if any(info is not None and info.routes_anywhere for info in infos):
+        return
+    for position, node in enumerate(model.nodes):
+        if node.id not in reached:
+            message = f"{node.id!r} can't be reached from the start."
+            report.add("W201", message, path=("nodes", position, "id"), node=node.id)
+
+
+def _reached(follows: Mapping[str, Iterable[str]], start: str) -> set[str]:
+    reached, waiting = {start}, [start]
+    while waiting:
+        for target in follows.get(waiting.pop(), ()):
+            if target not in reached:
+                reached.add(target)
+                waiting.append(target)
+    return reached
+
+
+def _check_defaults(model: WorkflowModel, classes: Mapping[str, ClassInfo | None], report: Report) -> None:
+    """Report default edges that are never taken; where the code chooses, they only show what it may choose."""
+    infos = {node.id: classes[node.class_name] for node in model.nodes}
+    seen: set[str] = set()
+    for position, edge in enumerate(model.edges or ()):
+        info = infos.get(edge.from_id)
+        if (edge.condition or "").strip() or (info is not None and info.routes):
+            continue
+        if edge.from_id in seen:
+            message = f"{edge.from_id!r} has several edges without a condition; only the first is taken."
+            report.add(
+                "W202", message, path=("edges", position), node=edge.from_id, hint="Give it a condition, or remove it."
+            )
+        seen.add(edge.from_id)
+
+
+def _check_dag(model: WorkflowModel, report: Report) -> None:
+    """Report the mode itself, and a cycle where there is one."""
+    report.add(
+        "E116",
+        "This version can't run mode dag yet.",
+        path=("mode",),
+        hint="Remove mode, or write machine: one node is active at a time, and cycles are allowed.",
+    )
+    follows: defaultdict[str, list[str]] = defaultdict(list)
+    sources: dict[str, int] = {node.id: 0 for node in model.nodes}
+    for edge in model.edges or ():
+        if edge.from_id in sources and edge.to_id in sources:
+            follows[edge.from_id].append(edge.to_id)
+            sources[edge.to_id] += 1
+    free = [node_id for node_id, count in sources.items() if count == 0]
+    for node_id in free:
+        for target in follows[node_id]:
+            sources[target] -= 1
+            if sources[target] == 0:
+                free.append(target)
+    if len(free) < len(sources):
+        cycle = _one_cycle(follows, [node_id for node_id, count in sources.items() if count > 0])
+        text = " → ".join(repr(node_id) for node_id in cycle[:8]) + (" → …" if len(cycle) > 8 else "")
+        report.add("E115", f"A graph of mode dag must not have a cycle: {text}.", path=("edges",), node=cycle[0])
+
+
+def _one_cycle(follows: Mapping[str, list[str]], left: list[str]) -> list[str]:
+    """One cycle among the nodes that are left when every node without an incoming edge is taken away."""
+    remaining = set(left)
+    comes_from = {target: source for source in left for target in follows[source] if target in remaining}
+    path: list[str] = []
+    position: dict[str, int] = {}
+    node_id = left[0]
+    while node_id not in position:
+        position[node_id] = len(path)
+        path.append(node_id)
+        node_id = comes_from[node_id]
+    cycle = [*path[position[node_id] :], node_id]
+    return cycle[::-1]

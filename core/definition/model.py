@@ -1,0 +1,202 @@
+"""The shape of a workflow's graph as JSON, checked with pydantic.
+
+The native form and the original Grapheteria form are one: everything beyond nodes, edges, start and initial_state is
+optional. Only `core.definition.load` imports this module, so that nothing else pays for importing pydantic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from core.definition.json_text import Path
+from core.flow.graph import EdgeSpec, Graph, NodeSpec, RetrySpec
+
+NODE_LIMIT = 5_000
+EDGE_LIMIT = 20_000
+"""Larger graphs are refused before they are looked at closer."""
+
+_NAME_LENGTH = 200
+
+
+def _number_as_text(value: Any) -> Any:
+    # The original form was never strict about ids, so `"id": 1` is found in the wild.
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _plain_name(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must not be empty")
+    if len(value) > _NAME_LENGTH:
+        raise ValueError(f"must not be longer than {_NAME_LENGTH} characters")
+    if not value.isprintable():
+        raise ValueError("must not contain control characters")
+    return value
+
+
+def _reaction(value: str) -> str:
+    if value not in ("fail", "skip", "ask") and not (value.startswith("goto:") and value[5:].strip()):
+        raise ValueError("must be fail, skip, ask or goto:<node>")
+    return value
+
+
+NodeId = Annotated[str, BeforeValidator(_number_as_text), AfterValidator(_plain_name)]
+ClassName = Annotated[str, AfterValidator(_plain_name)]
+Reaction = Annotated[str, AfterValidator(_reaction)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True, hide_input_in_errors=True)
+
+
+class RetryModel(_Part):
+    """How often a node's execute phase is tried."""
+
+    attempts: int = Field(default=1, ge=1)
+    wait: Seconds = 0.0
+    backoff: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+
+
+class NodeModel(_Part):
+    """One node."""
+
+    id: NodeId
+    class_name: ClassName = Field(alias="class")
+    config: dict[str, Any] | None = None
+    retry: RetryModel | None = None
+    timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    on_error: Reaction | None = None
+    effects: Literal["", "read", "write"] | None = None
+
+
+class EdgeModel(_Part):
+    """One edge."""
+
+    from_id: NodeId = Field(alias="from")
+    to_id: NodeId = Field(alias="to")
+    condition: str | None = None
+
+
+class PermissionsModel(_Part):
+    """What the workflow says it needs; shown to a person before an approval."""
+
+    network: list[str] = []
+    write: list[str] = []
+    secrets: list[str] = []
+
+
+class WorkflowModel(_Part):
+    """The whole document."""
+
+    name: str | None = None
+    description: str | None = None
+    mode: Literal["machine", "dag"] | None = None
+    start: NodeId | None = None
+    inputs: Any = None
+    initial_state: dict[str, Any] | None = None
+    files: list[str] | None = None
+    permissions: PermissionsModel | None = None
+    nodes: list[NodeModel]
+    edges: list[EdgeModel] | None = None
+
+
+def check_document(document: Any) -> tuple[WorkflowModel | None, list[tuple[Path, str]]]:
+    """The document as a model, or None and every problem as (place in the document, what is wrong there)."""
+    try:
+        return WorkflowModel.model_validate(document), []
+    except ValidationError as error:
+        return None, [
+            _problem(details["type"], details["loc"], details["msg"])
+            for details in error.errors(include_url=False, include_input=False)
+        ]
+
+
+def unknown_keys(model: WorkflowModel) -> Iterator[tuple[Path, str, list[str]]]:
+    """Every key that means nothing here: (place, key, the keys that are known there)."""
+    yield from _unknown(model, ())
+    if model.permissions is not None:
+        yield from _unknown(model.permissions, ("permissions",))
+    for index, node in enumerate(model.nodes):
+        yield from _unknown(node, ("nodes", index))
+        if node.retry is not None:
+            yield from _unknown(node.retry, ("nodes", index, "retry"))
+    for index, edge in enumerate(model.edges or ()):
+        yield from _unknown(edge, ("edges", index))
+
+
+def graph_of(model: WorkflowModel, name: str, inputs: dict[str, Any] | None) -> Graph | None:
+    """The graph for drawing and running; None without a node.
+
+    Of a document with errors it is the part that makes sense: the first of two nodes with one id, only edges between
+    nodes that are there, and the first node where the start names none.
+    """
+    nodes: dict[str, NodeSpec] = {}
+    for node in model.nodes:
+        nodes.setdefault(node.id, _node_spec(node))
+    if not nodes:
+        return None
+    edges = tuple(
+        EdgeSpec(edge.from_id, edge.to_id, (edge.condition or "").strip())
+        for edge in model.edges or ()
+        if edge.from_id in nodes and edge.to_id in nodes
+    )
+    return Graph(
+        name=model.name or name,
+        nodes=nodes,
+        edges=edges,
+        start=model.start if model.start in nodes else next(iter(nodes)),
+        mode=model.mode or "machine",
+        description=model.description or "",
+        initial_state=model.initial_state or {},
+        inputs=inputs,
+    )
+
+
+def _node_spec(node: NodeModel) -> NodeSpec:
+    retry = node.retry
+    return NodeSpec(
+        id=node.id,
+        class_name=node.class_name,
+        config=node.config or {},
+        retry=RetrySpec(retry.attempts, retry.wait, retry.backoff) if retry is not None else None,
+        timeout=node.timeout,
+        on_error=node.on_error or "fail",
+        effects=node.effects or "",
+    )
+
+
+def _unknown(part: BaseModel, path: Path) -> Iterator[tuple[Path, str, list[str]]]:
+    known = [field.alias or name for name, field in type(part).model_fields.items()]
+    for key in part.model_extra or ():
+        yield (*path, key), key, known
+
+
+_EXPECTED = {
+    "string_type": "must be text in quotes",
+    "list_type": "must be a list",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+}
+
+
+def _problem(kind: str, location: tuple[int | str, ...], message: str) -> tuple[Path, str]:
+    """Pydantic's words in ours: which part, and what it must be."""
+    if kind == "missing":
+        parent = location[:-1]
+        return parent, f"{_spoken(parent)} lacks the key {location[-1]!r}."
+    said = _EXPECTED.get(kind)
+    if said is None:
+        said = message.removeprefix("Value error, ").removeprefix("Input should be ")
+        said = said if said.startswith("must") else f"must be {said}"
+    return location, f"{_spoken(location)} {said}."
+
+
+def _spoken(path: Path) -> str:
+    """A place as people write it: nodes[2].retry.wait."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".") or "The document"
