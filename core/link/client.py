@@ -59,7 +59,7 @@ def client_info(kind: str) -> ClientInfo:
     return ClientInfo(kind=kind, app_version=VERSION, protocol=PROTOCOL, pid=os.getpid(), batches_per_second=rate)
 
 
-def _copy(error: RondoError) -> RondoError:
+def fresh_copy(error: RondoError) -> RondoError:
     """The same error anew, because each place that raises one writes its traceback into it."""
     return RondoError.from_dict(error.to_dict())
 
@@ -184,7 +184,7 @@ class RemoteEngine(EngineCalls):
         """Batches of events from this call on; raises EngineLost where the connection breaks, ends with `close`."""
         stream = EventStream()
         if self._ended is not None:
-            stream.finish(_copy(self._ended))
+            stream.finish(fresh_copy(self._ended))
             return stream
         self._streams.add(stream)
         if not self._subscribed:
@@ -204,7 +204,7 @@ class RemoteEngine(EngineCalls):
 
     async def _call(self, returns: type[T], method: str, **params: object) -> T:
         if self._ended is not None:
-            raise _copy(self._ended)
+            raise fresh_copy(self._ended)
         self._next_id += 1
         call_id = self._next_id
         try:
@@ -284,6 +284,6 @@ class RemoteEngine(EngineCalls):
         self._ended = error
         for reply in self._pending.values():
             if not reply.done():
-                reply.set_exception(_copy(error))
+                reply.set_exception(fresh_copy(error))
         for stream in self._streams:
-            stream.finish(None if asked else _copy(error))
+            stream.finish(None if asked else fresh_copy(error))

@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 from weakref import WeakSet
 
 from core.errors import EngineLost, EngineUnreachable, RondoError, WorkspaceLocked
-from core.link.client import EngineCalls, RemoteEngine
+from core.link.client import EngineCalls, RemoteEngine, fresh_copy
 from core.link.events import EventStream
 from core.link.start import connect
 from core.link.types import EngineChanged, EngineInfo, Event, Resync
@@ -64,6 +64,9 @@ class EngineSession(EngineCalls):
         if self._keeping is not None:
             self._keeping.cancel()
             await asyncio.wait([self._keeping])
+        self._engine = None
+        self.problem = EngineLost("The connection to the engine was closed by this program.")
+        self._settled.set()
         for stream in self._streams:
             stream.finish()
 
@@ -106,13 +109,12 @@ class EngineSession(EngineCalls):
             self.retry()
         try:
             async with asyncio.timeout(max(timeout, 0)):
-                await self._settled.wait()
+                while self._engine is None:
+                    await self._settled.wait()
+                    if self._engine is None and self.problem is not None:
+                        raise fresh_copy(self.problem)
         except TimeoutError:
-            if self.problem is None:
-                raise _still_connecting(timeout) from None
-        if self._engine is None and self.problem is not None:
-            raise RondoError.from_dict(self.problem.to_dict())
-        assert self._engine is not None
+            raise (_still_connecting(timeout) if self.problem is None else fresh_copy(self.problem)) from None
         return self._engine
 
     # Staying connected ----------------------------------------------------------------------------------------------
