@@ -63,7 +63,11 @@ class Graph:
             if node.config:
                 entry["config"] = dict(node.config)
             if node.retry is not None:
-                entry["retry"] = {"attempts": node.retry.attempts, "wait": node.retry.wait, "backoff": node.retry.backoff}
+                entry["retry"] = {
+                    "attempts": node.retry.attempts,
+                    "wait": node.retry.wait,
+                    "backoff": node.retry.backoff,
+                }
             if node.timeout is not None:
                 entry["timeout"] = node.timeout
             if node.on_error != "fail":
@@ -105,7 +109,8 @@ class Graph:
                 effects=entry.get("effects") or "",
             )
         edges = tuple(
-            EdgeSpec(str(line["from"]), str(line["to"]), str(line.get("condition") or "")) for line in document.get("edges") or ()
+            EdgeSpec(str(line["from"]), str(line["to"]), str(line.get("condition") or ""))
+            for line in document.get("edges") or ()
         )
         return cls(
             name=str(document.get("name") or ""),

@@ -47,7 +47,10 @@ class AttemptRecord:
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """The next node and why: `reason` is `edge`, `default`, `true`, `goto`, `end`; `errors` maps "to: condition" to an error text."""
+    """The next node and why: `reason` is `edge`, `default`, `true`, `goto`, `end`.
+
+    `errors` maps "to: condition" to an error text.
+    """
 
     next: str | None
     reason: str
