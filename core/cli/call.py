@@ -123,6 +123,14 @@ class Client:
         await self.close()
 
 
+async def end_task(task: asyncio.Task[Any]) -> None:
+    """Cancel a helper task and wait for its end; what it failed with meets the next question to the engine too."""
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.exception()
+
+
 async def _connect(workspace: Workspace) -> Any:
     from core.link.start import connect
 

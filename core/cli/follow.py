@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
-from core.cli.call import Client
+from core.cli.call import Client, end_task
 from core.cli.output import LEVEL_STYLES, Output, Part, clock_time, duration
-from core.errors import RondoError
 from core.link.types import AT_REST, Event, LogLine, LogPage, LogQuery, Resync, RunView, StepView
 
 LOG_PAGE = 1000
@@ -111,10 +110,7 @@ class Follower:
         try:
             yield
         finally:
-            watcher.cancel()
-            # What ended it early, an engine that can't be started again, meets the next question too.
-            with suppress(asyncio.CancelledError, RondoError):
-                await watcher
+            await end_task(watcher)
 
     def _on_events(self, events: list[Event]) -> None:
         if any(isinstance(event, Resync) or getattr(event, "run_id", None) == self._run_id for event in events):
@@ -122,7 +118,8 @@ class Follower:
 
     async def _wait_for_change(self) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), LOOK_AGAIN)
+            async with asyncio.timeout(LOOK_AGAIN):
+                await self._changed.wait()
 
     async def _show_news(self) -> None:
         if self._show is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +17,7 @@ from core.cli.call import (
     NameArgument,
     RunArgument,
     WorkspaceOption,
+    end_task,
     new_command_id,
     open_call,
     parse_pairs,
@@ -26,7 +26,7 @@ from core.cli.documents import run_document
 from core.cli.follow import Follower, print_news
 from core.cli.output import Output, duration, status_part
 from core.cli.state import read_whole_state, show_state
-from core.errors import AlreadyAnswered, InvalidAnswer, InvalidInput, RondoError, UnknownRequest, UsageError
+from core.errors import AlreadyAnswered, InvalidAnswer, InvalidInput, UnknownRequest, UsageError
 from core.flow.graph import Graph
 from core.link.types import Answer, RequestView, RunView, StartRun
 
@@ -229,9 +229,9 @@ async def _ask(call: Call, client: Client, follower: Follower, request: RequestV
             try:
                 await asyncio.wait({typed, elsewhere}, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                if not typed.done():
-                    typed.cancel()
-            if not typed.done():
+                answered_here = typed.done()
+                await end_task(typed)
+            if not answered_here:
                 output.line("")
                 await elsewhere
                 output.note(("Answered elsewhere.", "dim"))
@@ -250,9 +250,7 @@ async def _ask(call: Call, client: Client, follower: Follower, request: RequestV
                 output.note(("! ", "yellow"), error.message, " ", error.cause)
                 output.ask(prompt.prompt_part(request))
     finally:
-        elsewhere.cancel()
-        with suppress(asyncio.CancelledError, RondoError):
-            await elsewhere
+        await end_task(elsewhere)
 
 
 async def _send_typed(client: Client, request: RequestView, text: str) -> None:
