@@ -1,0 +1,277 @@
+"""What a run process does around the run: its own session, descriptors, environment and watchers, then the run."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import ctypes
+import faulthandler
+import fcntl
+import io
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from core.flow.journal import Failure
+from core.runner import environment, sources
+from core.runner.capture import Capture, LogWriter
+from core.runner.channel import SocketChannel
+from core.runner.failures import failure_document, trimmed_stack
+from core.runner.process_tree import kill_tree
+from core.runner.session import Broken, Session, load_workflow
+from core.runner.wire import IMPORT_SECONDS, LOG_BYTES, LOG_LINES, FrameReader, encode_frame
+
+FRAMES, LOGS = 3, 4
+"""Where the descriptors stand once the process is set up; 1 and 2 are the raw pipe."""
+PARK_FROM = 10
+"""Descriptors are moved up to here and beyond before they are put in their places."""
+
+FAILED = 70
+"""Exit status where this side's own code failed."""
+END_SECONDS = 2.0
+"""How long exit handlers and cancelled tasks may take."""
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+
+Frame = tuple[dict[str, Any], bytes]
+
+
+def run_process(frames: int, logs: int, raw: int) -> NoReturn:
+    """Be the run process on these descriptors (all others are closed): take the init frame, run, end the process."""
+    place_descriptors(frames, logs, raw)
+    with contextlib.suppress(PermissionError):
+        os.setsid()
+    die_with_parent(signal.SIGKILL)
+    adopt_orphans()
+    _open_standard_streams()
+    try:
+        _live()
+    except SystemExit as error:
+        # From a task that a node left behind, or an exit handler: nobody else is there to take it.
+        sys.stderr.flush()
+        os._exit(error.code if isinstance(error.code, int) else 1)
+    except BaseException:
+        traceback.print_exc(file=sys.__stderr__)
+    os._exit(FAILED)
+
+
+def _live() -> NoReturn:
+    sock = socket.socket(fileno=FRAMES)
+    sock.setblocking(True)
+    _watch(sock)
+    reader = FrameReader()
+    (init, state), *early = _first_frames(sock, reader)
+    capture = _enter(init)
+    session = _load(sock, init, state, capture)
+    if session is not None:
+        _run(sock, reader, early, session)
+    _finish(capture)
+
+
+# Descriptors, session, death -------------------------------------------------------------------------------------
+
+
+def place_descriptors(frames: int, logs: int, raw: int) -> None:
+    """Put the descriptors in their places, give an empty stdin, and close everything else."""
+    parked = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, PARK_FROM) for fd in (frames, logs, raw)]
+    null = fcntl.fcntl(os.open(os.devnull, os.O_RDONLY), fcntl.F_DUPFD_CLOEXEC, PARK_FROM)
+    os.dup2(null, 0)
+    os.dup2(parked[2], 1)
+    os.dup2(parked[2], 2)
+    os.dup2(parked[0], FRAMES, inheritable=False)
+    os.dup2(parked[1], LOGS, inheritable=False)
+    for name in os.listdir("/dev/fd"):
+        if int(name) > LOGS:
+            with contextlib.suppress(OSError):
+                os.close(int(name))
+
+
+def die_with_parent(number: signal.Signals) -> None:
+    """Ask Linux for a signal when the parent ends; elsewhere only the watcher thread notices."""
+    _prctl(PR_SET_PDEATHSIG, number)
+
+
+def adopt_orphans() -> None:
+    """Let Linux hand this process what its descendants leave behind, so that a kill finds it below this process."""
+    _prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def _open_standard_streams() -> None:
+    for fd, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        file: Any = io.FileIO(fd, mode, closefd=False)
+        binary = io.BufferedReader(file) if mode == "r" else file
+        stream = io.TextIOWrapper(binary, encoding="utf-8", errors="replace", write_through=True)
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+    faulthandler.enable(file=2, all_threads=True)
+
+
+def _watch(sock: socket.socket) -> None:
+    """End this process and all below it once the engine is gone, whatever the node's code is doing."""
+    poll = select.poll()
+    poll.register(sock.fileno(), 0)  # only hang-up and errors, which are always reported; data is left to others
+
+    def watch() -> None:
+        poll.poll()
+        end_now()
+
+    threading.Thread(target=watch, name="engine watcher", daemon=True).start()
+    # In a child that node code forks, nobody may speak in this process's name.
+    os.register_at_fork(after_in_child=_close_channels)
+
+
+def end_now() -> NoReturn:
+    """End this process and everything below it."""
+    kill_tree(os.getpid(), spare_root=True, seconds=1.0)
+    os._exit(0)
+
+
+def _close_channels() -> None:
+    for fd in (FRAMES, LOGS):
+        with contextlib.suppress(OSError):
+            os.close(fd)
+
+
+# From the init frame to the run ----------------------------------------------------------------------------------
+
+
+def _first_frames(sock: socket.socket, reader: FrameReader) -> list[Frame]:
+    """The init frame and whatever came with it."""
+    frames: list[Frame] = []
+    while not frames:
+        data = sock.recv(256 * 1024)
+        if not data:
+            end_now()
+        frames = reader.feed(data)
+    return frames
+
+
+def _enter(init: dict[str, Any]) -> Capture:
+    """Reduce the environment and take over the output."""
+    limits = init.get("limits") or {}
+    kept = environment.reduced(os.environ, init.get("environment"))
+    os.environ.clear()
+    os.environ.update(kept)
+    sys.argv = [os.path.join(init["folder"], "nodes.py")]
+    writer = LogWriter(LOGS, limits.get("log_lines", LOG_LINES), limits.get("log_bytes", LOG_BYTES))
+    capture = Capture(writer)
+    capture.install()
+    return capture
+
+
+def _load(sock: socket.socket, init: dict[str, Any], state: bytes, capture: Capture) -> Session | None:
+    """Import the workflow and tell the engine; None where it can't be imported."""
+    epoch, begun = init.get("e", 0), time.monotonic()
+    finder = sources.SourceFinder(init["sources"], init["folder"])
+    sources.install(finder)
+    sources.install_original_name()
+    answer: dict[str, Any]
+    session = None
+    with _import_limit(sock, init) as in_time:
+        try:
+            _go_to_workspace(init)
+            graph, nodes = load_workflow(init)
+            session = Session(init, state, graph, nodes, capture)
+            answer = {"t": "ready", "e": epoch, "pid": os.getpid(), "import_seconds": time.monotonic() - begun}
+        except Broken as broken:
+            answer = {"t": "broken", "e": epoch, "failure": failure_document(broken.failure)}
+        with in_time:
+            capture.end()
+            sock.sendall(encode_frame(answer))
+    return session
+
+
+def _go_to_workspace(init: dict[str, Any]) -> None:
+    try:
+        os.chdir(init["workspace"])
+    except OSError as error:
+        failure = Failure(
+            type="WorkspaceMissing",
+            message=f"The workspace {init['workspace']} can't be entered: {error.strerror}.",
+            cause="The folder was moved or removed, or its rights were changed, after the engine had started.",
+            next_step="Bring the folder back and start the run again.",
+        )
+        raise Broken(failure) from error
+
+
+@contextlib.contextmanager
+def _import_limit(sock: socket.socket, init: dict[str, Any]) -> Iterator[threading.Lock]:
+    """Give up when the block takes too long, and say where it hangs; whoever holds the lock first has the say."""
+    seconds = float((init.get("limits") or {}).get("import_seconds", IMPORT_SECONDS))
+    deciding, done = threading.Lock(), threading.Event()
+    main = threading.get_ident()
+
+    def give_up() -> None:
+        if done.wait(seconds) or not deciding.acquire(blocking=False):
+            return
+        failure = Failure(
+            type="NodeImportError",
+            message=f"Importing the workflow's code took more than {seconds:g} s.",
+            traceback=trimmed_stack(sys._current_frames()[main], init["folder"]),
+            cause="Something at the top level of nodes.py, or of what it imports, does not come back.",
+            next_step="Move slow work from the top level into the nodes' methods.",
+        )
+        with contextlib.suppress(OSError):
+            sock.sendall(encode_frame({"t": "broken", "e": init.get("e", 0), "failure": failure_document(failure)}))
+        end_now()
+
+    threading.Thread(target=give_up, name="import limit", daemon=True).start()
+    try:
+        yield deciding
+    finally:
+        done.set()
+
+
+def _run(sock: socket.socket, reader: FrameReader, early: list[Frame], session: Session) -> None:
+    """Run the session on an event loop, then give what it leaves behind a moment to end."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+
+    async def drive() -> None:
+        channel = SocketChannel(sock, session.on_frame, lambda reason: end_now(), reader=reader)
+        session.attach(channel.send)
+        for header, payload in early:
+            session.on_frame(header, payload)
+        await session.run()
+        channel.finish()
+
+    loop.run_until_complete(drive())
+    _end_soon()
+    leftover = asyncio.all_tasks(loop)
+    for task in leftover:
+        task.cancel()
+    if leftover:
+        loop.run_until_complete(asyncio.wait(leftover, timeout=END_SECONDS / 4))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+
+
+def _end_soon() -> None:
+    """End the process in a while, however the clean end goes."""
+
+    def end() -> None:
+        time.sleep(END_SECONDS)
+        os._exit(0)
+
+    threading.Thread(target=end, name="end", daemon=True).start()
+
+
+def _finish(capture: Capture) -> NoReturn:
+    """Run exit handlers, pass on the last output and end, without waiting for threads that node code left."""
+    _end_soon()
+    atexit._run_exitfuncs()
+    capture.end()
+    os._exit(0)

@@ -1,0 +1,196 @@
+"""The interpreter's journal over frames: what a run does is sent to the engine, and waits for its word."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from core.flow.answers import request_hash
+from core.flow.journal import AttemptRecord, Request, StepRecord
+from core.runner.capture import NO_VISIT, VISIT
+from core.runner.failures import failure_document
+from core.runner.wire import decode_json, encode_json
+
+REQUEST_LIMIT = 1024 * 1024
+"""Longest prompt and options together, in bytes."""
+KNOWN_BLOBS_LIMIT = 50_000
+
+Send = Callable[[dict[str, Any], bytes], None]
+
+
+class LogSink(Protocol):
+    """Where log lines go: a pipe in a run process, the listener in library mode."""
+
+    def write(self, level: int, stream: str, text: str) -> None:
+        """Add a line to the present visit."""
+
+    def end_visit(self) -> None:
+        """Write the lines that the present visit has begun and not ended."""
+
+
+class ChannelJournal:
+    """A `core.flow.journal.Journal` whose acts are frames; feed it the engine's frames with `on_frame`."""
+
+    def __init__(self, send: Send, logs: LogSink, init: Mapping[str, Any]) -> None:
+        self._send = send
+        self._logs = logs
+        self._epoch = init.get("e", 0)
+        self._answers: dict[str, tuple[str, Any]] = {
+            entry["key"]: (entry["hash"], entry["answer"]) for entry in init.get("answers") or ()
+        }
+        self._acks: dict[int, asyncio.Future[None]] = {}
+        self._open: dict[str, asyncio.Future[Any]] = {}
+        self._known_blobs: set[bytes] = set()
+        self._stopping = False
+
+    # What the interpreter calls -----------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait between two attempts."""
+        self._go_on()
+        await asyncio.sleep(seconds)
+
+    def started(self, node: str, visit: int, attempt: int) -> None:
+        """Say that an attempt begins; from here on output is tagged with it."""
+        self._go_on()
+        VISIT.set((node, visit, attempt))
+        self._frame("started", node=node, visit=visit, attempt=attempt, at=time.time())
+
+    def attempt_failed(self, record: AttemptRecord) -> None:
+        """Say that an attempt failed."""
+        self._logs.end_visit()
+        self._frame(
+            "attempt",
+            node=record.node,
+            visit=record.visit,
+            attempt=record.attempt,
+            started_at=record.started_at,
+            ended_at=record.ended_at,
+            failure=failure_document(record.failure),
+        )
+
+    async def step(self, record: StepRecord) -> None:
+        """Send a completed visit and wait until the engine says that it is durable."""
+        self._go_on()
+        self._logs.end_visit()
+        VISIT.set(NO_VISIT)
+        payload, blobs = [record.delta.operations], []
+        for data in record.delta.blobs:
+            digest = hashlib.blake2b(data, digest_size=32).digest()
+            known = digest in self._known_blobs
+            blobs.append([digest.hex(), 0 if known else len(data)])
+            if not known:
+                self._remember(digest)
+                payload.append(data)
+        if record.snapshot is not None:
+            payload.append(record.snapshot)
+        acknowledged = asyncio.get_running_loop().create_future()
+        self._acks[record.seq] = acknowledged
+        self._frame(
+            "step",
+            b"".join(payload),
+            seq=record.seq,
+            node=record.node,
+            visit=record.visit,
+            attempt=record.attempt,
+            started_at=record.started_at,
+            ended_at=record.ended_at,
+            next=record.routing.next,
+            reason=record.routing.reason,
+            condition=record.routing.condition,
+            errors=record.routing.errors,
+            changed=record.delta.changed,
+            delta=len(record.delta.operations),
+            blobs=blobs,
+            snapshot=len(record.snapshot or b""),
+        )
+        await acknowledged
+        # An answer serves every attempt of its visit and no other visit.
+        self._answers.clear()
+
+    async def request(self, request: Request) -> Any:
+        """Return the recorded answer to just this question, else ask and wait.
+
+        Raises TypeError where prompt or options are not JSON, ValueError where they are too long.
+        """
+        self._go_on()
+        asked = _request_document(request)
+        key, fingerprint = request.key, request_hash(request)
+        if key in self._answers and self._answers[key][0] == fingerprint:
+            return copy.deepcopy(self._answers[key][1])
+        self._logs.end_visit()
+        answered = asyncio.get_running_loop().create_future()
+        self._open[key] = answered
+        self._frame("request", **asked, hash=fingerprint)
+        try:
+            value = await answered
+        finally:
+            self._open.pop(key, None)
+        self._answers[key] = (fingerprint, value)
+        return copy.deepcopy(value)
+
+    def log(self, level: str, text: str, node: str = "", visit: int = 0, attempt: int = 0) -> None:
+        """Add a line to the run's log; which edge was taken is in the step, and the engine logs it from there."""
+        if level == "EDGE":
+            return
+        number = logging.getLevelNamesMapping().get(level, logging.INFO)
+        token = VISIT.set((node, visit, attempt))
+        try:
+            self._logs.write(number, "log", text)
+        finally:
+            VISIT.reset(token)
+
+    # What the engine says -----------------------------------------------------------------------------------------
+
+    def on_frame(self, header: dict[str, Any]) -> bool:
+        """Take a frame of the engine; returns True where it asks for the end."""
+        match header["t"]:
+            case "ack":
+                waiting = self._acks.pop(header["seq"], None)
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(None)
+            case "answer":
+                answered = self._open.get(header["key"])
+                if answered is not None and not answered.done():
+                    answered.set_result(header["value"])
+            case "stop":
+                self._stopping = True
+                return True
+        return False
+
+    def _go_on(self) -> None:
+        """Refuse to do more once the engine wants the end, also for code that swallowed its cancellation."""
+        if self._stopping:
+            raise asyncio.CancelledError
+
+    def _frame(self, kind: str, payload: bytes = b"", /, **fields: Any) -> None:
+        self._send({"t": kind, "e": self._epoch, **fields}, payload)
+
+    def _remember(self, digest: bytes) -> None:
+        if len(self._known_blobs) >= KNOWN_BLOBS_LIMIT:
+            self._known_blobs.clear()
+        self._known_blobs.add(digest)
+
+
+def _request_document(request: Request) -> dict[str, Any]:
+    """The request as JSON values, cut off from what the node may still change."""
+    try:
+        text = encode_json(asdict(request))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"prompt and options of the request {request.request_id!r} must be JSON: {error}") from error
+    if len(text) > REQUEST_LIMIT:
+        raise ValueError(
+            f"the request {request.request_id!r} is {len(text)} bytes long; at most {REQUEST_LIMIT} can be asked"
+        )
+    document: dict[str, Any] = decode_json(text)
+    return document

@@ -1,0 +1,162 @@
+"""One run, from its code to its end: the same in a run process and in library mode."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from core.errors import NodeCodeMissing, RondoError
+from core.flow.failure import describe_error
+from core.flow.graph import Graph
+from core.flow.interpreter import Interpreter, Position, VisitFailed, build_nodes
+from core.flow.journal import Failure
+from core.runner.failures import failure_document, import_failure, trimmed_traceback
+from core.runner.journal import ChannelJournal, LogSink, Send
+from core.runner.wire import decode_json
+from core.sdk import Node
+
+MODULE = "nodes"
+
+
+class Broken(Exception):
+    """The workflow's code can't be imported, or its nodes can't be made."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def load_workflow(init: Mapping[str, Any], prefix: str = "") -> tuple[Graph, dict[str, Node]]:
+    """Import the workflow's code, by the finder that was installed for it, and make the graph's nodes.
+
+    `prefix` is the package that its modules live below. Raises Broken.
+    """
+    graph = Graph.from_dict(init["graph"])
+    folder, sources = init["folder"], init["sources"]
+    namespace: Mapping[str, Any] = {}
+    if f"{MODULE}.py" in sources:
+        try:
+            namespace = vars(importlib.import_module(f"{prefix}.{MODULE}" if prefix else MODULE))
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            raise
+        except BaseException as error:
+            raise Broken(import_failure(error, folder, _top_modules(sources))) from error
+    return graph, make_nodes(graph, namespace, folder)
+
+
+def make_nodes(graph: Graph, namespace: Mapping[str, Any], folder: str) -> dict[str, Node]:
+    """An instance for each node of the graph, by the classes of `namespace` first; raises Broken."""
+    try:
+        return build_nodes(graph, namespace)
+    except NodeCodeMissing as error:
+        own = {name for name, value in namespace.items() if isinstance(value, type) and issubclass(value, Node)}
+        for spec in graph.nodes.values():
+            close = difflib.get_close_matches(spec.class_name, own, n=1)
+            if spec.class_name not in own and close and repr(spec.class_name) in error.message:
+                error.next_step = f"Did you mean {close[0]}? {error.next_step}"
+        raise Broken(_failure_of(error, trimmed_traceback(error.__cause__ or error, folder))) from error
+    except SystemExit as error:
+        failure = Failure(
+            type="NodeCodeMissing",
+            message=f"A node can't be made: {describe_error(error)}",
+            traceback=trimmed_traceback(error, folder),
+            cause="The __init__ of a node class calls sys.exit.",
+            next_step="Take the call out.",
+        )
+        raise Broken(failure) from error
+
+
+def _top_modules(sources: Mapping[str, str]) -> set[str]:
+    """The names of a workflow's own modules and packages."""
+    return {Path(file).parts[0].removesuffix(".py") for file in sources} - {"__init__"}
+
+
+def _failure_of(error: RondoError, trace: str = "") -> Failure:
+    return Failure(error.type_name, error.message, trace, error.cause, error.next_step)
+
+
+class Session:
+    """Runs one run over frames: give it the way to send, feed it the engine's frames, await `run`.
+
+    Raises Broken where the run's position or state doesn't fit the code.
+    """
+
+    def __init__(
+        self, init: Mapping[str, Any], state: bytes, graph: Graph, nodes: Mapping[str, Node], logs: LogSink
+    ) -> None:
+        self._init = init
+        self._send: Send = _not_attached
+        self._task: asyncio.Task[None] | None = None
+        self._journal = ChannelJournal(lambda header, payload: self._send(header, payload), logs, init)
+        size, steps = init.get("deltas_since_snapshot") or (0, 0)
+        position = Position(init["seq"], init["next"], dict(init.get("visits") or {}), init.get("attempts") or 0)
+        try:
+            self._interpreter = Interpreter(
+                graph,
+                nodes,
+                self._journal,
+                decode_json(state),
+                position=position,
+                run_key=init["run_key"],
+                line=init["line"],
+                output_dir=Path(init["output_dir"]),
+                since_snapshot=(size, steps),
+            )
+        except RondoError as error:
+            raise Broken(_failure_of(error)) from error
+
+    def attach(self, send: Send) -> None:
+        """Say how frames are sent."""
+        self._send = send
+
+    def on_frame(self, header: dict[str, Any], payload: bytes) -> None:
+        """Take a frame of the engine."""
+        if self._journal.on_frame(header) and self._task is not None:
+            self._task.cancel()
+
+    def cancel(self) -> None:
+        """Give up the running visit, as the engine's `stop` does."""
+        self.on_frame({"t": "stop"}, b"")
+
+    async def run(self) -> None:
+        """Run to the end, to the failure, or until the engine says stop."""
+        self._task = asyncio.ensure_future(self._interpret())
+        await asyncio.wait([self._task])
+        if not self._task.cancelled() and (error := self._task.exception()) is not None:
+            self._frame("failed", node=self._init["next"], visit=0, attempt=0, failure=_defect(error))
+
+    async def _interpret(self) -> None:
+        position = self._interpreter.position
+        if position.next_node is None:
+            return
+        try:
+            await self._interpreter.run(self._init.get("until") or "end")
+        except VisitFailed as failed:
+            failure = failure_document(failed.failure)
+            self._frame("failed", node=failed.node, visit=failed.visit, attempt=failed.attempt, failure=failure)
+            return
+        if position.next_node is not None:
+            self._frame("paused", seq=position.seq)
+
+    def _frame(self, kind: str, **fields: Any) -> None:
+        self._send({"t": kind, "e": self._init.get("e", 0), **fields}, b"")
+
+
+def _defect(error: BaseException) -> dict[str, Any]:
+    return failure_document(
+        Failure(
+            type=type(error).__name__,
+            message=f"Rondo itself failed while it ran this: {describe_error(error)}",
+            traceback=trimmed_traceback(error, ""),
+            cause="A defect in the run process; the run's committed steps are safe.",
+            next_step="Report it with this traceback.",
+        )
+    )
+
+
+def _not_attached(header: dict[str, Any], payload: bytes) -> None:
+    raise RuntimeError("the session is not attached to a channel yet")
