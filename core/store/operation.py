@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, ClassVar, Final, Self, cast
+
+from core.store.transaction import Transaction
 
 
 class Unset(Enum):
@@ -53,8 +54,8 @@ class Operation(ABC):
         return 1
 
     @abstractmethod
-    def apply(self, connection: sqlite3.Connection) -> Any:
-        """Make the change in the open transaction and return the result; runs on the writer's thread."""
+    def apply(self, transaction: Transaction) -> Any:
+        """Make the change and return the result; runs on the writer's thread."""
 
     def resolved(self, results: Sequence[Any]) -> Self:
         """The operation with its references replaced by the numbers that earlier operations made."""

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 
 from core.errors import AlreadyAnswered, RepeatedCommand, RondoError, StoreError, UnknownRequest
 from core.store.operation import UNSET, Number, Operation, Unset
+from core.store.transaction import Transaction
 
 RequestStatus = Literal["open", "answered", "stale", "withdrawn"]
 
@@ -41,9 +42,9 @@ class InsertRequest(Operation):
     answer: str | None = None
     problem: str = ""
 
-    def apply(self, connection: sqlite3.Connection) -> int:
+    def apply(self, transaction: Transaction) -> int:
         try:
-            cursor = connection.execute(
+            cursor = transaction.execute(
                 "INSERT INTO requests(line, run, node, visit, request_id, nth, kind, hash, input_type, prompt, options,"
                 " opened_at, status, answered_at, answered_by, answer, problem)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -89,12 +90,12 @@ class MarkRequest(Operation):
     status: RequestStatus
     problem: str | Unset = UNSET
 
-    def apply(self, connection: sqlite3.Connection) -> None:
+    def apply(self, transaction: Transaction) -> None:
         values = {"status": self.status, **self.changes(("problem",))}
         assignments = ", ".join(f"{name} = ?" for name in values)
         # The first durable answer wins, so there is no way back to open and no second way to answered.
         condition = "status = ?" if self.status in ("open", "answered") else "? IS NOT NULL"
-        cursor = connection.execute(
+        cursor = transaction.execute(
             f"UPDATE requests SET {assignments} WHERE number = ? AND {condition}",
             (*values.values(), self.number, self.status),
         )
@@ -120,17 +121,17 @@ class AnswerRequest(Operation):
     by: str
     at: float
 
-    def apply(self, connection: sqlite3.Connection) -> None:
-        cursor = connection.execute(
+    def apply(self, transaction: Transaction) -> None:
+        cursor = transaction.execute(
             "UPDATE requests SET status = 'answered', answer = ?, answered_by = ?, answered_at = ?, problem = ''"
             " WHERE number = ? AND status = 'open'",
             (self.answer, self.by, self.at, self.number),
         )
         if cursor.rowcount != 1:
-            raise self._refusal(connection)
+            raise self._refusal(transaction)
 
-    def _refusal(self, connection: sqlite3.Connection) -> RondoError:
-        row = connection.execute(
+    def _refusal(self, transaction: Transaction) -> RondoError:
+        row = transaction.execute(
             "SELECT request_id, status, answered_by, answered_at, answer FROM requests WHERE number = ?", (self.number,)
         ).fetchone()
         if row is None or row[1] == "withdrawn":
@@ -158,8 +159,8 @@ class WithdrawRequests(Operation):
     line: Number
     at: float
 
-    def apply(self, connection: sqlite3.Connection) -> list[int]:
-        rows = connection.execute(
+    def apply(self, transaction: Transaction) -> list[int]:
+        rows = transaction.execute(
             "UPDATE requests SET status = 'withdrawn', answered_at = ?"
             " WHERE status = 'open' AND run = (SELECT run FROM lines WHERE line = ?) AND line = ? RETURNING number",
             (self.at, self.line, self.line),
@@ -179,11 +180,12 @@ class RecordCommand(Operation):
     arguments: str
     result: str | None = None
 
-    def apply(self, connection: sqlite3.Connection) -> None:
-        known = connection.execute("SELECT result FROM commands WHERE id = ?", (self.id,)).fetchone()
-        if known is not None:
-            raise RepeatedCommand(known[0])
-        connection.execute(
-            "INSERT INTO commands(id, at, source, method, run, arguments, result) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    def apply(self, transaction: Transaction) -> None:
+        cursor = transaction.execute(
+            "INSERT INTO commands(id, at, source, method, run, arguments, result) VALUES (?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT(id) DO NOTHING",
             (self.id, self.at, self.source, self.method, self.run, self.arguments, self.result),
         )
+        if cursor.rowcount != 1:
+            known = transaction.execute("SELECT result FROM commands WHERE id = ?", (self.id,)).fetchone()
+            raise RepeatedCommand(known[0])

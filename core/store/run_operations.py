@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 from core.errors import RunAtRest, StoreError, UnknownStep
 from core.link.types import FINAL
 from core.store.operation import UNSET, Number, Operation, Unset
-from core.store.step_operations import next_seq
+from core.store.transaction import Transaction
 
 FINAL_WORDS = ", ".join(f"'{status}'" for status in sorted(FINAL))
 
@@ -43,9 +43,9 @@ class InsertRun(Operation):
     parent_line: Number | None = None
     parent_seq: int | None = None
 
-    def apply(self, connection: sqlite3.Connection) -> NewRun:
+    def apply(self, transaction: Transaction) -> NewRun:
         try:
-            run = connection.execute(
+            run = transaction.execute(
                 "INSERT INTO runs(id, reversed_id, workflow, version, status, until, source, inputs, presets, priority,"
                 " created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -69,7 +69,7 @@ class InsertRun(Operation):
                 next_step="Start the run with another id, or without one.",
             ) from error
         first = InsertLine(run or 0, self.parent_line, self.parent_seq, self.version, self.status, self.created_at)
-        return NewRun(run or 0, first.apply(connection))
+        return NewRun(run or 0, first.apply(transaction))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,24 +89,24 @@ class InsertLine(Operation):
     status: str
     created_at: float
 
-    def apply(self, connection: sqlite3.Connection) -> int:
-        self._check_parent(connection)
-        line = connection.execute(
+    def apply(self, transaction: Transaction) -> int:
+        self._check_parent(transaction)
+        line = transaction.execute(
             "INSERT INTO lines(run, parent_line, parent_seq, version, status, created_at) VALUES (?, ?, ?, ?, ?, ?)",
             (self.run, self.parent_line, self.parent_seq, self.version, self.status, self.created_at),
         ).lastrowid
-        connection.execute(
+        transaction.execute(
             "UPDATE runs SET line = ?, version = ?, status = ?, ended_at = NULL, error = NULL WHERE number = ?",
             (line, self.version, self.status, self.run),
         )
         return line or 0
 
-    def _check_parent(self, connection: sqlite3.Connection) -> None:
+    def _check_parent(self, transaction: Transaction) -> None:
         if self.parent_line is None and self.parent_seq is None:
             return
         following = None
         if self.parent_line is not None and self.parent_seq is not None:
-            following = next_seq(connection, self.parent_line)
+            following = transaction.next_seq(cast(int, self.parent_line))
         if following is None or self.parent_seq is None or not 0 <= self.parent_seq < following:
             raise UnknownStep(
                 f"Line {self.parent_line} has no step {self.parent_seq} to go on from.",
@@ -149,8 +149,8 @@ class UpdateRun(Operation):
     line: Number | Unset = UNSET
     presets: str | Unset = UNSET
 
-    def apply(self, connection: sqlite3.Connection) -> None:
-        _update(connection, "runs", "number", self.number, self.changes(self.columns))
+    def apply(self, transaction: Transaction) -> None:
+        _update(transaction, "runs", "number", self.number, self.changes(self.columns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +165,11 @@ class UpdateLine(Operation):
     ended_at: float | Unset | None = UNSET
     error: str | Unset | None = UNSET
 
-    def apply(self, connection: sqlite3.Connection) -> None:
-        _update(connection, "lines", "line", self.line, self.changes(self.columns))
+    def apply(self, transaction: Transaction) -> None:
+        _update(transaction, "lines", "line", self.line, self.changes(self.columns))
 
 
-def _update(connection: sqlite3.Connection, table: str, key: str, number: Number, values: dict[str, Any]) -> None:
+def _update(transaction: Transaction, table: str, key: str, number: Number, values: dict[str, Any]) -> None:
     """Set columns of a row; the names come from the operations' own lists, never from outside."""
     if not values:
         return
@@ -177,10 +177,10 @@ def _update(connection: sqlite3.Connection, table: str, key: str, number: Number
     if "status" in values:
         condition += f" AND status NOT IN ({FINAL_WORDS})"
     assignments = ", ".join(f"{name} = ?" for name in values)
-    cursor = connection.execute(f"UPDATE {table} SET {assignments} WHERE {condition}", (*values.values(), number))
+    cursor = transaction.execute(f"UPDATE {table} SET {assignments} WHERE {condition}", (*values.values(), number))
     if cursor.rowcount == 1:
         return
-    found = connection.execute(f"SELECT status FROM {table} WHERE {key} = ?", (number,)).fetchone()
+    found = transaction.execute(f"SELECT status FROM {table} WHERE {key} = ?", (number,)).fetchone()
     if found is None:
         raise StoreError(
             f"There is no row {number} in {table}.",

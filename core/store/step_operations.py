@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import ClassVar
+from typing import ClassVar, cast
 from zlib import crc32
 
 from core.errors import StoreError
 from core.store.operation import Number, Operation
+from core.store.transaction import Transaction
 
 HASH_BYTES = 32
 REPORT = "Nothing of it was kept. Report it: Rondo should not have tried."
@@ -19,20 +19,10 @@ REPORT = "Nothing of it was kept. Report it: Rondo should not have tried."
 LogLineRow = tuple[int, Number, float, int, str, str, int, int, str]
 """(row, line, at, level, stream, node, visit, attempt, text)"""
 
-NEXT_SEQ = """coalesce(
-    (SELECT max(seq) + 1 FROM steps WHERE line = ?),
-    (SELECT coalesce(parent_seq, -1) + 1 FROM lines WHERE line = ?))"""
-
 
 def blob_hash(data: bytes) -> bytes:
     """The name of a value: its 32-byte BLAKE2b."""
     return blake2b(data, digest_size=HASH_BYTES).digest()
-
-
-def next_seq(connection: sqlite3.Connection, line: Number) -> int | None:
-    """The number that the line's next step must have; None where there is no such line."""
-    number: int | None = connection.execute(f"SELECT {NEXT_SEQ}", (line, line)).fetchone()[0]
-    return number
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,33 +47,34 @@ class InsertStep(Operation):
     delta: bytes
     blobs: tuple[tuple[bytes, bytes | None], ...] = ()
 
-    def apply(self, connection: sqlite3.Connection) -> None:
+    def apply(self, transaction: Transaction) -> None:
+        line = cast(int, self.line)
+        expected = transaction.next_seq(line)
+        if expected != self.seq:
+            raise self._refusal(expected)
         for name, data in self.blobs:
-            _keep_blob(connection, name, data)
-        cursor = connection.execute(
-            "INSERT INTO steps(line, seq, node, visit, attempt, next, routing, started_at, ended_at, changed, delta,"
-            f" blobs, crc) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE ? = {NEXT_SEQ}",
-            (
-                self.line,
-                self.seq,
-                self.node,
-                self.visit,
-                self.attempt,
-                self.next,
-                self.routing,
-                self.started_at,
-                self.ended_at,
-                self.changed,
-                self.delta,
-                b"".join(name for name, _ in self.blobs),
-                crc32(self.delta),
-                self.seq,
-                self.line,
-                self.line,
-            ),
+            _keep_blob(transaction, name, data)
+        transaction.pile(
+            "steps",
+            [
+                (
+                    line,
+                    self.seq,
+                    self.node,
+                    self.visit,
+                    self.attempt,
+                    self.next,
+                    self.routing,
+                    self.started_at,
+                    self.ended_at,
+                    self.changed,
+                    self.delta,
+                    b"".join(name for name, _ in self.blobs),
+                    crc32(self.delta),
+                )
+            ],
         )
-        if cursor.rowcount != 1:
-            raise self._refusal(next_seq(connection, self.line))
+        transaction.has_steps_up_to(line, self.seq)
 
     def _refusal(self, expected: int | None) -> StoreError:
         if expected is None:
@@ -95,10 +86,10 @@ class InsertStep(Operation):
         )
 
 
-def _keep_blob(connection: sqlite3.Connection, name: bytes, data: bytes | None) -> None:
+def _keep_blob(transaction: Transaction, name: bytes, data: bytes | None) -> None:
     """Store a value once; without data it must be there."""
     if data is None:
-        if connection.execute("SELECT 1 FROM blobs WHERE hash = ?", (name,)).fetchone() is None:
+        if transaction.execute("SELECT 1 FROM blobs WHERE hash = ?", (name,)).fetchone() is None:
             raise StoreError(
                 f"The value {name.hex()[:12]} is named but not stored.",
                 cause="It was to be there from an earlier step.",
@@ -112,7 +103,7 @@ def _keep_blob(connection: sqlite3.Connection, name: bytes, data: bytes | None) 
             cause="The hash of the bytes is another.",
             next_step=REPORT,
         )
-    connection.execute("INSERT INTO blobs(hash, data) VALUES (?, ?) ON CONFLICT(hash) DO NOTHING", (name, data))
+    transaction.execute("INSERT INTO blobs(hash, data) VALUES (?, ?) ON CONFLICT(hash) DO NOTHING", (name, data))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,20 +121,21 @@ class InsertAttempt(Operation):
     ended_at: float
     error: str
 
-    def apply(self, connection: sqlite3.Connection) -> None:
-        connection.execute(
-            "INSERT INTO attempts(line, before_seq, node, visit, attempt, started_at, ended_at, error)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                self.line,
-                self.before_seq,
-                self.node,
-                self.visit,
-                self.attempt,
-                self.started_at,
-                self.ended_at,
-                self.error,
-            ),
+    def apply(self, transaction: Transaction) -> None:
+        transaction.pile(
+            "attempts",
+            [
+                (
+                    self.line,
+                    self.before_seq,
+                    self.node,
+                    self.visit,
+                    self.attempt,
+                    self.started_at,
+                    self.ended_at,
+                    self.error,
+                )
+            ],
         )
 
 
@@ -157,18 +149,15 @@ class InsertSnapshot(Operation):
     seq: int
     state: bytes
 
-    def apply(self, connection: sqlite3.Connection) -> None:
-        following = next_seq(connection, self.line)
+    def apply(self, transaction: Transaction) -> None:
+        following = transaction.next_seq(cast(int, self.line))
         if following is None or not 0 <= self.seq < following:
             raise StoreError(
                 f"A snapshot of step {self.seq} doesn't fit line {self.line}.",
                 cause="The line has no such step.",
                 next_step=REPORT,
             )
-        connection.execute(
-            "INSERT INTO snapshots(line, seq, state, crc) VALUES (?, ?, ?, ?)",
-            (self.line, self.seq, self.state, crc32(self.state)),
-        )
+        transaction.pile("snapshots", [(self.line, self.seq, self.state, crc32(self.state))])
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,12 +173,8 @@ class InsertLogs(Operation):
     def row_count(self) -> int:
         return len(self.rows)
 
-    def apply(self, connection: sqlite3.Connection) -> None:
-        connection.executemany(
-            "INSERT INTO logs(run, row, line, at, level, stream, node, visit, attempt, text)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [(self.run, *row) for row in self.rows],
-        )
+    def apply(self, transaction: Transaction) -> None:
+        transaction.pile("logs", [(self.run, *row) for row in self.rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,16 +187,16 @@ class PutVersion(Operation):
     files: Mapping[str, bytes]
     created_at: float
 
-    def apply(self, connection: sqlite3.Connection) -> None:
-        if connection.execute("SELECT 1 FROM versions WHERE hash = ?", (self.hash,)).fetchone() is not None:
+    def apply(self, transaction: Transaction) -> None:
+        if transaction.execute("SELECT 1 FROM versions WHERE hash = ?", (self.hash,)).fetchone() is not None:
             return
         named = [(path, blob_hash(data), data) for path, data in sorted(self.files.items())]
-        connection.executemany(
+        transaction.execute_many(
             "INSERT INTO blobs(hash, data) VALUES (?, ?) ON CONFLICT(hash) DO NOTHING",
             [(name, data) for _, name, data in named],
         )
         files = json.dumps([[path, name.hex()] for path, name, _ in named], ensure_ascii=False)
-        connection.execute(
+        transaction.execute(
             "INSERT INTO versions(hash, workflow, graph, files, created_at) VALUES (?, ?, ?, ?, ?)",
             (self.hash, self.workflow, self.graph, files, self.created_at),
         )

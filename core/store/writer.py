@@ -12,15 +12,20 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
 
-from core.errors import RondoError
+from core.errors import DatabaseBusy, DatabaseReplaced, RondoError
 from core.store.operation import Operation
 from core.store.problems import problem_from, store_closed
+from core.store.transaction import Transaction
 
 MAXIMUM_ROWS = 500
 """Rows of one transaction, so that nobody waits long for the rows of others."""
 
 IDLE_SECONDS = 2.0
 """After this long without work the log is emptied into the database."""
+
+
+NOBODYS_FAULT = (DatabaseBusy, DatabaseReplaced)
+"""Problems of the whole database: trying the groups one by one would only repeat them."""
 
 
 @dataclass(slots=True)
@@ -36,12 +41,12 @@ class Group:
     def row_count(self) -> int:
         return sum(operation.row_count for operation in self.operations)
 
-    def apply(self, connection: sqlite3.Connection) -> None:
+    def apply(self, transaction: Transaction) -> None:
         """Apply the operations in the open transaction."""
         self.results = []
         for operation in self.operations:
             ready = operation.resolved(self.results) if operation.references else operation
-            self.results.append(ready.apply(connection))
+            self.results.append(ready.apply(transaction))
 
     def deliver(self) -> None:
         """Tell whoever waits; runs on the event loop."""
@@ -61,6 +66,7 @@ class Writer:
 
     def __init__(self, connection: sqlite3.Connection, path: Path, before_commit: Callable[[], None]) -> None:
         self._connection = connection
+        self._transaction = Transaction(connection)
         self._path = path
         self._before_commit = before_commit
         self._queue: SimpleQueue[Group | None] = SimpleQueue()
@@ -125,46 +131,37 @@ class Writer:
             batch.append(group)
 
     def _commit(self, batch: list[Group]) -> None:
-        """Commit a batch in one transaction; if that fails, group by group, so that only the bad one hears of it."""
-        try:
-            self._begin()
-        except Exception as error:
+        """Commit a batch in one transaction; if a row of it fails, group by group: only the bad one hears of it."""
+        error = self._try(batch)
+        if error is not None and len(batch) > 1 and not isinstance(error, NOBODYS_FAULT):
+            for position, group in enumerate(batch):
+                group.error = self._try([group])
+                if isinstance(group.error, NOBODYS_FAULT):
+                    for later in batch[position + 1 :]:
+                        later.error = group.error
+                    break
+        elif error is not None:
             for group in batch:
-                group.error = self._shown(error)
-        else:
-            self._commit_begun(batch)
+                group.error = error
         _deliver(batch)
 
-    def _commit_begun(self, batch: list[Group]) -> None:
+    def _try(self, groups: list[Group]) -> Exception | None:
+        """Commit groups in one transaction; return why nothing of them was kept, None if they are durable."""
         try:
-            for group in batch:
-                group.apply(self._connection)
-            self._connection.execute("COMMIT")
+            self._before_commit()
+            self._transaction.begin()
+            for group in groups:
+                group.apply(self._transaction)
+            self._transaction.commit()
         except Exception as error:
             self._roll_back()
-            if len(batch) == 1:
-                batch[0].error = self._shown(error)
-                return
-            for group in batch:
-                self._commit_alone(group)
-
-    def _commit_alone(self, group: Group) -> None:
-        try:
-            self._begin()
-            group.apply(self._connection)
-            self._connection.execute("COMMIT")
-        except Exception as error:
-            self._roll_back()
-            group.error = self._shown(error)
-
-    def _begin(self) -> None:
-        self._before_commit()
-        self._connection.execute("BEGIN IMMEDIATE")
+            return self._shown(error)
+        return None
 
     def _roll_back(self) -> None:
         # Many errors end the transaction by themselves. Where ending it fails too, the next can't begin, and says so.
         with contextlib.suppress(sqlite3.Error):
-            self._connection.rollback()
+            self._transaction.roll_back()
 
     def _shown(self, error: Exception) -> Exception:
         if isinstance(error, sqlite3.Error):
