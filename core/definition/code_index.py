@@ -60,6 +60,15 @@ class CodeIndex:
         found = [info for module in self._modules.values() for info in module.classes.values()]
         return sorted(found, key=lambda info: (info.file, info.line))
 
+    def outward_imports(self) -> list[tuple[str, Import]]:
+        """Every relative import, with its file, that climbs above the workflow's folder: Python refuses them."""
+        return [
+            (file, item)
+            for file, module in self._modules.items()
+            for item in module.loaded
+            if item.level > file.count("/")
+        ]
+
     def node_names(self) -> list[str]:
         """The names of the workflow's own nodes, as a graph can use them."""
         names = {name for file in self._loaded for name in self._modules[file].classes}

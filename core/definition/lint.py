@@ -28,6 +28,7 @@ Errors keep a version from running; warnings and notes do not.
 | W204 | `timeout` or `on_error` is declared, but not in force yet in this version |
 | W205 | the code goes to a node that is not there |
 | W206 | a link to a folder is not followed |
+| W207 | a relative import at the top of the workflow's folder, which is not a package |
 | N301 | a class comes from outside the workflow's files, so it can't be checked without running it |
 | N302 | there are more findings than are listed |
 """
@@ -44,7 +45,7 @@ from core.definition.python_source import ClassInfo, SyntaxProblem, parse_python
 from core.definition.text import did_you_mean
 
 if TYPE_CHECKING:
-    from core.definition.model import WorkflowModel
+    from core.definition.model import NodeModel, WorkflowModel
 
 _CONDITION_LIMIT = 10_000
 """Longest condition in characters."""
@@ -54,6 +55,11 @@ def lint_code(index: CodeIndex, has_entry: bool, report: Report) -> None:
     """Report every file that is not Python, and a missing nodes.py."""
     for file, problem in index.problems.items():
         report.add("E109", f"Not Python: {problem.message}.", file=file, line=problem.line, column=problem.column)
+    for file, item in index.outward_imports():
+        hint = f"Write it without the leading dot{'s' if item.level > 1 else ''}."
+        report.add(
+            "W207", f"{item} can't be imported: {file} is not in a package.", file=file, line=item.line, hint=hint
+        )
     if not has_entry:
         report.add("E110", f"{ENTRY} is missing.", file=ENTRY, hint="It holds the classes of the nodes.")
 
@@ -184,13 +190,29 @@ def _check_reachable(model: WorkflowModel, classes: Mapping[str, ClassInfo | Non
         if node.on_error is not None and node.on_error.startswith("goto:"):
             follows[node.id].add(node.on_error.removeprefix("goto:").strip())
     reached = _reached(follows, model.start if model.start in nodes else model.nodes[0].id)
-    infos = (classes[nodes[node_id].class_name] for node_id in reached if node_id in nodes)
-    if any(info is not None and info.routes_anywhere for info in infos):
+    if any(_routes_anywhere(nodes[node_id], classes) for node_id in reached if node_id in nodes):
         return
     for position, node in enumerate(model.nodes):
         if node.id not in reached:
             message = f"{node.id!r} can't be reached from the start."
             report.add("W201", message, path=("nodes", position, "id"), node=node.id)
+
+
+def _routes(node: NodeModel, classes: Mapping[str, ClassInfo | None]) -> bool:
+    """True for a node that chooses the next one itself."""
+    info = classes[node.class_name]
+    return _is_agent(node) or (info is not None and info.routes)
+
+
+def _routes_anywhere(node: NodeModel, classes: Mapping[str, ClassInfo | None]) -> bool:
+    """True for a node whose next node is worked out at run time."""
+    info = classes[node.class_name]
+    return _is_agent(node) or (info is not None and info.routes_anywhere)
+
+
+def _is_agent(node: NodeModel) -> bool:
+    # The class of an agent says so in its code; the graph can say it for a class that does not.
+    return node.config is not None and node.config.get("node_type") == "agent"
 
 
 def _reached(follows: Mapping[str, Iterable[str]], start: str) -> set[str]:
@@ -205,11 +227,10 @@ def _reached(follows: Mapping[str, Iterable[str]], start: str) -> set[str]:
 
 def _check_defaults(model: WorkflowModel, classes: Mapping[str, ClassInfo | None], report: Report) -> None:
     """Report default edges that are never taken; where the code chooses, they only show what it may choose."""
-    infos = {node.id: classes[node.class_name] for node in model.nodes}
+    routing = {node.id for node in model.nodes if _routes(node, classes)}
     seen: set[str] = set()
     for position, edge in enumerate(model.edges or ()):
-        info = infos.get(edge.from_id)
-        if (edge.condition or "").strip() or (info is not None and info.routes):
+        if (edge.condition or "").strip() or edge.from_id in routing:
             continue
         if edge.from_id in seen:
             message = f"{edge.from_id!r} has several edges without a condition; only the first is taken."

@@ -112,7 +112,7 @@ def _is_workflow(folder: Path) -> bool:
     if name.startswith(".") or name == "__pycache__" or not os.path.isdir(folder):
         return False
     try:
-        os.stat(folder / ".")
+        os.stat(os.path.join(folder, "."))  # refused for a folder that may not be looked into
         return os.path.lexists(folder / f"{name}.json") or os.path.lexists(folder / ENTRY)
     except OSError:
         return True
@@ -133,7 +133,7 @@ def _assemble(
             "E110", f"{json_file} is missing.", file=json_file, hint="It holds the graph, under the folder's name."
         )
     tools = _tool_names(_read_json("tools.json", files, report))
-    json_text = files.get(json_file, b"").decode("utf-8-sig", "replace")
+    json_text = files.get(json_file, b"").decode(errors="replace").removeprefix("\ufeff")
     return LoadedWorkflow(name, folder, version, graph, files, report.finish(json_file, json_text), code, tools)
 
 
@@ -152,7 +152,7 @@ def _read_graph(name: str, document: Any, code: CodeIndex, report: Report) -> Gr
         report.add("E102", message, path=path, node=_node_at(document, path))
     if model is None:
         return None
-    for path, key, known in shape.unknown_keys(model):
+    for path, key, known in shape.unknown_keys(document):
         hint = "" if report.full("warning") else did_you_mean(key, known)
         report.add("W203", f"The key {key!r} is not known here and is not used.", path=path, hint=hint)
     lint_graph(model, code, report)
@@ -200,7 +200,7 @@ def _texts(files: Mapping[str, bytes], report: Report) -> dict[str, str]:
 
 def _text(path: str, content: bytes, report: Report) -> str | None:
     try:
-        return content.decode("utf-8-sig")
+        return content.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         report.add("E112", "Not UTF-8 text.", file=path, line=line, column=0, hint="Save the file as UTF-8.")

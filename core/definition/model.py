@@ -49,7 +49,7 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="ignore", strict=True, hide_input_in_errors=True)
 
 
 class RetryModel(_Part):
@@ -114,17 +114,15 @@ def check_document(document: Any) -> tuple[WorkflowModel | None, list[tuple[Path
         ]
 
 
-def unknown_keys(model: WorkflowModel) -> Iterator[tuple[Path, str, list[str]]]:
-    """Every key that means nothing here: (place, key, the keys that are known there)."""
-    yield from _unknown(model, ())
-    if model.permissions is not None:
-        yield from _unknown(model.permissions, ("permissions",))
-    for index, node in enumerate(model.nodes):
-        yield from _unknown(node, ("nodes", index))
-        if node.retry is not None:
-            yield from _unknown(node.retry, ("nodes", index, "retry"))
-    for index, edge in enumerate(model.edges or ()):
-        yield from _unknown(edge, ("edges", index))
+def unknown_keys(document: dict[str, Any]) -> Iterator[tuple[Path, str, list[str]]]:
+    """Every key of a document of the right shape that means nothing: (place, key, the keys that are known there)."""
+    yield from _unknown(WorkflowModel, document, ())
+    yield from _unknown(PermissionsModel, document.get("permissions"), ("permissions",))
+    for index, node in enumerate(document["nodes"]):
+        yield from _unknown(NodeModel, node, ("nodes", index))
+        yield from _unknown(RetryModel, node.get("retry"), ("nodes", index, "retry"))
+    for index, edge in enumerate(document.get("edges") or ()):
+        yield from _unknown(EdgeModel, edge, ("edges", index))
 
 
 def graph_of(model: WorkflowModel, name: str, inputs: dict[str, Any] | None) -> Graph | None:
@@ -168,10 +166,11 @@ def _node_spec(node: NodeModel) -> NodeSpec:
     )
 
 
-def _unknown(part: BaseModel, path: Path) -> Iterator[tuple[Path, str, list[str]]]:
-    known = [field.alias or name for name, field in type(part).model_fields.items()]
-    for key in part.model_extra or ():
-        yield (*path, key), key, known
+def _unknown(part: type[_Part], value: dict[str, Any] | None, path: Path) -> Iterator[tuple[Path, str, list[str]]]:
+    known = [field.alias or name for name, field in part.model_fields.items()]
+    for key in value or ():
+        if key not in known:
+            yield (*path, key), key, known
 
 
 _EXPECTED = {

@@ -53,6 +53,7 @@ class Import:
 
     level: int
     dotted: str
+    line: int = 0
 
     def __str__(self) -> str:
         return "." * self.level + self.dotted
@@ -117,13 +118,13 @@ def read_module(file: str, text: str, tree: ast.Module) -> Module:
 
 
 def _read_from_import(module: Module, node: ast.ImportFrom) -> None:
-    package = Import(node.level, node.module or "")
+    package = Import(node.level, node.module or "", node.lineno)
     for alias in node.names:
         if alias.name == "*":
             module.loaded.append(package)
             module.stars.append(package)
         else:
-            item = Import(node.level, f"{package.dotted}.{alias.name}" if package.dotted else alias.name)
+            item = Import(node.level, f"{package.dotted}.{alias.name}" if package.dotted else alias.name, node.lineno)
             module.loaded.append(item)
             module.imports[alias.asname or alias.name] = item
 

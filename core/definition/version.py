@@ -196,6 +196,9 @@ def folder_problem(folder: Path) -> tuple[str, str] | None:
         if not os.path.realpath(folder, strict=True).startswith(os.path.join(os.path.realpath(folder.parent), "")):
             return "E118", "The link leaves the folder of the workflows, so it is not followed."
         mode = folder.stat().st_mode
+        if stat.S_ISDIR(mode):
+            os.stat(os.path.join(folder, "."))
+            os.scandir(folder).close()
     except (OSError, ValueError) as error:
         return "E112", f"The folder can't be read: {_reason(error)}."
     return None if stat.S_ISDIR(mode) else ("E112", "This is not a folder.")
