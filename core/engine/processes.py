@@ -345,12 +345,10 @@ class RunProcess:
     # What the process does ----------------------------------------------------------------------------------------
 
     def _on_frame(self, header: dict[str, Any], payload: bytes) -> None:
-        self._drain_output()
+        if header["t"] != "started":
+            self._records.drain()
+            self._raw.drain()
         self._listener.on_frame(header, payload)
-
-    def _drain_output(self) -> None:
-        self._records.drain()
-        self._raw.drain()
 
     def _on_close(self, reason: str) -> None:
         if reason:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import atexit
 import contextlib
@@ -17,7 +18,6 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from core.flow.journal import Failure
@@ -67,11 +67,11 @@ def run_process(frames: int, logs: int, raw: int) -> NoReturn:
 def _live() -> NoReturn:
     sock = socket.socket(fileno=FRAMES)
     sock.setblocking(True)
-    _watch(sock)
     reader = FrameReader()
     (init, state), *early = _first_frames(sock, reader)
+    watcher = Watcher(sock, init)
     capture = _enter(init)
-    session = _load(sock, init, state, capture)
+    session = _load(sock, init, state, capture, watcher.decision)
     if session is not None:
         _run(sock, reader, early, session)
     _finish(capture)
@@ -120,20 +120,6 @@ def _open_standard_streams() -> None:
     faulthandler.enable(file=2, all_threads=True)
 
 
-def _watch(sock: socket.socket) -> None:
-    """End this process and all below it once the engine is gone, whatever the node's code is doing."""
-    poll = select.poll()
-    poll.register(sock.fileno(), 0)  # only hang-up and errors, which are always reported; data is left to others
-
-    def watch() -> None:
-        poll.poll()
-        end_now()
-
-    threading.Thread(target=watch, name="engine watcher", daemon=True).start()
-    # In a child that node code forks, nobody may speak in this process's name.
-    os.register_at_fork(after_in_child=_close_channels)
-
-
 def end_now() -> NoReturn:
     """End this process and everything below it."""
     kill_tree(os.getpid(), spare_root=True, seconds=1.0)
@@ -164,7 +150,8 @@ def _enter(init: dict[str, Any]) -> Capture:
     """Reduce the environment and take over the output."""
     limits = init.get("limits") or {}
     kept = environment.reduced(os.environ, init.get("environment"))
-    os.environ.clear()
+    for name in os.environ.keys() - kept.keys():
+        del os.environ[name]
     os.environ.update(kept)
     sys.argv = [os.path.join(init["folder"], "nodes.py")]
     writer = LogWriter(LOGS, limits.get("log_lines", LOG_LINES), limits.get("log_bytes", LOG_BYTES))
@@ -173,7 +160,9 @@ def _enter(init: dict[str, Any]) -> Capture:
     return capture
 
 
-def _load(sock: socket.socket, init: dict[str, Any], state: bytes, capture: Capture) -> Session | None:
+def _load(
+    sock: socket.socket, init: dict[str, Any], state: bytes, capture: Capture, decision: threading.Lock
+) -> Session | None:
     """Import the workflow and tell the engine; None where it can't be imported."""
     epoch, begun = init.get("e", 0), time.monotonic()
     finder = sources.SourceFinder(init["sources"], init["folder"])
@@ -181,17 +170,16 @@ def _load(sock: socket.socket, init: dict[str, Any], state: bytes, capture: Capt
     sources.install_original_name()
     answer: dict[str, Any]
     session = None
-    with _import_limit(sock, init) as in_time:
-        try:
-            _go_to_workspace(init)
-            graph, nodes = load_workflow(init)
-            session = Session(init, state, graph, nodes, capture)
-            answer = {"t": "ready", "e": epoch, "pid": os.getpid(), "import_seconds": time.monotonic() - begun}
-        except Broken as broken:
-            answer = {"t": "broken", "e": epoch, "failure": failure_document(broken.failure)}
-        with in_time:
-            capture.end()
-            sock.sendall(encode_frame(answer))
+    try:
+        _go_to_workspace(init)
+        graph, nodes = load_workflow(init)
+        session = Session(init, state, graph, nodes, capture)
+        answer = {"t": "ready", "e": epoch, "pid": os.getpid(), "import_seconds": time.monotonic() - begun}
+    except Broken as broken:
+        answer = {"t": "broken", "e": epoch, "failure": failure_document(broken.failure)}
+    decision.acquire()
+    capture.end()
+    sock.sendall(encode_frame(answer))
     return session
 
 
@@ -208,32 +196,45 @@ def _go_to_workspace(init: dict[str, Any]) -> None:
         raise Broken(failure) from error
 
 
-@contextlib.contextmanager
-def _import_limit(sock: socket.socket, init: dict[str, Any]) -> Iterator[threading.Lock]:
-    """Give up when the block takes too long, and say where it hangs; whoever holds the lock first has the say."""
-    seconds = float((init.get("limits") or {}).get("import_seconds", IMPORT_SECONDS))
-    deciding, done = threading.Lock(), threading.Event()
-    main = threading.get_ident()
+class Watcher:
+    """Ends this process, with all below it, once the engine is gone or the imports take too long.
 
-    def give_up() -> None:
-        if done.wait(seconds) or not deciding.acquire(blocking=False):
-            return
+    It works whatever the node's code does, in a thread that this code neither sees nor waits for. Whoever holds
+    `decision` first says what became of the imports.
+    """
+
+    def __init__(self, sock: socket.socket, init: dict[str, Any]) -> None:
+        self.decision = threading.Lock()
+        self._socket = sock
+        self._init = init
+        self._main = threading.get_ident()
+        self._import_seconds = float((init.get("limits") or {}).get("import_seconds", IMPORT_SECONDS))
+        # In a child that node code forks, nobody may speak in this process's name.
+        os.register_at_fork(after_in_child=_close_channels)
+        _thread.start_new_thread(self._watch, ())
+
+    def _watch(self) -> None:
+        poll = select.poll()
+        # Only hang-up and errors, which are always reported: the frames are for others to read.
+        poll.register(self._socket.fileno(), 0)
+        if not poll.poll(self._import_seconds * 1000):
+            if self.decision.acquire(blocking=False):
+                self._give_up()
+            poll.poll()
+        end_now()
+
+    def _give_up(self) -> None:
         failure = Failure(
             type="NodeImportError",
-            message=f"Importing the workflow's code took more than {seconds:g} s.",
-            traceback=trimmed_stack(sys._current_frames()[main], init["folder"]),
+            message=f"Importing the workflow's code took more than {self._import_seconds:g} s.",
+            traceback=trimmed_stack(sys._current_frames()[self._main], self._init["folder"]),
             cause="Something at the top level of nodes.py, or of what it imports, does not come back.",
             next_step="Move slow work from the top level into the nodes' methods.",
         )
+        frame = {"t": "broken", "e": self._init.get("e", 0), "failure": failure_document(failure)}
         with contextlib.suppress(OSError):
-            sock.sendall(encode_frame({"t": "broken", "e": init.get("e", 0), "failure": failure_document(failure)}))
+            self._socket.sendall(encode_frame(frame))
         end_now()
-
-    threading.Thread(target=give_up, name="import limit", daemon=True).start()
-    try:
-        yield deciding
-    finally:
-        done.set()
 
 
 def _run(sock: socket.socket, reader: FrameReader, early: list[Frame], session: Session) -> None:
@@ -266,7 +267,7 @@ def _end_soon() -> None:
         time.sleep(END_SECONDS)
         os._exit(0)
 
-    threading.Thread(target=end, name="end", daemon=True).start()
+    _thread.start_new_thread(end, ())
 
 
 def _finish(capture: Capture) -> NoReturn:
