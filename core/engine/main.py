@@ -196,7 +196,7 @@ def _take_place(workspace: Workspace, server: LinkServer) -> None:
         write_card(workspace.engine_card, card)
     except OSError as error:
         raise explain(error, workspace.engine_card) from error
-    log.info("the engine owns the workspace", workspace=str(workspace.root), socket=str(workspace.socket))
+    log.info("the engine owns the workspace", pid=os.getpid(), root=str(workspace.root), socket=str(workspace.socket))
 
 
 async def _first_of(*waits: Coroutine[Any, Any, object]) -> None:
