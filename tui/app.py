@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.reactive import reactive
 from textual.screen import Screen
 
 from core.errors import RondoError
-from core.places import Workspace
+from core.places import Workspace, state_folder
 from tui.actions import MOVING, Action, registry
+from tui.clipboard import copied_text, fits_terminal, write_copy
+from tui.commands import History
 from tui.connection import Connection, EngineClient, StatusRead, after_events, after_status
+from tui.editor import edit
 from tui.keys import DoubledKeys
-from tui.messages import EngineEvents, EngineFailed, EngineReady, EngineStopped
+from tui.messages import Copied, EngineEvents, EngineFailed, EngineReady, EngineStopped
 from tui.navigation import Place
 from tui.screens.base import RondoScreen, error_text
 from tui.screens.workflows import WorkflowsScreen
+from tui.starting import StartsRuns
 from tui.theme import RONDO
 from tui.widgets.header import Headline
 from tui.widgets.line_list import LineList
@@ -37,7 +41,7 @@ def open_session(workspace: Workspace) -> EngineClient:
     return EngineSession(workspace, "tui")
 
 
-class RondoApp(App[int], inherit_bindings=False):
+class RondoApp(StartsRuns, inherit_bindings=False):
     """The app. `make_client` and `now` are for tests: another engine, a clock that stands."""
 
     TITLE = "rondo"
@@ -67,6 +71,7 @@ class RondoApp(App[int], inherit_bindings=False):
         self._doubled_keys = DoubledKeys(self)
         self._last_place: Place | None = None
         self._last_run = ""
+        self._history = History(state_folder() / "commands.jsonl")
         self.command_words: dict[str, tuple[str, ...]] = {}
         """What can be completed on the command line, by kind of argument: workflow, run."""
         self.register_theme(RONDO)
@@ -89,6 +94,7 @@ class RondoApp(App[int], inherit_bindings=False):
         self.call_after_refresh(self._connect)
 
     def _connect(self) -> None:
+        self._history.load()
         self._connection = Connection(self._make_client(self.workspace), self.post_message)
         self.run_worker(self._connection.follow(), group="engine", name="events")
         self.run_worker(self._connection.count(), group="engine", name="counts")
@@ -169,6 +175,27 @@ class RondoApp(App[int], inherit_bindings=False):
                 screen.say(text, kind)
                 return
 
+    # The terminal around -----------------------------------------------------------------------------------------
+
+    def edit_file(self, path: str, line: int = 0) -> None:
+        """Open the person's editor on a file; what it changes is seen by the engine."""
+        problem = edit(self, path, line)
+        if problem:
+            self.say(problem, "problem")
+
+    def copy(self, text: str) -> None:
+        """Copy text: to the terminal's clipboard, and to a file."""
+        if fits_terminal(text):
+            self.copy_to_clipboard(text)
+        self.run_worker(self._write_copy(text), group="copy", name="copy")
+
+    async def _write_copy(self, text: str) -> None:
+        problem = await asyncio.to_thread(write_copy, text)
+        self.post_message(Copied(copied_text(text, problem)))
+
+    def on_copied(self, message: Copied) -> None:
+        self.say(message.text, "good")
+
     def action_hint_quit(self) -> None:
         """Ctrl+c: say how to leave; it never ends a run."""
         self.say("Press q to leave (the runs go on), x on a run to cancel it", "hint")
@@ -243,7 +270,14 @@ class RondoApp(App[int], inherit_bindings=False):
         """Open the command line, which is the palette too."""
         from tui.screens.command import CommandSheet
 
-        self.push_screen(CommandSheet(self.screen, self.command_words), self._perform_chosen)
+        actions = [found for found in registry if self.target_of(found) is not None]
+        self.push_screen(CommandSheet(actions, self.command_words, self._history.lines), self._command_typed)
+
+    def _command_typed(self, chosen: tuple[Action, str] | None) -> None:
+        if chosen is not None:
+            self._history.add(f"{chosen[0].command} {chosen[1]}".strip())
+            self.run_worker(self._history.save, thread=True, group="history", name="history")
+        self._perform_chosen(chosen)
 
     def _perform_chosen(self, chosen: tuple[Action, str] | None) -> None:
         if chosen is None:

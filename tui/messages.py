@@ -24,13 +24,23 @@ class EngineReady(Message, bubble=False):
 
 
 class EngineFailed(Message, bubble=False):
-    """A call failed; `doing` says what was tried, as in "starting mail_digest"."""
+    """A call failed; `doing` says what was tried, as in "starting mail_digest". `reading` says that nobody asked for
+    it: a screen reads again by itself when the connection is back."""
 
-    def __init__(self, error: RondoError, doing: str = "") -> None:
+    def __init__(self, error: RondoError, doing: str = "", *, reading: bool = False) -> None:
         super().__init__()
         self.error = error
         self.doing = doing
+        self.reading = reading
 
 
 class EngineStopped(Message, bubble=False):
     """The engine ended because it was asked to."""
+
+
+class Copied(Message, bubble=False):
+    """A text was copied; `text` is what to say of it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text

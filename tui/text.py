@@ -71,7 +71,7 @@ def wrap(text: str, width: int) -> list[str]:
 
 
 def relative_time(then: float, now: float) -> str:
-    """How long ago, in one unit: `now`, `3m ago`, `2h ago`, `5d ago`, `2026-01-02`."""
+    """How long ago, in one unit: `now`, `3m ago`, `2h ago`, `5d ago`, `3mo ago`, `2y ago`."""
     seconds = now - then
     if seconds < 5:
         return "now"
@@ -83,7 +83,9 @@ def relative_time(then: float, now: float) -> str:
         return f"{int(seconds // 3600)}h ago"
     if seconds < 86400 * 60:
         return f"{int(seconds // 86400)}d ago"
-    return datetime.fromtimestamp(then).strftime("%Y-%m-%d")
+    if seconds < 86400 * 365:
+        return f"{int(seconds // (86400 * 30))}mo ago"
+    return f"{int(seconds // (86400 * 365))}y ago"
 
 
 def clock_time(at: float) -> str:
@@ -97,7 +99,7 @@ def exact_time(at: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """How long something took: `12ms`, `1.2s`, `0:42` is written as `42s`, `1:10`, `2:05:00`."""
+    """How long something took: `12ms`, `1.2s`, `42s`, `1:10`, `2:05:00`."""
     if seconds < 0:
         return "0ms"
     if seconds < 0.9995:

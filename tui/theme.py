@@ -10,7 +10,6 @@ RONDO = Theme(
     background="#12151c",
     surface="#171b24",
     panel="#1c212c",
-    boost="#232a38",
     foreground="#d5dae6",
     primary="#6cb6ff",
     secondary="#8a94a8",

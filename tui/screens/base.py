@@ -10,7 +10,7 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
 
-from core.errors import RondoError
+from core.errors import EngineLost, EngineStopping, EngineUnreachable, RondoError
 from tui.actions import EVERYWHERE, Acting, action, registry
 from tui.messages import EngineFailed, EngineReady
 from tui.navigation import Place
@@ -59,6 +59,14 @@ class RondoScreen(Acting, Screen[None]):
     @property
     def run_id(self) -> str:
         """The run that is shown or selected, or ""."""
+        return ""
+
+    def code_place(self) -> tuple[str, int]:
+        """The file and the line (0: anywhere) that `e` opens; no file while it isn't known."""
+        return ("", 0)
+
+    def copied_text(self) -> str:
+        """What `y` copies; "" if there is nothing."""
         return ""
 
     @property
@@ -144,7 +152,9 @@ class RondoScreen(Acting, Screen[None]):
         return self.query_exactly_one(Notice).clear()
 
     def on_engine_failed(self, message: EngineFailed) -> None:
-        """A call failed: say what, why and what to do next."""
+        """A call failed: say what, why and what to do next. What is read again by itself is not worth a word."""
+        if message.reading and isinstance(message.error, EngineLost | EngineStopping | EngineUnreachable):
+            return
         self.say(error_text(message.error, message.doing), "problem")
 
     # Actions that work everywhere --------------------------------------------------------------------------------
@@ -200,11 +210,12 @@ class RondoScreen(Acting, Screen[None]):
     @action(
         "go.graph",
         "graph",
-        keys="2",
+        keys="g,2",
         words="graph",
         argument="workflow",
-        help="To the graph of a workflow",
-        when=lambda screen: needs_workflow(screen),
+        help="To the graph of the workflow",
+        footer=30,
+        when=needs_workflow,
     )
     def go_graph(self, workflow: str = "") -> None:
         name = workflow or self.workflow_name
@@ -213,6 +224,56 @@ class RondoScreen(Acting, Screen[None]):
     @action("go.run", "run", keys="4", words="show", argument="run", help="To a run: its steps, log and state")
     def go_run(self, run_id: str = "") -> None:
         self.rondo.go_run(run_id or self.run_id)
+
+    @action(
+        "run.start",
+        "run",
+        keys="r",
+        words="run",
+        argument="workflow",
+        help="Run the workflow; asks first where this version may not run yet",
+        footer=10,
+        when=needs_workflow,
+    )
+    def start_run(self, workflow: str = "") -> None:
+        self.rondo.start_run(workflow or self.workflow_name)
+
+    @action(
+        "run.start-with-inputs",
+        "run with inputs",
+        keys="R",
+        words="run with inputs",
+        argument="workflow",
+        help="Fill in the run's inputs first",
+        footer=11,
+        when=needs_workflow,
+    )
+    def start_run_with_inputs(self, workflow: str = "") -> None:
+        self.rondo.ask_for_inputs(workflow or self.workflow_name)
+
+    @action(
+        "workflow.edit",
+        "edit code",
+        keys="e",
+        words="edit",
+        help="Open your editor on what is shown: nodes.py, the line of a finding or of an error",
+        footer=40,
+        when=needs_workflow,
+    )
+    def edit_code(self) -> None:
+        path, line = self.code_place()
+        if path:
+            self.rondo.edit_file(path, line)
+        else:
+            self.say("The workflow is still being read", "hint")
+
+    @action("view.copy", "copy", keys="y", words="copy", help="Copy what is selected", footer=60)
+    def copy_selected(self) -> None:
+        text = self.copied_text()
+        if text:
+            self.rondo.copy(text)
+        else:
+            self.say("There is nothing to copy here", "hint")
 
     @action("engine.stop", "stop the engine", help="End the engine: runs stop at a step and go on when it starts again")
     def stop_engine(self) -> None:

@@ -4,10 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from textual.message import Message
 from textual.widget import Widget
 
-from tui.screens.base import RondoScreen
-from tui.widgets.rule import PaneRule
+from core.link.types import (
+    ApprovalView,
+    EngineChanged,
+    RunChanged,
+    RunFilter,
+    RunRow,
+    WorkflowChanged,
+    WorkflowDetail,
+    WorkflowRow,
+)
+from tui.actions import action
+from tui.messages import EngineEvents
+from tui.reader import Reader
+from tui.screens.base import RondoScreen, needs_workflow
+from tui.text import home_path, plural, visible
+from tui.widgets.line_input import FilterLine
+from tui.widgets.line_list import LineList
+from tui.widgets.paragraph import Paragraph
+from tui.widgets.rule import PaneRule, Title
+from tui.widgets.workflow_table import WorkflowHead, WorkflowPane, WorkflowTable
+
+HISTORY_LENGTH = 20
+
+
+class WorkflowsRead(Message, bubble=False):
+    """The list of workflows."""
+
+    def __init__(self, rows: list[WorkflowRow]) -> None:
+        super().__init__()
+        self.rows = rows
+
+
+class WorkflowRead(Message, bubble=False):
+    """One workflow with its last runs, and what approving it would mean where it may not run."""
+
+    def __init__(self, detail: WorkflowDetail, runs: list[RunRow], approval: ApprovalView | None) -> None:
+        super().__init__()
+        self.detail = detail
+        self.runs = runs
+        self.approval = approval
 
 
 class WorkflowsScreen(RondoScreen):
@@ -15,8 +54,217 @@ class WorkflowsScreen(RondoScreen):
 
     view = "workflows"
 
+    DEFAULT_CSS = """
+    WorkflowsScreen #workflows { height: 1fr; min-height: 4; }
+    WorkflowsScreen #workflow-pane { height: auto; max-height: 45%; }
+    WorkflowsScreen .empty { padding: 1 2; height: 1fr; }
+    WorkflowsScreen.-zoomed #workflow-pane { height: 1fr; max-height: 100%; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._list_reader: Reader[list[WorkflowRow]] | None = None
+        self._detail_reader: Reader[Message] | None = None
+
     def compose_body(self) -> Iterable[Widget]:
+        table = WorkflowTable(self.rondo.now)
+        yield FilterLine("part of a name, or !part to leave out", id="filter")
+        yield WorkflowHead(table)
+        yield table
+        yield Paragraph("Connecting to the engine…", "dim", classes="empty")
         yield PaneRule()
+        yield WorkflowPane(self.rondo.now)
+
+    def on_mount(self) -> None:
+        self._list_reader = Reader(
+            self, "the workflows", lambda: self.engine.list_workflows(), WorkflowsRead, period=0.2
+        )
+        self._detail_reader = Reader(self, "the workflow", self._read_detail, lambda message: message)
+        super().on_mount()
+        self.table.focus()
+        self._show_emptiness()
+        self.set_interval(1.0, self.table.redraw_running)
+        self.set_interval(20.0, self.table.refresh)
+
+    @property
+    def table(self) -> WorkflowTable:
+        """The table."""
+        return self.query_exactly_one(WorkflowTable)
+
+    @property
+    def pane(self) -> WorkflowPane:
+        """The pane below the table."""
+        return self.query_exactly_one(WorkflowPane)
 
     def crumbs(self) -> tuple[str, ...]:
-        return ("workflows",)
+        return (home_path(str(self.rondo.workspace.root)), "workflows")
+
+    @property
+    def workflow_name(self) -> str:
+        selected = self.table.selected
+        return selected.name if selected is not None else ""
+
+    @property
+    def run_id(self) -> str:
+        selected = self.table.selected
+        return selected.last_run.run_id if selected is not None and selected.last_run is not None else ""
+
+    # What the engine says ----------------------------------------------------------------------------------------
+
+    def on_engine_ready(self) -> None:
+        """Connected, or events were lost: read everything again."""
+        self._want_list()
+
+    def on_engine_events(self, message: EngineEvents) -> None:
+        """Read the list again where a workflow or a run changed."""
+        for event in message.events:
+            if isinstance(event, WorkflowChanged | RunChanged):
+                self._want_list()
+                break
+        if any(isinstance(event, EngineChanged) for event in message.events):
+            self._show_emptiness()
+
+    def _want_list(self) -> None:
+        if self._list_reader is not None:
+            self._list_reader.want()
+
+    def on_workflows_read(self, message: WorkflowsRead) -> None:
+        self.table.set_rows(message.rows)
+        self.rondo.command_words["workflow"] = tuple(row.name for row in message.rows)
+        runs = [row.last_run.short_id for row in message.rows if row.last_run is not None]
+        self.rondo.command_words["run"] = tuple(runs)
+        self.query_exactly_one(WorkflowHead).refresh()
+        self._show_count()
+        self._show_emptiness()
+        self.refresh_footer()
+
+    async def _read_detail(self) -> Message:
+        name = self.workflow_name
+        detail = await self.engine.get_workflow(name)
+        runs = await self.engine.list_runs(RunFilter(workflow=name, limit=HISTORY_LENGTH))
+        approval = None
+        if not detail.approved and detail.version is not None:
+            approval = await self.engine.approval(name)
+        return WorkflowRead(detail, runs, approval)
+
+    def on_workflow_read(self, message: WorkflowRead) -> None:
+        if message.detail.name == self.workflow_name:
+            self.pane.show(message.detail, message.runs, message.approval)
+
+    def on_line_list_moved(self, event: LineList.Moved) -> None:
+        """Another workflow is selected: show what there is to know of it."""
+        if event.lines is not self.table:
+            return
+        name = self.workflow_name
+        rule = self.query_exactly_one(PaneRule)
+        rule.titles = (Title(visible(name), active=self.pane.has_focus),) if name else ()
+        if not name:
+            self.pane.show(None, [], None)
+        elif self._detail_reader is not None:
+            self._detail_reader.want()
+        self.refresh_footer()
+
+    def on_descendant_focus(self) -> None:
+        """The title of the pane with the focus stands out."""
+        name = self.workflow_name
+        self.query_exactly_one(PaneRule).titles = (Title(visible(name), active=self.pane.has_focus),) if name else ()
+
+    def _show_emptiness(self) -> None:
+        table = self.table
+        empty = self.query_exactly_one(".empty", Paragraph)
+        empty.display = not table.shown
+        table.display = bool(table.shown)
+        self.pane.display = bool(table.shown)
+        self.query_exactly_one(PaneRule).display = bool(table.shown)
+        if not table.loaded:
+            connection = self.rondo.headline.connection
+            empty.text = "Connecting to the engine…" if connection != "lost" else "The engine is lost; reconnecting…"
+        elif not table.rows:
+            folder = home_path(str(self.rondo.workspace.workflows_dir))
+            empty.text = (
+                f"No workflows yet.\n\nA folder with a graph and its nodes in {folder} appears here by itself."
+                f"\nAn example to begin with, in a terminal:  rondo init --example hello"
+            )
+        else:
+            empty.text = "Nothing matches. Esc shows all workflows again."
+        if empty.display and self.focused is None:
+            table.focus()
+
+    # The filter --------------------------------------------------------------------------------------------------
+
+    @property
+    def filter_line(self) -> FilterLine:
+        """The line that `/` opens."""
+        return self.query_exactly_one("#filter", FilterLine)
+
+    @action(
+        "list.filter", "filter", keys="slash", help="Keep workflows whose name matches; !text leaves out", footer=50
+    )
+    def filter(self) -> None:
+        self.filter_line.open()
+        self._show_count()
+
+    def on_filter_line_changed(self, event: FilterLine.Changed) -> None:
+        self.table.set_filter(event.text)
+        self._show_count()
+        self._show_emptiness()
+
+    def on_filter_line_done(self, event: FilterLine.Done) -> None:
+        if not event.kept or not event.line.text:
+            event.line.close()
+        self.table.focus()
+
+    def _show_count(self) -> None:
+        shown, total = len(self.table.shown), len(self.table.rows)
+        self.filter_line.show_count(f"{shown} of {plural(total, 'workflow')}")
+
+    def close_top_layer(self) -> bool:
+        if super().close_top_layer():
+            return True
+        if self.filter_line.display:
+            self.filter_line.close()
+            self.table.focus()
+            return True
+        return False
+
+    # Actions -----------------------------------------------------------------------------------------------------
+
+    @action("list.open", "open", keys="o", help="To its last run, else to its graph", footer=20, when=needs_workflow)
+    def open_selected(self) -> None:
+        if self.run_id:
+            self.rondo.go_run(self.run_id)
+        else:
+            self.go_graph()
+
+    def on_line_list_chosen(self, event: LineList.Chosen) -> None:
+        if event.lines is self.pane and self.pane.finding is not None:
+            self.edit_code()
+        else:
+            self.open_selected()
+
+    def code_place(self) -> tuple[str, int]:
+        detail, finding = self.pane.detail, self.pane.finding
+        if detail is None:
+            return ("", 0)
+        if finding is not None and finding.file:
+            return (f"{detail.folder}/{finding.file}", finding.line)
+        return (detail.code_path, 0)
+
+    def copied_text(self) -> str:
+        finding = self.pane.finding
+        if finding is None:
+            return self.workflow_name
+        return f"{finding.file}:{finding.line} {finding.code} {finding.message}"
+
+    def zoom_panes(self) -> bool:
+        focused_pane = self.pane.has_focus
+        zoomed = self.has_class("-zoomed") or self.has_class("-table")
+        self.remove_class("-zoomed", "-table")
+        if not zoomed:
+            self.add_class("-zoomed" if focused_pane else "-table")
+        show_table = not self.has_class("-zoomed")
+        self.table.display = show_table
+        self.query_exactly_one(WorkflowHead).display = show_table
+        self.pane.display = not self.has_class("-table")
+        self.query_exactly_one(PaneRule).display = not self.has_class("-table")
+        return True

@@ -24,7 +24,7 @@ class Footer(Inked):
     keys: reactive[tuple[tuple[str, str], ...]] = reactive(())
     """Signs of keys and titles, first things first."""
 
-    TAIL = (("?", "help"), (":", "command"))
+    TAIL: ClassVar[tuple[tuple[str, str], ...]] = (("?", "help"), (":", "command"))
 
     def show_actions(self, actions: list[Action]) -> None:
         """Show the keys of these actions."""

@@ -1,0 +1,76 @@
+"""The sheet that asks whether a version of a workflow may run: it shows what is in it, or what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from textual.widget import Widget
+
+from core.link.types import ApprovalView
+from tui.actions import action
+from tui.screens.sheet import Sheet
+from tui.spans import Spans
+from tui.text import plural, visible
+from tui.widgets.paragraph import Paragraph
+from tui.widgets.text_list import TextList
+
+Decision = Literal["approve", "trust"]
+
+SIGNS = {"added": ("+", "added"), "removed": ("-", "removed"), "changed": ("~", "waiting")}
+
+
+def diff_lines(approval: ApprovalView) -> list[Spans]:
+    """The files and their differences, line by line; nothing in them reaches the terminal but as text."""
+    lines: list[Spans] = []
+    for change in approval.changes:
+        sign, ink = SIGNS.get(change.status, ("?", "dim"))
+        lines.append([(f"{sign} ", ink), (visible(change.path), "strong"), (f"  {change.status}", "dim")])
+        for text in change.diff.splitlines():
+            inks = {"+": "added", "-": "removed", "@": "dim"}
+            if not text.startswith(("+++", "---")):
+                lines.append([("  " + visible(text), inks.get(text[:1], ""))])
+    return lines
+
+
+class ConsentSheet(Sheet[Decision]):
+    """Let this version run, trust every edit in this workspace, or neither."""
+
+    view = "consent"
+    guarded = True
+
+    DEFAULT_CSS = """
+    ConsentSheet TextList { max-height: 24; }
+    """
+
+    def __init__(self, approval: ApprovalView) -> None:
+        super().__init__(f"Let {visible(approval.workflow)} run?")
+        self._approval = approval
+
+    def compose_body(self) -> Iterable[Widget]:
+        approval = self._approval
+        files = plural(len(approval.changes), "file")
+        if approval.previous is None:
+            text = f"This version was never approved. It has {files}; running it runs this code with your rights."
+        else:
+            text = f"The folder changed since you approved it: {files}. Running it runs this code with your rights."
+        yield Paragraph(text)
+        yield TextList(diff_lines(approval) or [[("No files.", "dim")]])
+
+    @action("consent.approve", "approve and run", keys="y", help="Let exactly this version run", footer=1)
+    def approve(self) -> None:
+        self.dismiss("approve")
+
+    @action(
+        "consent.trust",
+        "trust all my edits in this workspace",
+        keys="T",
+        help="Approve this and every later version of every workflow in this workspace",
+        footer=3,
+    )
+    def trust(self) -> None:
+        self.dismiss("trust")
+
+    @action("consent.refuse", "no", keys="n,escape,q", help="Don't run it", footer=2)
+    def refuse(self) -> None:
+        self.dismiss(None)

@@ -1,0 +1,158 @@
+"""Starting runs: asks for consent where it is needed, for inputs where they are missing, and then shows the run."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from textual.app import App
+from textual.message import Message
+
+from core.errors import InvalidInput, RondoError
+from tui.messages import EngineFailed
+
+if TYPE_CHECKING:
+    from core.link.api import EngineApi
+    from core.link.types import ApprovalView, RunView, StartRun, WorkflowDetail
+    from tui.screens.consent import Decision
+
+
+class RunStarted(Message, bubble=False):
+    """A run is on its way."""
+
+    def __init__(self, run: RunView) -> None:
+        super().__init__()
+        self.run = run
+
+
+class ConsentNeeded(Message, bubble=False):
+    """The present version may not run yet."""
+
+    def __init__(self, approval: ApprovalView, start: StartRun) -> None:
+        super().__init__()
+        self.approval = approval
+        self.start = start
+
+
+class InputsNeeded(Message, bubble=False):
+    """A form is to be filled in; `problem` says why the engine refused what was given before."""
+
+    def __init__(self, detail: WorkflowDetail, given: dict[str, Any], problem: str) -> None:
+        super().__init__()
+        self.detail = detail
+        self.given = given
+        self.problem = problem
+
+
+class VersionBroken(Message, bubble=False):
+    """The folder as it is can't run; `last_good` is a stored version that can, or None."""
+
+    def __init__(self, start: StartRun, last_good: str | None) -> None:
+        super().__init__()
+        self.start = start
+        self.last_good = last_good
+
+
+class StartsRuns(App[int]):
+    """The part of the app that starts runs. Whoever derives from it has the engine and can show a run."""
+
+    @property
+    def engine(self) -> EngineApi:
+        """The engine."""
+        raise NotImplementedError
+
+    def go_run(self, run_id: str) -> None:
+        """Show a run."""
+        raise NotImplementedError
+
+    def say(self, text: str, kind: str = "info") -> None:
+        """Show a few lines."""
+        raise NotImplementedError
+
+    def start_run(self, workflow: str, inputs: dict[str, Any] | None = None) -> None:
+        """Start a run of the folder as it is."""
+        from core.link.types import StartRun
+
+        start = StartRun(command_id=str(uuid4()), workflow=workflow, inputs=inputs or {})
+        self._begin(self._check_and_start(start), f"starting {workflow}")
+
+    def ask_for_inputs(self, workflow: str, given: dict[str, Any] | None = None) -> None:
+        """Show the form for a run's inputs."""
+        self._begin(self._read_inputs(workflow, given or {}, ""), f"reading {workflow}")
+
+    def _begin(self, call: Awaitable[Message], doing: str) -> None:
+        async def work() -> None:
+            try:
+                message = await call
+            except RondoError as error:
+                message = EngineFailed(error, doing)
+            self.post_message(message)
+
+        self.run_worker(work(), group="start", name=doing)
+
+    async def _check_and_start(self, start: StartRun) -> Message:
+        detail = await self.engine.get_workflow(start.workflow)
+        if detail.version is None or any(finding.severity == "error" for finding in detail.findings):
+            return VersionBroken(start, detail.last_good)
+        approval = await self.engine.approval(start.workflow)
+        if not approval.approved:
+            return ConsentNeeded(approval, start)
+        return await self._start(start)
+
+    async def _start(self, start: StartRun) -> Message:
+        try:
+            return RunStarted(await self.engine.start_run(start))
+        except InvalidInput as error:
+            problem = "\n".join(line for line in (error.message, error.cause, error.next_step) if line)
+            return await self._read_inputs(start.workflow, start.inputs, problem)
+
+    async def _read_inputs(self, workflow: str, given: dict[str, Any], problem: str) -> Message:
+        return InputsNeeded(await self.engine.get_workflow(workflow), given, problem)
+
+    async def _approve_and_start(self, decision: Decision, approval: ApprovalView, start: StartRun) -> Message:
+        if decision == "trust":
+            await self.engine.trust_workspace()
+        else:
+            await self.engine.approve(approval.workflow, approval.version)
+        return await self._start(start)
+
+    def on_run_started(self, message: RunStarted) -> None:
+        self.go_run(message.run.run_id)
+
+    def on_consent_needed(self, message: ConsentNeeded) -> None:
+        from tui.screens.consent import ConsentSheet
+
+        def decided(decision: Decision | None) -> None:
+            if decision is not None:
+                call = self._approve_and_start(decision, message.approval, message.start)
+                self._begin(call, f"starting {message.start.workflow}")
+
+        self.push_screen(ConsentSheet(message.approval), decided)
+
+    def on_inputs_needed(self, message: InputsNeeded) -> None:
+        from tui.screens.inputs import InputsSheet
+
+        def filled(values: dict[str, Any] | None) -> None:
+            if values is not None:
+                self.start_run(message.detail.name, values)
+
+        self.push_screen(InputsSheet(message.detail, message.given, message.problem), filled)
+
+    def on_version_broken(self, message: VersionBroken) -> None:
+        from msgspec.structs import replace
+
+        from tui.screens.confirm import ConfirmSheet
+
+        name = message.start.workflow
+        last_good = message.last_good
+        if last_good is None:
+            self.say(f"{name} has errors, and there is no earlier version to run.\nIts findings say where.", "hint")
+            return
+
+        def decided(yes: bool | None) -> None:
+            if yes:
+                self._begin(self._start(replace(message.start, version=last_good)), f"starting {name}")
+
+        text = f"The files as they are now have errors. The last version without any is {last_good[:8]}."
+        self.push_screen(ConfirmSheet(f"Run the last good version of {name}?", text, yes="run it"), decided)

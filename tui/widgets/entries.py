@@ -1,0 +1,216 @@
+"""Where one answers: a line to type in, or choices to pick from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+from textual.reactive import reactive
+from textual.strip import Strip
+from textual.widget import Widget
+from textual.widgets import Input
+
+from tui.actions import Acting, action
+from tui.forms import CHOICES, BadText, FieldSpec, value_of_text
+from tui.spans import Inked, Spans, spans_width
+from tui.text import shorten
+from tui.widgets.line_input import LineInput, Note
+from tui.widgets.paragraph import Paragraph
+
+ROWS_AT_MOST = 8
+
+
+class ChoiceEntry(Acting, Inked, can_focus=True):
+    """One of several choices, or any of them: side by side where they fit, else one below the other."""
+
+    view = "choice"
+
+    DEFAULT_CSS = """
+    ChoiceEntry { height: auto; width: 1fr; }
+    """
+
+    cursor: reactive[int] = reactive(0)
+
+    class Submitted(Message):
+        """Enter was pressed, or one choice was made where only one can be."""
+
+    def __init__(self, choices: tuple[tuple[Any, str], ...], *, several: bool, given: Any = None) -> None:
+        super().__init__()
+        self._choices = choices
+        self._several = several
+        self.picked: set[int] = set()
+        wanted = given if several and isinstance(given, list) else [] if several or given is None else [given]
+        for place, (value, _) in enumerate(choices):
+            if value in wanted:
+                self.picked.add(place)
+                self.set_reactive(ChoiceEntry.cursor, place)
+
+    @property
+    def value(self) -> Any:
+        """The picked value, or None; with several a list of values."""
+        values = [value for place, (value, _) in enumerate(self._choices) if place in self.picked]
+        if self._several:
+            return values
+        return values[0] if values else None
+
+    def _texts(self) -> list[str]:
+        return [shorten(label, 60) for _, label in self._choices]
+
+    def _in_one_row(self, width: int) -> bool:
+        return sum(len(text) + 8 for text in self._texts()) <= width
+
+    def get_content_height(self, container: object, viewport: object, width: int) -> int:
+        return 1 if self._in_one_row(width) else min(len(self._choices), ROWS_AT_MOST)
+
+    def _choice_spans(self, place: int) -> Spans:
+        here = place == self.cursor and self.has_focus
+        picked = place in self.picked
+        boxes = ("[x]", "[ ]") if self._several else ("(•)", "( )")
+        label = self._texts()[place]
+        return [
+            ("▌" if here else " ", "accent"),
+            (boxes[0 if picked else 1], "accent" if picked else "dim"),
+            (f" {label}", "accent" if here else "strong" if picked else ""),
+        ]
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        spans: Spans = []
+        if self._in_one_row(width):
+            for place in range(len(self._choices)):
+                spans += [*self._choice_spans(place), ("    ", "")]
+        else:
+            top = max(0, min(self.cursor - ROWS_AT_MOST + 2, len(self._choices) - ROWS_AT_MOST))
+            place = top + y
+            if place < len(self._choices):
+                spans = self._choice_spans(place)
+                hidden = len(self._choices) - ROWS_AT_MOST - top
+                if y == ROWS_AT_MOST - 1 and hidden > 0:
+                    spans.append((f"   {hidden} more below", "dim"))
+        return self.strip(spans).crop_extend(0, width, self.rich_style)
+
+    def watch_has_focus(self, has_focus: bool) -> None:
+        super().watch_has_focus(has_focus)
+        self.refresh()
+
+    @action("choice.next", "next", keys="j,l,down,right", help="The next choice")
+    def next_choice(self) -> None:
+        self.cursor = min(self.cursor + 1, len(self._choices) - 1)
+
+    @action("choice.previous", "previous", keys="k,h,up,left", help="The choice before")
+    def previous_choice(self) -> None:
+        self.cursor = max(self.cursor - 1, 0)
+
+    @action("choice.pick", "pick", keys="space", help="Pick the choice, or take it back")
+    def pick(self) -> None:
+        if self._several:
+            self.picked ^= {self.cursor}
+        else:
+            self.picked = {self.cursor}
+        self.refresh()
+
+    @action("choice.send", "send", keys="enter", help="Send: the picked ones, or the one under the cursor")
+    def send(self) -> None:
+        if not self._several:
+            self.picked = {self.cursor}
+            self.refresh()
+        self.post_message(self.Submitted())
+
+    def on_click(self, event: events.Click) -> None:
+        """Pick the choice under the pointer."""
+        width = self.size.width
+        if self._in_one_row(width):
+            column = 0
+            for place in range(len(self._choices)):
+                column += spans_width(self._choice_spans(place)) + 4
+                if event.x < column:
+                    self.cursor = place
+                    break
+        else:
+            top = max(0, min(self.cursor - ROWS_AT_MOST + 2, len(self._choices) - ROWS_AT_MOST))
+            self.cursor = min(top + event.y, len(self._choices) - 1)
+        self.pick()
+
+
+class Field(Vertical):
+    """One field of a form: prompt, entry, and what is wrong with it beside."""
+
+    DEFAULT_CSS = """
+    Field { height: auto; width: 1fr; }
+    Field Paragraph { max-height: 8; }
+    Field Horizontal { height: auto; }
+    Field Note.sign { padding: 0 1; }
+    Field LineInput { max-width: 100; }
+    """
+
+    class Submitted(Message):
+        """Enter in the field."""
+
+        def __init__(self, field: Field) -> None:
+            super().__init__()
+            self.field = field
+
+    def __init__(self, spec: FieldSpec, draft: Any = None) -> None:
+        super().__init__()
+        self.spec = spec
+        self._draft = spec.given if draft is None else draft
+
+    def compose(self) -> ComposeResult:
+        prompt = self.spec.prompt + (" *" if self.spec.required else "")
+        if prompt:
+            yield Paragraph(prompt, remark=self.spec.hint)
+        with Horizontal():
+            yield from self._compose_entry()
+        yield Paragraph(ink="bad", classes="problem")
+
+    def _compose_entry(self) -> Iterable[Widget]:
+        spec = self.spec
+        if spec.input_type in CHOICES:
+            yield ChoiceEntry(spec.choices, several=spec.input_type == "multiselect", given=self._draft)
+            return
+        sign = Note(classes="sign")
+        sign.spans = (({"number": "#", "json": "{}"}.get(spec.input_type, "›"), "key"),)
+        yield sign
+        yield LineInput(str(self._draft or ""))
+
+    @property
+    def entry(self) -> ChoiceEntry | LineInput:
+        """The widget that takes the keys."""
+        if self.spec.input_type in CHOICES:
+            return self.query_exactly_one(ChoiceEntry)
+        return self.query_exactly_one(LineInput)
+
+    @property
+    def draft(self) -> Any:
+        """What stands there now, to be put back later."""
+        entry = self.entry
+        return entry.value
+
+    def value(self) -> Any:
+        """What the field means; raises BadText."""
+        entry = self.entry
+        if isinstance(entry, ChoiceEntry):
+            if self.spec.input_type != "multiselect" and entry.value is None and self.spec.required:
+                raise BadText("pick one")
+            return entry.value
+        return value_of_text(self.spec, entry.value)
+
+    def show_problem(self, text: str) -> None:
+        """Say what is wrong with the answer; "" takes it away."""
+        self.query_exactly_one(".problem", Paragraph).text = f"✗ {text}" if text else ""
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self.show_problem("")
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.post_message(self.Submitted(self))
+
+    def on_choice_entry_submitted(self, event: ChoiceEntry.Submitted) -> None:
+        event.stop()
+        self.post_message(self.Submitted(self))

@@ -1,0 +1,138 @@
+"""One line to type in, without a box around it and without a blinking cursor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.message import Message
+from textual.reactive import reactive
+from textual.strip import Strip
+from textual.widgets import Input
+
+from tui.spans import Inked
+
+
+class LineInput(Input):
+    """An input of one row. Pasted lines are joined by spaces, so that nothing of them is lost."""
+
+    DEFAULT_CSS = """
+    LineInput { height: 1; padding: 0; background: $background; width: 1fr; }
+    LineInput:focus { background: $panel-lighten-1; background-tint: $background 0%; }
+    LineInput:ansi:focus { background: ansi_default; text-style: underline; }
+    """
+
+    def __init__(self, value: str = "", **options: Any) -> None:
+        super().__init__(value, compact=True, select_on_focus=False, **options)
+        self.cursor_blink = False
+
+    def on_paste(self, event: events.Paste) -> None:
+        event.prevent_default()
+        event.stop()
+        line = " ".join(event.text.split("\n")).replace("\r", "").strip("\n")
+        if self.selection.is_empty:
+            self.insert_text_at_cursor(line)
+        else:
+            self.replace(line, *self.selection)
+
+
+class Note(Inked):
+    """A few words in one row: a sign before an input, a count after it."""
+
+    DEFAULT_CSS = """
+    Note { height: 1; width: auto; }
+    """
+
+    spans: reactive[tuple[tuple[str, str], ...]] = reactive((), layout=True)
+
+    def get_content_width(self, container: object, viewport: object) -> int:
+        return sum(len(text) for text, _ in self.spans)
+
+    def render_line(self, y: int) -> Strip:
+        return self.strip(self.spans).crop_extend(0, self.size.width, self.rich_style)
+
+
+class FilterLine(Horizontal):
+    """The line that `/` opens: what is typed, and how much of the list is left. Hidden while it is not used."""
+
+    DEFAULT_CSS = """
+    FilterLine { height: 1; width: 1fr; display: none; }
+    FilterLine Note { padding: 0 1; }
+    """
+
+    class Changed(Message):
+        """Other text, or none any more."""
+
+        def __init__(self, line: FilterLine, text: str) -> None:
+            super().__init__()
+            self.line = line
+            self.text = text
+
+        @property
+        def control(self) -> FilterLine:
+            return self.line
+
+    class Done(Message):
+        """Enter (`kept`), or Esc, which takes the text away."""
+
+        def __init__(self, line: FilterLine, kept: bool) -> None:
+            super().__init__()
+            self.line = line
+            self.kept = kept
+
+        @property
+        def control(self) -> FilterLine:
+            return self.line
+
+    def __init__(self, placeholder: str = "", *, sign: str = "/", id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._placeholder = placeholder
+        self._sign = sign
+
+    def compose(self) -> ComposeResult:
+        sign = Note(classes="sign")
+        sign.spans = ((self._sign, "key"),)
+        yield sign
+        yield LineInput(placeholder=self._placeholder)
+        yield Note(classes="count")
+
+    @property
+    def text(self) -> str:
+        """What is typed."""
+        return self.query_exactly_one(LineInput).value
+
+    @property
+    def typing(self) -> bool:
+        """True while keys go into the line."""
+        return self.query_exactly_one(LineInput).has_focus
+
+    def open(self) -> None:
+        """Show the line and type in it."""
+        self.display = True
+        self.query_exactly_one(LineInput).focus()
+
+    def close(self) -> None:
+        """Take the text away and hide the line."""
+        self.query_exactly_one(LineInput).value = ""
+        self.display = False
+
+    def show_count(self, text: str) -> None:
+        """Say at the right end how much is left."""
+        self.query_exactly_one(".count", Note).spans = ((text, "dim"),)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self.post_message(self.Changed(self, event.value))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.post_message(self.Done(self, True))
+
+    def on_key(self, event: events.Key) -> None:
+        """Esc leaves without the text; down goes to the list."""
+        if event.key in ("escape", "down") and self.typing:
+            event.stop()
+            event.prevent_default()
+            self.post_message(self.Done(self, event.key == "down"))

@@ -1,0 +1,117 @@
+"""What a workflow's table row and detail pane say, as spans. Pure: rows in, text out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import median
+
+from core.link.types import FindingView, RunRow, WorkflowDetail, WorkflowRow
+from tui.spans import Spans
+from tui.status import look_of
+from tui.text import plural, stopwatch, visible
+
+HEIGHTS = "▁▂▃▄▅▆▇█"
+SEVERITY_INKS = {"error": "bad", "warning": "waiting", "note": "dim"}
+SEVERITY_SIGNS = {"error": "✗", "warning": "!", "note": "·"}
+SEVERITY_ORDER = {"error": 0, "warning": 1, "note": 2}
+
+
+def worst_first(findings: Sequence[FindingView]) -> list[FindingView]:
+    """Errors, then warnings, then notes."""
+    return sorted(findings, key=lambda finding: SEVERITY_ORDER.get(finding.severity, 3))
+
+
+def finding_place(finding: FindingView) -> str:
+    """Where a finding stands: `nodes.py:41`, or the node's id, or ""."""
+    if finding.file:
+        return f"{visible(finding.file)}:{finding.line}" if finding.line else visible(finding.file)
+    return visible(finding.node or "")
+
+
+def row_remark(row: WorkflowRow) -> tuple[str, str]:
+    """The last column of a row and its ink: the worst finding, or that it is not approved, or nothing."""
+    findings = worst_first(row.findings)
+    if findings and findings[0].severity == "error":
+        first = findings[0]
+        return (" ".join(part for part in (first.code, finding_place(first), visible(first.message)) if part), "bad")
+    if not row.approved:
+        return ("! not approved", "waiting")
+    warnings = [finding for finding in findings if finding.severity == "warning"]
+    if warnings:
+        return (f"{plural(len(warnings), 'warning')}  {visible(warnings[0].message)}", "waiting")
+    return ("", "")
+
+
+def took(started: float, ended: float | None, now: float) -> str:
+    """How long a run took, or takes so far."""
+    return stopwatch((now if ended is None else ended) - started)
+
+
+def node_path(detail: WorkflowDetail) -> str:
+    """The way through the nodes from the start, `fetch → sort ⇄ critic → post`, and how many lie beside it."""
+    after: dict[str, list[str]] = {node.id: [] for node in detail.nodes}
+    for edge in detail.edges:
+        if edge.from_id in after and edge.to_id in after and edge.to_id not in after[edge.from_id]:
+            after[edge.from_id].append(edge.to_id)
+    if not after:
+        return ""
+    node = detail.start if detail.start in after else next(iter(after))
+    path = [node]
+    while True:
+        choices = [target for target in after[node] if target not in path]
+        if not choices:
+            break
+        node = max(choices, key=lambda target: _reach(after, target, set(path)))
+        path.append(node)
+    text = visible(path[0])
+    for before, here in pairwise(path):
+        text += f" {'⇄' if before in after[here] else '→'} {visible(here)}"
+    beside = len(after) - len(path)
+    return f"{text}  + {beside} beside" if beside else text
+
+
+def _reach(after: dict[str, list[str]], start: str, without: set[str]) -> int:
+    """How many nodes can be reached from a node."""
+    seen = {start}
+    waiting = [start]
+    while waiting:
+        for target in after[waiting.pop()]:
+            if target not in seen and target not in without:
+                seen.add(target)
+                waiting.append(target)
+    return len(seen)
+
+
+def input_names(detail: WorkflowDetail) -> list[str]:
+    """The inputs with their types: `since (date)`, `channel (text)`; a star for those that must be given."""
+    schema = detail.inputs or {}
+    required = schema.get("required", [])
+    names = []
+    for name, field in (schema.get("properties") or {}).items():
+        kind = (field.get("format") or field.get("type") or "any") if isinstance(field, dict) else "any"
+        names.append(f"{visible(name)}{'*' if name in required else ''} ({visible(str(kind))})")
+    return names
+
+
+def history_spans(runs: Sequence[RunRow], now: float) -> Spans:
+    """The last runs as a row of bars, oldest first, with the usual and the slow time they took."""
+    if not runs:
+        return [("No run yet: r starts one.", "dim")]
+    ordered = list(reversed(runs))
+    times = [(run.ended_at or now) - (run.started_at or run.created_at) for run in ordered]
+    longest = max(times) or 1.0
+    spans: Spans = [(f"last {len(runs)}  ", "dim")]
+    for run, seconds in zip(ordered, times, strict=True):
+        if run.status == "completed":
+            spans.append((HEIGHTS[min(7, int(seconds / longest * 7.99))], "good"))
+        else:
+            look = look_of(run.status)
+            spans.append((look.sign, look.ink))
+    done = sorted(seconds for run, seconds in zip(ordered, times, strict=True) if run.status == "completed")
+    if done:
+        slow = done[min(len(done) - 1, int(len(done) * 0.95))]
+        spans.append((f"   median {stopwatch(median(done))}", "dim"))
+        if len(done) > 4:
+            spans.append((f"   p95 {stopwatch(slow)}", "dim"))
+    return spans
