@@ -6,13 +6,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from core.errors import StateValueError
 from core.flow.diff import Change, difference, identical, reordered
 from core.flow.journal import Delta
 from core.flow.json_text import CONVERTS_SILENTLY, DUMPS_ERRORS, dumps, loads
-from core.flow.values import IMMUTABLE, check_value, encode_value
+from core.flow.values import IMMUTABLE, check_value, encode_value, is_plain
 
 BLOB_LIMIT = 4096
 """Bytes of JSON above which a value is kept apart from the operations."""
+WHOLE_MARGIN = 100
+"""Bytes by which a whole value must be smaller than the changes in it: those say more to a reader."""
 SNAPSHOT_BYTES = 256 * 1024
 SNAPSHOT_STEPS = 2_000
 
@@ -120,15 +123,15 @@ class StateTracker:
         except DUMPS_ERRORS:
             encode_value(value, (key,), draft.node)
             raise
+        if CONVERTS_SILENTLY or not is_plain(value):
+            check_value(value, (key,), draft.node)
         if text == container.text:
             # Equal texts don't tell (1, 2) from [1, 2], nor whether the object stands in another key too.
             if value is not container.live or value != old:
                 draft.renewed[key] = encode_value(value, (key,), draft.node)[1]
             return
-        if CONVERTS_SILENTLY:
-            check_value(value, (key,), draft.node)
         if type(value) is list and _has_grown(container.text, text) and value[: len(old)] == old:
-            changes = [Change("append", (key,), value[len(old) :])]
+            changes = [Change("append", (key,), value[len(old) :], len(old))]
         else:
             changes = difference((key,), old, value)
         draft.set_parts(key, text, changes, value)
@@ -203,7 +206,7 @@ class _Draft:
             if len(changes[0].path) == 1 and changes[0].kind == "set"
             else [self._write(change) for change in changes]
         )
-        if not parts or _length(parts) > len(text):
+        if not parts or _length(parts) > len(text) + WHOLE_MARGIN:
             self.set_whole(key, value)
         else:
             self.written.extend(parts)
@@ -212,7 +215,13 @@ class _Draft:
     def _write(self, change: Change) -> _Written:
         if change.kind == "del":
             return _Written(change, b"", None)
-        text, loaded = encode_value(change.value, change.path, self.node)
+        try:
+            text, loaded = encode_value(change.value, change.path, self.node)
+        except StateValueError:
+            if change.kind == "append":  # Name the place in the whole list.
+                for index, item in enumerate(change.value, change.start):
+                    check_value(item, (*change.path, index), self.node)
+            raise
         return _Written(change, text, loaded)
 
     def delta(self) -> Delta:

@@ -15,11 +15,12 @@ CHUNK = 256
 
 
 class Change(NamedTuple):
-    """One operation: `kind` is set, del or append (then `value` is the list of new items)."""
+    """One operation: `kind` is set, del or append; for append, `value` is the list of new items from index `start` on."""
 
     kind: str
     path: Path
     value: Any = None
+    start: int = 0
 
 
 def difference(path: Path, old: Any, new: Any) -> list[Change]:
@@ -88,7 +89,7 @@ def _compare_lists(path: Path, old: list[Any], new: list[Any], changes: list[Cha
         changes.extend(Change("del", (*path, 0)) for _ in range(moved))
         kept = len(old) - moved
         if len(new) > kept:
-            changes.append(Change("append", path, new[kept:]))
+            changes.append(Change("append", path, new[kept:], kept))
         return
     surplus = len(old) - len(new)
     differing = _differing(old, new)
@@ -98,7 +99,7 @@ def _compare_lists(path: Path, old: list[Any], new: list[Any], changes: list[Cha
     for index in differing:
         _compare((*path, index), old[index], new[index], changes)
     if surplus < 0:
-        changes.append(Change("append", path, new[len(old) :]))
+        changes.append(Change("append", path, new[len(old) :], len(old)))
     changes.extend(Change("del", (*path, len(old) - 1 - place)) for place in range(surplus))
 
 

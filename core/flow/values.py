@@ -80,6 +80,18 @@ def encode_value(value: Any, path: Path, node: str = "", root: str = "shared") -
     return text, loaded
 
 
+def is_plain(value: Any) -> bool:
+    """True where a value that `dumps` took is of Python's own types through and through, found out in C.
+
+    What is left to find then: NaN, tuples and, without orjson, keys that are not text and large integers.
+    """
+    try:
+        marshal.dumps(value)
+    except ValueError:
+        return False
+    return True
+
+
 def _same_types(value: Any, loaded: Any) -> bool:
     try:
         return marshal.dumps(value, 2) == marshal.dumps(loaded, 2)
