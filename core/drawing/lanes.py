@@ -110,14 +110,13 @@ class _Lane:
 
 def draw_lanes(piece: Piece, wires: Iterable[Wire], loops: Iterable[Wire], direction: Direction) -> set[int]:
     """Draw these wires as lanes of the piece; returns the indexes of those that found no place."""
+    wires = sorted(wires, key=lambda wire: (abs(piece.rows[wire.source] - piece.rows[wire.target]), wire.index))
+    if not wires:
+        return set()
     occupied = Occupied(piece)
     used: set[tuple[str, int]] = {(wire.source, 1) for wire in loops}
     missing: set[int] = set()
-
-    def span(wire: Wire) -> tuple[int, int]:
-        return abs(piece.rows[wire.source] - piece.rows[wire.target]), wire.index
-
-    for wire in sorted(wires, key=span):
+    for wire in wires:
         found = [lane for side in (1, -1) if (lane := _find(piece, wire, side, used, occupied, direction)) is not None]
         if not found:
             missing.add(wire.index)

@@ -5,6 +5,7 @@ All positions are (across, along): along is the direction in which the graph gro
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -106,6 +107,11 @@ class _Rows:
                 self.turns.append(wire)
             else:
                 self.side_loops[wire.source] = wire
+        self.ports_above = Counter(descent.lower for descent in descents)
+        self.ports_below = Counter(descent.upper for descent in descents)
+        self.ports_below.update(self.side_loops)
+        for wire in self.turns:
+            self.ports_below[wire.source] += 2
         self.sizes = {node: self._size(node, *boxes[node]) for node in nodes}
         labelled = {self.rows[d.upper] for d in descents if d.wire.label}
         self.layer_of_row = {row: row + sum(r < row for r in labelled) for row in range(max(self.rows.values()) + 1)}
@@ -118,9 +124,7 @@ class _Rows:
     def _size(self, node: str, width: int, height: int) -> tuple[int, int]:
         """Across and along of a box, wide enough for its wires; odd across, so that it has a middle."""
         across, along = (width, height) if self.down else (height, width)
-        turns = sum(wire.source == node for wire in self.turns)
-        below = sum(d.upper == node for d in self.descents) + (node in self.side_loops) + 2 * turns
-        above = sum(d.lower == node for d in self.descents)
+        below, above = self.ports_below[node], self.ports_above[node]
         return max(across, self.gaps.room_for_ports(below), self.gaps.room_for_ports(above)) | 1, along
 
     def draw(self) -> Piece:

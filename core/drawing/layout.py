@@ -22,6 +22,8 @@ SPACING: dict[Direction, dict[str, float]] = {
     "down": {"layer_gap": 40, "node_gap": 40, "dummy_gap": 30, "port_gap": 20, "stub": 20, "bundle_lane_gap": 10},
     "right": {"layer_gap": 40, "node_gap": 20, "dummy_gap": 20, "port_gap": 10, "stub": 20, "bundle_lane_gap": 10},
 }
+THOROUGH_SPOTS = 60
+"""With more nodes and conditions than this the library takes less care with crossings, and half the time."""
 LANE_NODES = 80
 """With more nodes than this, lines back run among the rows: looking for lanes would mean more than one layout."""
 LANE_ROUNDS = 3
@@ -76,7 +78,8 @@ def _draw_parts(
 ) -> list[Piece]:
     """Draw every connected part, the one with the start first."""
     nodes = list(names)
-    back = {wire.index: wire for wire in wires if wire.index in back_wires(nodes, wires, start)}
+    closing = back_wires(nodes, wires, start)
+    back = {wire.index: wire for wire in wires if wire.index in closing}
     forward = [wire for wire in wires if wire.index not in back and not wire.is_loop]
     among_rows = set(back) if len(nodes) > LANE_NODES else set()
     rounds = 0
@@ -137,7 +140,8 @@ def _place_spots(spacing: dict[str, float], spots: Sequence[Spot], links: Sequen
         ],
         "edges": [{"source": upper, "target": lower} for upper, lower in links],
     }
-    options = {"direction": "topbottom", "spacing": spacing, "routing": {"lane_gap": 10}}
+    effort = "balanced" if len(spots) <= THOROUGH_SPOTS else "fast"
+    options = {"direction": "topbottom", "spacing": spacing, "routing": {"lane_gap": 10}, "effort": effort}
     answer = graphlay.layout(request, options=options)
     middle_of_row: dict[int, float] = {}
     for spot, node in zip(spots, answer.nodes, strict=True):

@@ -87,10 +87,20 @@ def row_numbers(nodes: Sequence[str], descents: Sequence[Descent], start: str) -
             missing[lower] -= 1
             if missing[lower] == 0:
                 ready.append(lower)
-    for node in tops:
-        if node != start and below[node]:
+    above: dict[str, list[str]] = {node: [] for node in nodes}
+    for descent in descents:
+        above[descent.lower].append(descent.upper)
+    # From the bottom up: what hangs on fewer lines than hang on it goes down, so that lines get shorter.
+    for node in sorted(nodes, key=lambda node: -rows[node]):
+        if node != start and len(below[node]) > len(above[node]):
             rows[node] = min(rows[lower] for lower in below[node]) - 1
-    return rows
+    return _without_gaps(rows)
+
+
+def _without_gaps(rows: dict[str, int]) -> dict[str, int]:
+    """The same order of rows with none left empty."""
+    number = {row: place for place, row in enumerate(sorted(set(rows.values())))}
+    return {node: number[row] for node, row in rows.items()}
 
 
 def components(nodes: Sequence[str], pairs: Iterable[tuple[str, str]]) -> list[list[str]]:
