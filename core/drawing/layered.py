@@ -109,7 +109,7 @@ class _Rows:
                 self.side_loops[wire.source] = wire
         self.ports_above = Counter(descent.lower for descent in descents)
         self.ports_below = Counter(descent.upper for descent in descents)
-        self.ports_below.update(self.side_loops)
+        self.ports_below.update(self.side_loops.keys())
         for wire in self.turns:
             self.ports_below[wire.source] += 2
         self.sizes = {node: self._size(node, *boxes[node]) for node in nodes}
