@@ -135,7 +135,7 @@ class LineReads(Reader):
             last = await self.last_step(line)
             seq = last.seq if last is not None else -1
         if seq < 0:
-            raise await self._unknown_step(line, max(seq, 0))
+            raise await self._unknown_step(line, seq)
         snapshot = await self._newest_snapshot(line, seq)
         start = snapshot[0] if snapshot is not None else -1
         text = snapshot[1] if snapshot is not None else b"{}"
@@ -225,8 +225,8 @@ class LineReads(Reader):
         if last is not None and 0 <= seq <= last.seq:
             return rows_missing("steps", f"line {line}, seq {seq}")
         return UnknownStep(
-            f"There is no step {seq}.",
-            cause=f"The last one is {last.seq}." if last else "Nothing is stored of this line yet.",
+            f"There is no step {seq}." if last else f"Line {line} has no steps yet.",
+            cause=f"The last one is {last.seq}." if last else "Not even its initial state is stored.",
             next_step="See the steps there are: rondo show RUN",
         )
 
