@@ -51,7 +51,6 @@ class ProcessLife:
             if self.process is None:
                 actor.world.release_slot(actor)
             return
-        self._wanted = False
         self.expecting_exit = False
         self.epoch += 1
         actor.frames.new_process()
@@ -60,6 +59,8 @@ class ProcessLife:
         except RondoError:
             actor.world.release_slot(actor)
             raise
+        finally:
+            self._wanted = False
         started = actor.record.started_at or actor.world.now()
         actor.change_record(started_at=started, epoch=self.epoch)
         pid, ticks = self.process.pid, self.process.started_ticks

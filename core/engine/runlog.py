@@ -42,7 +42,7 @@ class RunLog:
         self.last = last
         self.dropped = dropped
         self._dropped_known = dropped
-        self._announced = last
+        self._announced = (last, dropped)
         self._rows: list[tuple[int, int, float, int, str, str, int, int, str]] = []
         self._flush: asyncio.TimerHandle | None = None
         self._flushing: asyncio.Task[None] | None = None
@@ -76,8 +76,8 @@ class RunLog:
 
     def announce(self) -> None:
         """Tell the clients how far the log goes, once its rows are committed."""
-        if self.last != self._announced:
-            self._announced = self.last
+        if (self.last, self.dropped) != self._announced:
+            self._announced = (self.last, self.dropped)
             self._world.publish(LogsChanged(run_id=self._run_id, last=self.last))
 
     async def flush(self) -> None:
