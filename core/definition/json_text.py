@@ -158,7 +158,7 @@ def _check_values(text: str, value: Any) -> None:
         part, path = stack.pop()
         message = _value_problem(part)
         kind = "value"
-        if len(path) > DEPTH_LIMIT:
+        if len(path) >= DEPTH_LIMIT and isinstance(part, dict | list):
             message, kind = f"Nested deeper than {DEPTH_LIMIT} levels.", "limit"
         if message:
             line, column = find_positions(text, [path])[path]

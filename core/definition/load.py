@@ -91,7 +91,7 @@ def load_folder(folder: Path) -> LoadedWorkflow:
     document = _read_json(f"{name}.json", reader.files, report)
     reader.read_listed(_listed(document))
     version = version_hash(reader.files) if reader.complete and reader.files else None
-    return _assemble(name, folder, version, reader.files, document, report)
+    return _assemble(name, folder, version, reader.files, document, report, complete=reader.complete)
 
 
 def load_sources(name: str, files: Mapping[str, bytes]) -> LoadedWorkflow:
@@ -104,7 +104,7 @@ def load_sources(name: str, files: Mapping[str, bytes]) -> LoadedWorkflow:
             problem = "is listed but not there"
         if problem:
             report.add("E113", f"{text!r} {problem}.", path=("files", index))
-    return _assemble(name, None, version_hash(own), own, document, report)
+    return _assemble(name, None, version_hash(own), own, document, report, complete=True)
 
 
 def _is_workflow(folder: Path) -> bool:
@@ -119,16 +119,23 @@ def _is_workflow(folder: Path) -> bool:
 
 
 def _assemble(
-    name: str, folder: Path | None, version: str | None, files: dict[str, bytes], document: Any, report: Report
+    name: str,
+    folder: Path | None,
+    version: str | None,
+    files: dict[str, bytes],
+    document: Any,
+    report: Report,
+    *,
+    complete: bool,
 ) -> LoadedWorkflow:
+    """Check what was read; where not all of it could be, nothing is said to be missing."""
     json_file = f"{name}.json"
     code = CodeIndex(_texts({path: content for path, content in files.items() if path.endswith(".py")}, report))
-    unreadable = {finding.file for finding in report.finish()}
-    lint_code(code, ENTRY in files or ENTRY in unreadable, report)
+    lint_code(code, ENTRY in files or not complete, report)
     graph: Graph | None = None
     if document is not None:
         graph = _read_graph(name, document, code, report)
-    elif json_file not in files and json_file not in unreadable:
+    elif json_file not in files and complete:
         report.add(
             "E110", f"{json_file} is missing.", file=json_file, hint="It holds the graph, under the folder's name."
         )

@@ -143,13 +143,14 @@ def _read_class(file: str, lines: list[str], node: ast.ClassDef) -> ClassInfo:
     first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
     end = node.end_lineno or node.lineno
     methods = tuple(part.name for part in node.body if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef))
-    targets = _targets(node)
+    source = "\n".join(lines[first - 1 : end])
+    targets = _targets(node, source)
     return ClassInfo(
         name=node.name,
         file=file,
         line=node.lineno,
         end_line=end,
-        source="\n".join(lines[first - 1 : end]),
+        source=source,
         doc=ast.get_docstring(node) or "",
         methods=methods,
         bases=tuple(_dotted(base) for base in node.bases),
@@ -159,14 +160,15 @@ def _read_class(file: str, lines: list[str], node: ast.ClassDef) -> ClassInfo:
     )
 
 
-def _targets(node: ast.ClassDef) -> list[str | None]:
+def _targets(node: ast.ClassDef, source: str) -> list[str | None]:
     """The node ids that a class goes to by itself, with None for one that is worked out at run time."""
     targets: list[str | None] = []
-    for part in ast.walk(node):
+    # Walking a tree is slow and most classes leave routing to the edges, so the text is asked first.
+    for part in ast.walk(node) if "goto" in source else ():
         if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr == "goto":
             arguments = [*part.args, *(keyword.value for keyword in part.keywords)]
             targets += _texts(arguments[0]) if arguments else [None]
-    if _is_agent(node):
+    if "agent" in source and _is_agent(node):
         for method in node.body:
             if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef) and method.name == "execute":
                 returned = (part.value for part in ast.walk(method) if isinstance(part, ast.Return))
@@ -175,15 +177,15 @@ def _targets(node: ast.ClassDef) -> list[str | None]:
 
 
 def _is_agent(node: ast.ClassDef) -> bool:
-    """True for a node of type "agent": the text stands in its call of `__init__`, or as its `node_type`."""
-    for part in ast.walk(node):
-        if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr == "__init__":
-            values = [*part.args, *(keyword.value for keyword in part.keywords)]
-        elif isinstance(part, ast.Assign) and any(_dotted(target).endswith("node_type") for target in part.targets):
-            values = [part.value]
-        else:
+    """True for a node of type "agent": the text stands in its `__init__`, or is its class attribute `node_type`."""
+    for part in node.body:
+        targets = (
+            part.targets if isinstance(part, ast.Assign) else [part.target] if isinstance(part, ast.AnnAssign) else []
+        )
+        is_constructor = isinstance(part, ast.FunctionDef) and part.name == "__init__"
+        if not is_constructor and all(_dotted(target) != "node_type" for target in targets):
             continue
-        if any(isinstance(value, ast.Constant) and value.value == "agent" for value in values):
+        if any(isinstance(value, ast.Constant) and value.value == "agent" for value in ast.walk(part)):
             return True
     return False
 

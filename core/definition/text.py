@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import difflib
-import unicodedata
 from collections.abc import Iterable
-
-_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Unicode categories of what steers a terminal or hides in it: controls, bidi and zero width, lone surrogates."""
 
 _CLOSEST_AMONG = 500
 """More names than this are not searched for a similar one: that takes too long to be a courtesy."""
 
 
 def visible(text: str, *, keep: str = "") -> str:
-    """The text with each character that a terminal acts on or hides written as `<U+001B>`; `keep` lists exceptions."""
-    if text.isascii() and text.isprintable():
+    """The text with each character that a terminal acts on or hides written as `<U+001B>`; `keep` lists exceptions.
+
+    Those are controls, bidi and zero-width characters, blanks other than the space, lone surrogates, and whatever
+    Unicode has not assigned.
+    """
+    if text.isprintable():
         return text
     return "".join(
-        f"<U+{ord(character):04X}>"
-        if unicodedata.category(character) in _HIDDEN and character not in keep
-        else character
-        for character in text
+        character if character.isprintable() or character in keep else f"<U+{ord(character):04X}>" for character in text
     )
 
 

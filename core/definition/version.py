@@ -66,6 +66,8 @@ class FolderReader:
                 self._problem("E112", f"The workflow has more than {COUNT_LIMIT} files.", "", _TOO_MUCH_HINT)
                 return
             self._read(path)
+            if self._size > TOTAL_LIMIT:
+                return
 
     def read_listed(self, listed: list[str]) -> None:
         """Read the files that the graph lists under `files`."""
@@ -152,9 +154,8 @@ class FolderReader:
             return
         self._size += len(content)
         if self._size > TOTAL_LIMIT:
-            self._problem(
-                "E112", f"The workflow's files are larger than {TOTAL_LIMIT >> 20} MiB in all.", path, _TOO_MUCH_HINT
-            )
+            message = f"The workflow's files are larger than {TOTAL_LIMIT >> 20} MiB in all."
+            self._problem("E112", message, path, _TOO_MUCH_HINT)
             return
         self.files[path] = content
 

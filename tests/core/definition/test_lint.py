@@ -392,6 +392,13 @@ def test_w201_and_w202_know_an_agent_by_what_it_returns(make_folder: MakeFolder)
     ):
         folder = make_folder({"nodes.py": code.format(kind=kind)}, graph={"nodes": nodes, "edges": edges})
         assert [finding.code for finding in findings(folder)] == expected
+    by_attribute = code.replace(
+        "    def __init__(self, node_id):\n        super().__init__(node_id, {kind!r})\n",
+        "    node_type: str = {kind!r}\n",
+    )
+    for kind, expected in (("agent", []), ("task", ["W201", "W201"])):
+        folder = make_folder({"nodes.py": by_attribute.format(kind=kind)}, graph={"nodes": nodes, "edges": []})
+        assert [finding.code for finding in findings(folder)] == expected
     nodes[0]["config"] = {"node_type": "agent"}
     folder = make_folder({"nodes.py": code.format(kind="task")}, graph={"nodes": nodes, "edges": []})
     assert findings(folder) == []
