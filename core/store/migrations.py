@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import SchemaTooNew
+from core.errors import DatabaseBusy, DatabaseDamaged, DatabaseProblem, DiskFull, SchemaTooNew
 from core.store.backup import copy_database
+from core.store.problems import problem_from
 from core.store.schema import SCHEMA_VERSION
 from core.version import VERSION
 
@@ -46,7 +47,7 @@ def check_version(connection: sqlite3.Connection, path: Path, migrations: Sequen
 def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> Path | None:
     """Bring the database up to the newest version that is known; return where the backup is, None if nothing was to do.
 
-    The caller holds the engine's lock. Raises sqlite3.Error where a statement fails: then the database is as it was.
+    The caller holds the engine's lock. Raises the DatabaseProblem family where it fails: then all is as it was.
     """
     newest, present = newest_version(migrations), schema_version(connection)
     waiting = [migration for migration in migrations if migration.to > present]
@@ -62,9 +63,16 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mig
         connection.execute(f"PRAGMA user_version = {newest:d}")
         connection.execute("UPDATE meta SET value = ? WHERE key = 'written_by'", (VERSION,))
         connection.execute("COMMIT")
-    except BaseException:
+    except sqlite3.Error as error:
         connection.rollback()
-        raise
+        problem = problem_from(error, path)
+        if isinstance(problem, DiskFull | DatabaseBusy | DatabaseDamaged):
+            raise problem from error
+        raise DatabaseProblem(
+            f"The database {path} could not be brought from schema {present} to {newest}.",
+            cause=f"SQLite: {error}.",
+            next_step=f"Nothing was changed. Go on with the Rondo you had before, and report it; a copy is at {backup}.",
+        ) from error
     return backup
 
 

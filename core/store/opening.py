@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.errors import ForeignDatabase, WorkspaceMissing
+from core.errors import DatabaseDamaged, ForeignDatabase, WorkspaceMissing
 from core.store.backup import remove_database, sync_folder
 from core.store.migrations import MIGRATIONS, Migration, check_version, migrate
 from core.store.problems import database_damaged, problem_from, problem_from_system
@@ -79,8 +79,10 @@ def _prepare_path(path: Path) -> None:
     log = Path(f"{path}-wal")
     if not path.exists():
         if log.exists() and log.stat().st_size > 0:
-            raise database_damaged(
-                path, f"It is gone, but its log {log.name} is still there and may hold the last steps"
+            raise DatabaseDamaged(
+                f"The database {path} is gone.",
+                cause=f"Its log {log.name} is still there and may hold the last steps; a new database would spoil it.",
+                next_step=f"Put {path.name} back beside it; or move the log away, and Rondo begins anew.",
             )
         _create(path)
     elif path.is_file() and path.stat().st_size == 0:
@@ -156,4 +158,6 @@ def _configure(connection: sqlite3.Connection) -> None:
 def _check_writable(connection: sqlite3.Connection) -> None:
     """Fail now and not at the first commit; this also makes the log, whose identity is watched from here on."""
     connection.execute("BEGIN IMMEDIATE")
+    # For a file without write permission it is this statement that fails, not the one before.
+    connection.execute("UPDATE meta SET value = value")
     connection.execute("ROLLBACK")

@@ -170,7 +170,7 @@ def _rights(path: Path) -> str:
         facts = path.stat()
     except OSError as error:
         return f"{path}: {error.strerror}"
-    return f"it belongs to user {facts.st_uid}, its mode is {facts.st_mode & 0o7777:04o}, you are user {os.geteuid()}"
+    return f"It belongs to user {facts.st_uid}, its mode is {facts.st_mode & 0o7777:04o}, you are user {os.geteuid()}"
 
 
 def _disk_error(path: Path, error: sqlite3.Error) -> DatabaseProblem:
