@@ -141,6 +141,8 @@ def _condition_problem(condition: str) -> str:
         return ""
     if len(condition) > _CONDITION_LIMIT:
         return f"the condition is longer than {_CONDITION_LIMIT} characters"
+    if not all(character.isprintable() or character in "\n\t" for character in condition):
+        return "the condition has characters that can't be seen; write them as escapes such as \\x1b"
     tree = parse_python(condition, "eval")
     return f"the condition is not a Python expression: {tree.message}" if isinstance(tree, SyntaxProblem) else ""
 

@@ -98,7 +98,7 @@ def load_sources(name: str, files: Mapping[str, bytes]) -> LoadedWorkflow:
     """The workflow that stored files make: what `load_folder` gave when they were read."""
     own, report = dict(files), Report()
     document = _read_json(f"{name}.json", own, report)
-    for index, text in enumerate(_listed(document)):
+    for index, text in _listed(document).items():
         problem = listed_path_problem(text)
         if not problem and str(PurePosixPath(text)) not in own:
             problem = "is listed but not there"
@@ -214,10 +214,11 @@ def _text(path: str, content: bytes, report: Report) -> str | None:
         return None
 
 
-def _listed(document: Any) -> list[str]:
-    """The texts under `files`, whatever else is wrong with the document."""
+def _listed(document: Any) -> dict[int, str]:
+    """The texts under `files` by their position, whatever else is wrong with the document."""
     listed = document.get("files") if isinstance(document, dict) else None
-    return [text for text in listed if isinstance(text, str)] if isinstance(listed, list) else []
+    items = enumerate(listed) if isinstance(listed, list) else ()
+    return {index: text for index, text in items if isinstance(text, str)}
 
 
 def _tool_names(document: Any) -> list[str]:
@@ -225,12 +226,12 @@ def _tool_names(document: Any) -> list[str]:
     if isinstance(document, dict) and isinstance(document.get("tools"), list | dict):
         document = document["tools"]
     if isinstance(document, dict):
-        return list(document)
+        document = list(document)
     names: list[str] = []
     for entry in document if isinstance(document, list) else ():
         name = entry.get("name") if isinstance(entry, dict) else entry
         if isinstance(name, str):
-            names.append(name)
+            names.append(visible(name))
     return names
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from core.definition.json_text import Path
+from core.definition.text import visible
 from core.flow.graph import EdgeSpec, Graph, NodeSpec, RetrySpec
 
 NODE_LIMIT = 5_000
@@ -142,12 +143,12 @@ def graph_of(model: WorkflowModel, name: str, inputs: dict[str, Any] | None) -> 
         if edge.from_id in nodes and edge.to_id in nodes
     )
     return Graph(
-        name=model.name or name,
+        name=visible(model.name or name),
         nodes=nodes,
         edges=edges,
         start=model.start if model.start in nodes else next(iter(nodes)),
         mode=model.mode or "machine",
-        description=model.description or "",
+        description=visible(model.description or "", keep="\n"),
         initial_state=model.initial_state or {},
         inputs=inputs,
     )

@@ -69,9 +69,13 @@ class FolderReader:
             if self._size > TOTAL_LIMIT:
                 return
 
-    def read_listed(self, listed: list[str]) -> None:
-        """Read the files that the graph lists under `files`."""
-        for index, text in enumerate(listed):
+    def read_listed(self, listed: Mapping[int, str]) -> None:
+        """Read the files that the graph lists under `files`, by their position there."""
+        if len(listed) + len(self.files) > COUNT_LIMIT:
+            message = f"The workflow has more than {COUNT_LIMIT} files."
+            self._problem("E112", message, "files", _TOO_MUCH_HINT, ("files",))
+            return
+        for index, text in listed.items():
             where = ("files", index)
             problem = listed_path_problem(text)
             if problem:
@@ -86,6 +90,8 @@ class FolderReader:
                 self._report.add("E113", f"{text!r} is listed but not there.", path=where, hint=_FILES_HINT)
                 continue
             self._read(path, listed_at=where)
+            if self._size > TOTAL_LIMIT:
+                return
 
     def _code_paths(self) -> Iterator[str]:
         """Every *.py below the folder, in order."""

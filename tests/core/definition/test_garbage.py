@@ -112,7 +112,7 @@ def check(loaded: LoadedWorkflow) -> None:
         for spec in graph.nodes.values():
             loaded.code.class_of(spec.class_name)
     loaded.code.node_names()
-    assert all(name.isprintable() or name for name in loaded.tools)
+    assert all(name.isprintable() for name in loaded.tools)
     loaded.sources()
 
 

@@ -168,7 +168,8 @@ def test_e107_start_names_no_node(make_folder: MakeFolder) -> None:
 
 
 @pytest.mark.parametrize(
-    "condition", ["shared['n'] >", "n = 1", "import os", "(" * 300, "a" * 20_000, "-" * 9_000 + "1"]
+    "condition",
+    ["shared['n'] >", "n = 1", "import os", "shared['a'] == '\x1b'", "(" * 300, "a" * 20_000, "-" * 9_000 + "1"],
 )
 def test_e108_condition_that_is_no_expression(make_folder: MakeFolder, condition: str) -> None:
     folder = make_folder(graph={"edges": [edge("a", "b", condition)]})

@@ -176,6 +176,21 @@ def test_links_that_leave_are_refused_and_links_that_stay_are_read(make_folder: 
     assert not any(b"password" in content for content in loaded.files.values())
 
 
+def test_texts_for_people_come_without_what_would_harm_a_terminal(make_folder: MakeFolder) -> None:
+    graph = {"name": "x\x1b[2J", "description": "two\nlines\x1b]0;x\x07"}
+    loaded = load_folder(make_folder({"tools.json": '{"a\\u001b": 1}'}, graph=graph))
+    assert loaded.graph is not None
+    assert loaded.graph.name == "x<U+001B>[2J"
+    assert loaded.graph.description == "two\nlines<U+001B>]0;x<U+0007>"
+    assert loaded.tools == ["a<U+001B>"]
+
+
+def test_an_endless_list_of_files_is_refused_before_anything_of_it_is_read(make_folder: MakeFolder) -> None:
+    loaded = load_folder(make_folder(graph={"files": [1, *(f"f{number}" for number in range(3_000))]}))
+    assert sorted(codes(loaded)) == ["E102", "E112"]
+    assert loaded.version is None
+
+
 def test_what_can_not_be_read_is_a_finding(make_folder: MakeFolder) -> None:
     folder = make_folder({"broken.py": b"x = '\xff\xfe'", "big.py": b"#" * (1024 * 1024 + 1)})
     os.mkfifo(folder / "pipe.py")
