@@ -20,7 +20,7 @@ import msgspec
 from core.errors import EngineLost, RondoError, UsageError
 from core.link.events import EventStream
 from core.link.framing import FramingError, encode_frame, read_frame
-from core.link.messages import CANCEL, SUBSCRIBE, Incoming, events_decoder, incoming_decoder
+from core.link.messages import CANCEL, NOT_DECODABLE, SUBSCRIBE, Incoming, events_decoder, incoming_decoder
 from core.link.types import (
     PROTOCOL,
     REPLY_LIMIT,
@@ -209,7 +209,7 @@ class RemoteEngine(EngineCalls):
         call_id = self._next_id
         try:
             frame = encode_frame({"id": call_id, "method": method, "params": params})
-        except (TypeError, ValueError, FramingError) as error:
+        except (TypeError, ValueError, RecursionError, FramingError) as error:
             raise UsageError(
                 f"The parameters of '{method}' can't be sent.",
                 cause=str(error),
@@ -228,7 +228,7 @@ class RemoteEngine(EngineCalls):
             self._pending.pop(call_id, None)
         try:
             decoded: T = _decoder(cast(Hashable, returns)).decode(result)
-        except msgspec.MsgspecError as error:
+        except NOT_DECODABLE as error:
             raise RondoError(
                 f"The engine's reply to '{method}' is not what this program expects.",
                 cause=str(error),
@@ -241,7 +241,7 @@ class RemoteEngine(EngineCalls):
         try:
             while (frame := await read_frame(self._reader)) is not None:
                 self._take(incoming_decoder.decode(frame))
-        except (FramingError, msgspec.MsgspecError, OSError) as error:
+        except (*NOT_DECODABLE, FramingError, OSError) as error:
             cause = f"What came over the connection can't be read: {error}."
         finally:
             self._end(
@@ -272,7 +272,7 @@ class RemoteEngine(EngineCalls):
     def _take_events(self, events: msgspec.Raw) -> None:
         try:
             batch = events_decoder.decode(events)
-        except msgspec.MsgspecError:
+        except NOT_DECODABLE:
             # An event that this program does not know: the rows say what happened.
             batch = [Resync()]
         for stream in self._streams:

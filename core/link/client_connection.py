@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
-import msgspec
 import structlog
 
 from core.errors import EnvironmentProblem, ProtocolMismatch, RondoError, UsageError
@@ -14,7 +13,7 @@ from core.link.api import EngineApi
 from core.link.caller import caller
 from core.link.events import EventQueue
 from core.link.framing import FramingError, encode_frame, read_frame
-from core.link.messages import CANCEL, SUBSCRIBE, Call, Method, call_decoder, error_frame, unknown_method
+from core.link.messages import CANCEL, NOT_DECODABLE, SUBSCRIBE, Call, Method, call_decoder, error_frame, unknown_method
 from core.link.types import PROTOCOL, REPLY_LIMIT, ClientInfo, EngineStatus, Event
 from core.version import VERSION
 
@@ -41,12 +40,14 @@ class ClientConnection:
         writer: asyncio.StreamWriter,
         *,
         count_clients: Callable[[], int],
+        on_stop: Callable[[], None],
     ) -> None:
         self._api = api
         self._methods = methods
         self._reader = reader
         self._writer = writer
         self._count_clients = count_clients
+        self._on_stop = on_stop
         self._client: ClientInfo | None = None
         self._calls: dict[int, asyncio.Task[None]] = {}
         self._room = asyncio.Semaphore(CALLS_AT_ONCE)
@@ -92,7 +93,7 @@ class ClientConnection:
     async def _take(self, frame: bytes) -> None:
         try:
             call = call_decoder.decode(frame)
-        except msgspec.MsgspecError as error:
+        except NOT_DECODABLE as error:
             await self._send(error_frame(None, _not_understood(str(error))))
             return
         if call.method == CANCEL:
@@ -146,6 +147,9 @@ class ClientConnection:
             self._welcome(arguments["client"])
         caller.set(self._client.kind if self._client is not None else "unknown")
         result: object = await getattr(self._api, call.method)(**arguments)
+        if call.method == "stop_engine":
+            # Before the reply: whoever calls after it must meet the next engine and not this one's last moments.
+            self._on_stop()
         if isinstance(result, EngineStatus):
             # Connections are known here and not in the engine.
             result.clients = self._count_clients()

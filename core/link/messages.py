@@ -18,6 +18,9 @@ from core.link.api import EngineApi
 from core.link.framing import encode_frame
 from core.link.types import Event
 
+NOT_DECODABLE = (ValueError, RecursionError)
+"""What msgspec raises on bytes that are not what they should be: broken, of another type, not UTF-8, or too deep."""
+
 CANCEL = "cancel"
 SUBSCRIBE = "events"
 
@@ -60,7 +63,7 @@ class Method:
         """The call's parameters, decoded and checked; raises UsageError that says which one is wrong and how."""
         try:
             decoded = self.decoder.decode(params)
-        except msgspec.MsgspecError as error:
+        except NOT_DECODABLE as error:
             raise UsageError(
                 f"The call of '{self.name}' is not well-formed.",
                 cause=str(error),
@@ -104,5 +107,5 @@ def error_frame(call_id: int | None, error: RondoError) -> bytes:
     """A failed call's reply; details that are not JSON are sent as text."""
     try:
         return encode_frame({"id": call_id, "error": error.to_dict()})
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return encode_frame({"id": call_id, "error": {**error.to_dict(), "details": repr(error.details)}})

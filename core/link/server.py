@@ -85,19 +85,22 @@ class LinkServer:
 
     async def bind_again(self) -> None:
         """Make a new socket where the old one's path was removed; connections that stand go on."""
+        if self._closing:
+            return
         self._stop_listening()
         await self.start()
 
     def stop_accepting(self) -> None:
         """Let nobody in any more, and tell those who are connected that the engine is about to end."""
+        if self._closing:
+            return
         self._closing = True
         self._stop_listening()
         self._tell(engine_event("stopping", "The engine is about to end."))
 
     async def close(self) -> None:
         """Send what waits, as far as clients take it within a second, end every connection and remove the socket."""
-        if not self._closing:
-            self.stop_accepting()
+        self.stop_accepting()
         if self._pump is not None:
             self._pump.cancel()
             await asyncio.wait([self._pump])
@@ -142,7 +145,14 @@ class LinkServer:
             writer.write(error_frame(None, refusal))
             writer.close()
             return
-        client = ClientConnection(self._api, self._methods, reader, writer, count_clients=lambda: self.clients)
+        client = ClientConnection(
+            self._api,
+            self._methods,
+            reader,
+            writer,
+            count_clients=lambda: self.clients,
+            on_stop=self.stop_accepting,
+        )
         self._clients.add(client)
         try:
             await client.serve()

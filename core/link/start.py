@@ -14,6 +14,7 @@ import msgspec
 
 from core.errors import (
     EngineLost,
+    EngineStopping,
     EngineUnreachable,
     RondoError,
     WorkspaceLocked,
@@ -184,9 +185,9 @@ async def _try_socket(workspace: Workspace, kind: str, timeout: float) -> Remote
             cause="It belongs to another user.",
             next_step="Work as the user who started the engine, or in a workspace of your own.",
         ) from error
-    except (EngineLost, OSError) as error:
-        if isinstance(error, TimeoutError):
-            raise _hangs(workspace) from error
+    except TimeoutError as error:
+        raise _hangs(workspace) from error
+    except (EngineLost, EngineStopping, OSError):
         return None
     finally:
         if engine is not None and not greeted:

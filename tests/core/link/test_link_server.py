@@ -138,8 +138,10 @@ async def test_wrong_calls_get_an_answer_and_the_connection_lives(raw: RawClient
     for nonsense in ({"method": "get_run"}, [1, 2], "hello", {"id": "x", "method": "get_run"}):
         reply = await raw.ask(nonsense)
         assert (reply["id"], reply["error"]["type"]) == (None, "UsageError")
-    raw.writer.write(struct.pack(">I", 3) + b"{{{")
-    assert (await raw.read())["error"]["type"] == "UsageError"
+    deep = b"[" * 100_000 + b"]" * 100_000
+    for body in (b"{{{", b"", b"\xff", b'{"id":1,"method":"\xff"}', b'{"id":1,"method":"x","params":' + deep + b"}"):
+        raw.writer.write(struct.pack(">I", len(body)) + body)
+        assert (await raw.read())["error"]["type"] == "UsageError"
     assert (await raw.ask({"id": 9, "method": "engine_status"}))["result"]["running"] is True
 
 
@@ -161,8 +163,14 @@ async def test_a_reply_over_the_limit_becomes_an_error_that_names_the_method(con
 
 async def test_parameters_that_are_not_json_are_refused_before_they_are_sent(connect: Any, raised: Raised) -> None:
     engine = await connect()
-    error = await raised(engine.start_run(StartRun(command_id="c", workflow="w", inputs={"x": object()})))
-    assert isinstance(error, UsageError) and "start_run" in error.message
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    for value in (object(), "\ud800", deep):
+        error = await raised(engine.start_run(StartRun(command_id="c", workflow="w", inputs={"x": value})))
+        assert isinstance(error, UsageError) and "start_run" in error.message
+    while deep:
+        deep = deep.pop()
     assert (await engine.engine_status()).running
 
 
@@ -259,18 +267,24 @@ async def test_events_begin_with_the_call_and_reach_every_client(double: Any, co
         assert await asyncio.wait_for(anext(stream), 20) == [LogsChanged(run_id="r1", last=2)]
 
 
-async def test_events_come_in_batches_no_faster_than_the_client_asked_for(double: Any, server: LinkServer) -> None:
-    engine = await RemoteEngine.open(server.socket_path)
-    await engine.hello(ClientInfo(kind="test", app_version="0", batches_per_second=2))
-    stream = engine.events()
-    await engine.engine_status()
+async def test_events_come_in_batches_no_faster_than_the_client_asked_for(
+    double: Any, raw: RawClient, connect: Any
+) -> None:
+    slow = {"kind": "test", "app_version": "0", "batches_per_second": 1}
+    await raw.ask({"id": 1, "method": "hello", "params": {"client": slow}})
+    raw.writer.write(encode_frame({"id": 2, "method": "events"}))
+    await raw.ask({"id": 3, "method": "engine_status"})
+    other = await connect()
     double.publish(step_changed(0))
-    assert await asyncio.wait_for(anext(stream), 20) == [step_changed(0)]
-    for seq in range(1, 6):
+    assert [event["seq"] for event in (await raw.read())["events"]] == [0]
+    for seq in range(1, 11):
         double.publish(step_changed(seq))
-        await engine.engine_status()
-    assert await asyncio.wait_for(anext(stream), 20) == [step_changed(seq) for seq in range(1, 6)]
-    await engine.close()
+        await other.engine_status()
+    batches: list[list[int]] = []
+    while not batches or batches[-1][-1] < 10:
+        batches.append([event["seq"] for event in (await raw.read())["events"]])
+    assert [seq for batch in batches for seq in batch] == list(range(1, 11))
+    assert len(batches) < 10
 
 
 async def test_a_client_that_stopped_reading_gets_a_resync_and_holds_nobody_up(
@@ -373,6 +387,17 @@ async def test_whoever_comes_while_the_engine_ends_is_told_so(
     assert isinstance(await raised(engine.hello(client_info("test"))), EngineStopping)
     await engine.close()
     monkeypatch.undo()
+
+
+async def test_once_a_stop_is_answered_no_new_client_gets_in(server: LinkServer, connect: Any) -> None:
+    engine = await connect()
+    stream = engine.events()
+    await engine.stop_engine()
+    with pytest.raises(ConnectionRefusedError):
+        await RemoteEngine.open(server.socket_path)
+    batch = await asyncio.wait_for(anext(stream), 20)
+    assert [event.state for event in batch] == ["stopping"]
+    assert (await engine.engine_status()).running
 
 
 async def test_a_stale_socket_is_replaced_and_a_removed_one_is_bound_again(
