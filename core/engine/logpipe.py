@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import asyncio
+import contextlib
 import fcntl
 import os
 import termios
@@ -19,6 +20,7 @@ LogRecord = tuple[float, int, str, str, int, int, str]
 
 READ_BYTES = 256 * 1024
 REPORT_SECONDS = 0.25
+FLOOD_READS = 4
 FLOOD_REST = 9
 """Once the limits are used up, reading rests this many times as long as it took: a flood costs a tenth of a core."""
 RAW_LEVEL = 20
@@ -74,6 +76,7 @@ class OutputPipe:
         self._deliver = deliver
         self._loop = asyncio.get_running_loop()
         self._resting: asyncio.TimerHandle | None = None
+        self._wide = False
         self._loop.add_reader(fd, self._on_readable)
 
     @property
@@ -109,11 +112,24 @@ class OutputPipe:
         self._last()
 
     def _on_readable(self) -> None:
+        if not self._budget.spent:
+            self._read()
+            return
         begun = time.perf_counter()
-        self._read()
-        if self._budget.spent and not self.closed:
+        self._widen()
+        for _ in range(FLOOD_READS):
+            if not self._read():
+                break
+        if not self.closed:
             self._loop.remove_reader(self._fd)
             self._resting = self._loop.call_later((time.perf_counter() - begun) * FLOOD_REST, self._go_on)
+
+    def _widen(self) -> None:
+        """Let the pipe hold more, so that a writer need not wait for each of our rests; some systems refuse."""
+        if not self._wide and hasattr(fcntl, "F_SETPIPE_SZ"):
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, FLOOD_READS * READ_BYTES)
+        self._wide = True
 
     def _go_on(self) -> None:
         self._resting = None

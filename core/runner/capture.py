@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import logging
 import os
@@ -38,17 +39,14 @@ class LogWriter:
         self._fd = fd
         self._lines_left = lines
         self._bytes_left = size
+        self.full = lines <= 0 or size <= 0
+        """True once the run has printed all that is kept."""
         self._dropped = 0
         self._reported_at = 0.0
         self._forked = False
         # Re-entrant: a finalizer or a signal handler may print while its own thread writes.
         self.lock = threading.RLock()
         os.register_at_fork(after_in_child=self._after_fork)
-
-    @property
-    def full(self) -> bool:
-        """True once the run has printed all that is kept."""
-        return self._lines_left <= 0 or self._bytes_left <= 0
 
     @property
     def forked(self) -> bool:
@@ -75,6 +73,7 @@ class LogWriter:
                 data = encode_json(record)
             self._lines_left -= 1
             self._bytes_left -= len(text)
+            self.full = self._lines_left <= 0 or self._bytes_left <= 0
             _write_all(self._fd, RECORD_PREFIX.pack(len(data)) + data)
 
     def drop(self, count: int) -> None:
@@ -98,16 +97,66 @@ class LogWriter:
         self.lock = threading.RLock()
 
 
-class LineStream(io.BufferedIOBase):
-    """The bytes under `sys.stdout` or `sys.stderr`: cut into lines, kept apart by visit and thread."""
+class LineStream(io.TextIOWrapper):
+    """What stands for `sys.stdout` or `sys.stderr`: text cut into lines, kept apart by visit and thread."""
 
     def __init__(self, writer: LogWriter, name: str, level: int, fd: int) -> None:
-        self.name = f"<{name}>"
         self._writer = writer
         self._stream = name
         self._level = level
+        self._begun: dict[tuple[Visit, int], str] = {}
+        super().__init__(_Bytes(self, name, fd), "utf-8", "replace", "\n", write_through=True)
+
+    def write(self, text: str, /) -> int:
+        """Take text; every complete line becomes a record."""
+        writer = self._writer
+        if writer.full:
+            # A flood of prints passes here, so this way is short.
+            if "\n" in text or len(text) > LINE_LIMIT:
+                writer.drop(max(text.count("\n"), len(text) // LINE_LIMIT))
+            return len(text)
+        visit = VISIT.get()
+        key = (visit, threading.get_ident())
+        with writer.lock:
+            begun = self._begun.pop(key, "")
+            if text == "\n":
+                self._say(begun, visit)
+                return 1
+            *lines, rest = (begun + text).split("\n")
+            for line in lines:
+                self._say(line, visit)
+            if len(rest) > LINE_LIMIT:
+                *pieces, rest = cut_text(rest)
+                for piece in pieces:
+                    self._say(piece, visit)
+            if rest:
+                self._begun[key] = rest
+        return len(text)
+
+    def flush(self) -> None:
+        """Do nothing, since lines go out as they are complete; in a forked child, write what is there."""
+        if self._writer.forked:
+            self.end_lines()
+
+    def end_lines(self, visit: Visit | None = None) -> None:
+        """Write lines that were begun and not ended: those of one visit, or all."""
+        with self._writer.lock:
+            for key in [key for key in self._begun if visit is None or key[0] == visit]:
+                self._say(self._begun.pop(key), key[0])
+
+    def _say(self, line: str, visit: Visit) -> None:
+        for piece in cut_text(line):
+            self._writer.write(self._level, self._stream, piece, visit)
+
+
+class _Bytes(io.BufferedIOBase):
+    """The `buffer` of a LineStream, for code that writes bytes."""
+
+    def __init__(self, lines: LineStream, name: str, fd: int) -> None:
+        self.name = f"<{name}>"
+        self._lines = lines
         self._fd = fd
-        self._partial: dict[tuple[Visit, int], bytes] = {}
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def writable(self) -> bool:
         """Always."""
@@ -118,42 +167,17 @@ class LineStream(io.BufferedIOBase):
         return self._fd
 
     def write(self, data: Any) -> int:
-        """Take bytes; every complete line becomes a record."""
-        text = bytes(data)
-        visit = VISIT.get()
-        key = (visit, threading.get_ident())
-        with self._writer.lock:
-            if self._writer.full:
-                self._partial.clear()
-                self._writer.drop(max(text.count(b"\n"), len(text) // LINE_LIMIT))
-                return len(text)
-            if key in self._partial:
-                text = self._partial.pop(key) + text
-            *lines, rest = text.split(b"\n")
-            for line in lines:
-                for piece in cut(line):
-                    self._say(piece, visit)
-            if len(rest) > LINE_LIMIT:
-                *pieces, rest = cut(rest)
-                for piece in pieces:
-                    self._say(piece, visit)
-            if rest:
-                self._partial[key] = rest
-        return len(data)
+        """Take bytes as UTF-8; what is none is replaced."""
+        content = bytes(data)
+        self._lines.write(self._decoder.decode(content))
+        return len(content)
 
-    def flush(self) -> None:
-        """Do nothing, since lines go out as they are complete; in a forked child, write what is there."""
-        if self._writer.forked:
-            self.end_lines()
 
-    def end_lines(self, visit: Visit | None = None) -> None:
-        """Write lines that were begun and not ended: those of one visit, or all."""
-        with self._writer.lock:
-            for key in [key for key in self._partial if visit is None or key[0] == visit]:
-                self._say(self._partial.pop(key), key[0])
-
-    def _say(self, line: bytes, visit: Visit) -> None:
-        self._writer.write(self._level, self._stream, line.decode(errors="replace"), visit)
+def cut_text(line: str) -> list[str]:
+    """Cut a line into pieces of at most LINE_LIMIT bytes; an empty line is one piece."""
+    if len(line) * 4 <= LINE_LIMIT:
+        return [line]
+    return [piece.decode(errors="replace") for piece in cut(line.encode(errors="replace"))]
 
 
 def cut(line: bytes) -> list[bytes]:
@@ -185,9 +209,9 @@ class RecordHandler(logging.Handler):
             text = self.format(record)
             if record.name not in OWN_LOGGERS:
                 text = f"{record.name}: {text}"
-            for line in text.encode(errors="replace").split(b"\n"):
-                for piece in cut(line):
-                    self._writer.write(record.levelno, "log", piece.decode(errors="replace"), at=record.created)
+            for line in text.split("\n"):
+                for piece in cut_text(line):
+                    self._writer.write(record.levelno, "log", piece, at=record.created)
         except Exception:
             self.handleError(record)
 
@@ -204,10 +228,7 @@ class Capture:
 
     def install(self) -> None:
         """Take over this process's output, for good."""
-        sys.stdout, sys.stderr = (
-            io.TextIOWrapper(stream, encoding="utf-8", errors="replace", newline="\n", write_through=True)
-            for stream in self._streams
-        )
+        sys.stdout, sys.stderr = self._streams
         handler = RecordHandler(self.writer)
         logging.root.addHandler(handler)
         logging.root.setLevel(logging.INFO)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -105,8 +106,11 @@ class SocketChannel:
             return self._socket.send(data)
         except (BlockingIOError, InterruptedError):
             return 0
-        except OSError:
-            # The other side is gone; reading says so too, after what it had still sent.
+        except OSError as error:
+            # Where the other side is gone, reading says so too, after what it had still sent. Where somebody closed
+            # our descriptor, nothing else would ever say it.
+            if error.errno in (errno.EBADF, errno.ENOTSOCK):
+                self._on_close("the socket was closed by somebody else")
             return len(data)
 
     def _send_waiting(self) -> None:

@@ -243,7 +243,7 @@ def _run(sock: socket.socket, reader: FrameReader, early: list[Frame], session: 
     asyncio.set_event_loop(loop)
 
     async def drive() -> None:
-        channel = SocketChannel(sock, session.on_frame, lambda reason: end_now(), reader=reader)
+        channel = SocketChannel(sock, session.on_frame, _channel_lost, reader=reader)
         session.attach(channel.send)
         for header, payload in early:
             session.on_frame(header, payload)
@@ -260,14 +260,18 @@ def _run(sock: socket.socket, reader: FrameReader, early: list[Frame], session: 
     loop.run_until_complete(loop.shutdown_asyncgens())
 
 
+def _channel_lost(reason: str) -> NoReturn:
+    """The engine is gone, or node code closed the socket: nothing that happens from here on would be kept."""
+    if reason:
+        print(f"the run process lost its engine: {reason}", file=sys.__stderr__)
+        os._exit(FAILED)
+    end_now()
+
+
 def _end_soon() -> None:
-    """End the process in a while, however the clean end goes."""
-
-    def end() -> None:
-        time.sleep(END_SECONDS)
-        os._exit(0)
-
-    _thread.start_new_thread(end, ())
+    """Have the system end this process in a while, however the clean end goes."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, END_SECONDS)
 
 
 def _finish(capture: Capture) -> NoReturn:
