@@ -115,6 +115,14 @@ def action(
     return mark
 
 
+def _members(owner: type) -> Iterator[Any]:
+    """What a class and those of its bases define that have no view of their own."""
+    for base in owner.__mro__:
+        if base is not owner and "view" in vars(base):
+            return
+        yield from vars(base).values()
+
+
 class Registry:
     """Every action by id, and the bindings of each view."""
 
@@ -125,7 +133,7 @@ class Registry:
         """Take in the actions that a class defines and return its key bindings."""
         bindings: list[BindingType] = []
         prefixes: set[str] = set()
-        for member in vars(owner).values():
+        for member in _members(owner):
             found: Action | None = getattr(member, "__action__", None)
             if found is None:
                 continue

@@ -71,6 +71,8 @@ class RondoApp(StartsRuns, inherit_bindings=False):
         self._doubled_keys = DoubledKeys(self)
         self._last_place: Place | None = None
         self._last_run = ""
+        self.drafts: dict[str, Any] = {}
+        """Answers that were typed and not sent, by run and request."""
         self._history = History(state_folder() / "commands.jsonl")
         self.command_words: dict[str, tuple[str, ...]] = {}
         """What can be completed on the command line, by kind of argument: workflow, run."""
@@ -111,11 +113,8 @@ class RondoApp(StartsRuns, inherit_bindings=False):
             self.connected_once = True
             self._tell_screens(EngineReady)
         self._tell_screens(lambda: EngineEvents(message.events))
-        if (
-            self.headline.connection in ("lost", "trouble")
-            and self.headline.connection != before
-            and self.headline.message
-        ):
+        news = self.headline.message not in ("", before.message)
+        if news and self.headline.connection in ("lost", "trouble"):
             self.say(self.headline.message, "problem")
 
     def _tell_screens(self, make: Callable[[], EngineReady | EngineEvents]) -> None:

@@ -8,9 +8,6 @@ from datetime import datetime
 
 from rich.cells import cell_len, set_cell_size
 
-BARS = " ▏▎▍▌▋▊▉█"
-"""A cell filled by eighths."""
-
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 
 
@@ -140,9 +137,8 @@ def plural(count: int, one: str, many: str = "") -> str:
 
 def bar(share: float, width: int) -> str:
     """A bar of at most `width` cells for a share of 0..1; a share above 0 always shows."""
-    eighths = max(1 if share > 0 else 0, round(min(1.0, share) * width * 8))
-    whole, part = divmod(eighths, 8)
-    return "█" * whole + (BARS[part] if part else "")
+    cells = round(min(1.0, share) * width)
+    return "▇" * cells if cells or share <= 0 else "▏"
 
 
 def home_path(path: str) -> str:

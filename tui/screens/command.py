@@ -73,7 +73,6 @@ class CommandSheet(Sheet[Chosen]):
         yield CommandLine()
 
     def on_mount(self) -> None:
-        super().on_mount()
         self.query_exactly_one(LineInput).focus()
         self._complete("")
 

@@ -96,7 +96,6 @@ class HelpSheet(Sheet[Chosen]):
         yield HelpList(self._sections)
 
     def on_mount(self) -> None:
-        super().on_mount()
         self.query_exactly_one(HelpList).focus()
 
     def on_filter_line_changed(self, event: FilterLine.Changed) -> None:

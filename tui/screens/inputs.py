@@ -42,7 +42,6 @@ class InputsSheet(Sheet[dict[str, Any]]):
         yield Paragraph(self._problem, "bad", classes="form-problem")
 
     def on_mount(self) -> None:
-        super().on_mount()
         fields = list(self.query(Field))
         if fields:
             fields[0].entry.focus()

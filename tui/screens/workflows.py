@@ -80,7 +80,6 @@ class WorkflowsScreen(RondoScreen):
             self, "the workflows", lambda: self.engine.list_workflows(), WorkflowsRead, period=0.2
         )
         self._detail_reader = Reader(self, "the workflow", self._read_detail, lambda message: message)
-        super().on_mount()
         self.table.focus()
         self._show_emptiness()
         self.set_interval(1.0, self.table.redraw_running)

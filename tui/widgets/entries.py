@@ -36,7 +36,10 @@ class ChoiceEntry(Acting, Inked, can_focus=True):
     cursor: reactive[int] = reactive(0)
 
     class Submitted(Message):
-        """Enter was pressed, or one choice was made where only one can be."""
+        """Enter was pressed."""
+
+    class Picked(Message):
+        """Something was picked, or taken back."""
 
     def __init__(self, choices: tuple[tuple[Any, str], ...], *, several: bool, given: Any = None) -> None:
         super().__init__()
@@ -112,6 +115,7 @@ class ChoiceEntry(Acting, Inked, can_focus=True):
         else:
             self.picked = {self.cursor}
         self.refresh()
+        self.post_message(self.Picked())
 
     @action("choice.send", "send", keys="enter", help="Send: the picked ones, or the one under the cursor")
     def send(self) -> None:
@@ -149,6 +153,13 @@ class Field(Vertical):
 
     class Submitted(Message):
         """Enter in the field."""
+
+        def __init__(self, field: Field) -> None:
+            super().__init__()
+            self.field = field
+
+    class Changed(Message):
+        """Something else stands in the field."""
 
         def __init__(self, field: Field) -> None:
             super().__init__()
@@ -206,10 +217,16 @@ class Field(Vertical):
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
         self.show_problem("")
+        self.post_message(self.Changed(self))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
         self.post_message(self.Submitted(self))
+
+    def on_choice_entry_picked(self, event: ChoiceEntry.Picked) -> None:
+        event.stop()
+        self.show_problem("")
+        self.post_message(self.Changed(self))
 
     def on_choice_entry_submitted(self, event: ChoiceEntry.Submitted) -> None:
         event.stop()

@@ -21,6 +21,8 @@ class Title:
     active: bool = False
     end: str = ""
     details: tuple[Span, ...] = ()
+    ink: str = "strong"
+    """The ink of the text while the pane has not the focus."""
 
 
 class PaneRule(Inked):
@@ -52,7 +54,7 @@ class PaneRule(Inked):
         text = shorten(title.text, max(1, width - 4)) if title.text else ""
         spans: Spans = []
         if text:
-            spans = [("─ ", "rule"), (text, "accent" if title.active else "strong"), (" ", "")]
+            spans = [("─ ", "rule"), (text, "accent" if title.active else title.ink), (" ", "")]
             for detail, ink in title.details:
                 if spans_width(spans) + len(detail) + 4 <= width:
                     spans += [("─ ", "rule"), (detail, ink), (" ", "")]

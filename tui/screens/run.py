@@ -1,0 +1,316 @@
+"""Screen 4: one run: its steps, the state at each of them, its log, and what it asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import uuid4
+
+import msgspec
+from textual.containers import Horizontal
+from textual.widget import Widget
+
+from core.link.types import FINAL, LogsChanged, RequestChanged, RunChanged, StepChanged, WorkflowDetail
+from tui.actions import action
+from tui.messages import EngineEvents
+from tui.navigation import Place
+from tui.run_feed import RunFeed, RunRead, WorkflowOfRun
+from tui.screens.confirm import ConfirmSheet
+from tui.screens.run_log import LogActions
+from tui.screens.run_question import QuestionActions
+from tui.screens.run_steps import StepActions
+from tui.spans import Span
+from tui.status import look_of
+from tui.text import plural, stopwatch, visible
+from tui.widgets.error_pane import ErrorPane
+from tui.widgets.header import Header
+from tui.widgets.line_input import FilterLine
+from tui.widgets.log_view import LogView, copied_rows
+from tui.widgets.question import QuestionForm
+from tui.widgets.rule import Bar, PaneRule, Title
+from tui.widgets.state_view import StateView
+from tui.widgets.step_list import StepList
+
+
+def needs_paused(screen: RunScreen) -> str:
+    return "" if screen.run is not None and screen.run.status == "paused" else "The run is not paused"
+
+
+def needs_going(screen: RunScreen) -> str:
+    if screen.run is None:
+        return "The run is still being read"
+    return f"The run has ended: {screen.run.status}" if screen.run.status in FINAL else ""
+
+
+class RunScreen(StepActions, LogActions, QuestionActions):
+    """One run, live or over."""
+
+    view = "run"
+
+    DEFAULT_CSS = """
+    RunScreen #upper { height: 1fr; min-height: 3; }
+    RunScreen #steps { width: 38%; min-width: 34; max-width: 54; height: 1fr; }
+    RunScreen #state { width: 1fr; height: 1fr; }
+    RunScreen #log { height: 1fr; min-height: 2; overflow-x: auto; scrollbar-size-horizontal: 0; }
+    RunScreen #error { max-height: 40%; display: none; }
+    RunScreen .below { display: none; }
+    """
+
+    def __init__(self, run_id: str, workflow: str = "") -> None:
+        super().__init__()
+        self.feed = RunFeed(self, run_id)
+        self._workflow = workflow
+        self._detail: WorkflowDetail | None = None
+
+    def compose_body(self) -> Iterable[Widget]:
+        now = self.rondo.now
+        yield PaneRule(id="upper-rule")
+        with Horizontal(id="upper"):
+            yield StepList(now)
+            yield Bar()
+            yield StateView()
+        yield PaneRule(id="log-rule")
+        yield LogView()
+        yield FilterLine("text in the log", id="search")
+        yield PaneRule(id="error-rule", classes="below")
+        yield ErrorPane()
+        yield PaneRule(id="question-rule", classes="below")
+        yield QuestionForm(self.rondo.drafts)
+
+    def on_mount(self) -> None:
+        self.steps.focus()
+        self.set_interval(1.0, self._second_passed)
+        self.refresh_titles()
+
+    # Parts -----------------------------------------------------------------------------------------------------
+
+    @property
+    def error_pane(self) -> ErrorPane:
+        """Why the run failed."""
+        return self.query_exactly_one(ErrorPane)
+
+    @property
+    def workflow_name(self) -> str:
+        return self.run.workflow if self.run is not None else self._workflow
+
+    @property
+    def run_id(self) -> str:
+        return self.feed.run_id
+
+    @property
+    def place(self) -> Place:
+        return Place("run", run_id=self.feed.run_id)
+
+    def crumbs(self) -> tuple[str, ...]:
+        return ("workflows", visible(self.workflow_name or "…"), f"run {self.feed.run_id[-8:]}")
+
+    # What the engine says --------------------------------------------------------------------------------------
+
+    def on_engine_ready(self) -> None:
+        """Connected, or events were lost: read everything again."""
+        self.feed.want_all()
+
+    def on_engine_events(self, message: EngineEvents) -> None:
+        """Read again what changed of this run."""
+        for event in message.events:
+            if getattr(event, "run_id", None) != self.feed.run_id:
+                continue
+            match event:
+                case LogsChanged():
+                    self.logs_grew(event.last)
+                case StepChanged():
+                    self.feed.steps.want()
+                case RunChanged() | RequestChanged():
+                    self.feed.run.want()
+                    self.feed.steps.want()
+
+    def on_run_read(self, message: RunRead) -> None:
+        """The run as it is: header, question, error."""
+        run = message.run
+        if self.run is None or self.run.workflow != run.workflow:
+            self.feed.want_workflow(run.workflow)
+        self.run = run
+        self.feed.run_id = run.run_id
+        self.steps.waiting_node = run.awaiting_input.node if run.awaiting_input is not None else ""
+        self.steps.refresh()
+        self.show_question()
+        self._show_error()
+        if run.log_last > self.feed.log_last or not self.feed.log_after:
+            self.logs_grew(run.log_last)
+        self.refresh_crumbs()
+        self.refresh_titles()
+        self.refresh_footer()
+
+    def on_workflow_of_run(self, message: WorkflowOfRun) -> None:
+        self._detail = message.detail
+        self._show_error()
+
+    def _second_passed(self) -> None:
+        """Times that go on; nothing else is drawn again."""
+        if self.run is not None and self.run.status == "running":
+            self.steps.redraw_running()
+        self._show_status()
+
+    # Titles and panes ------------------------------------------------------------------------------------------
+
+    def _show_status(self) -> None:
+        run = self.run
+        if run is None:
+            return
+        look = look_of(run.status)
+        ended = run.ended_at if run.ended_at is not None else self.rondo.now()
+        spans: list[Span] = [(look.sign, look.ink), (f" {look.word}", look.ink), (f"  step {run.step}", "")]
+        spans.append((f"  {stopwatch(ended - (run.started_at or run.created_at))}", "dim"))
+        self.query_exactly_one(Header).status = tuple(spans)
+
+    def refresh_titles(self) -> None:
+        """Show the titles of the panes again: steps, state, log, question."""
+        steps, state = self.steps, self.state
+        bar = steps.size.width if state.display and steps.display else 0
+        changed = len(state.state_tree.changed_paths)
+        newest = steps.steps.total
+        name = f"state after {state.step}" if state.step >= 0 else "state"
+        past: tuple[Span, ...] = ((f"newest is {newest}: ] goes on", "waiting"),) if 0 <= state.step < newest else ()
+        end = (
+            f"changed by this step: {plural(changed, 'path')}"
+            if state.step > 0
+            else "where it began"
+            if state.step == 0
+            else ""
+        )
+        titles = [Title("steps", 0, steps.has_focus)] if steps.display else []
+        if state.display:
+            titles.append(Title(name, bar + 1 if bar else 0, state.has_focus, end, past))
+        upper = self.query_exactly_one("#upper-rule", PaneRule)
+        upper.titles = tuple(titles)
+        upper.joints = ((bar, "┬"),) if bar else ()
+        log_rule = self.query_exactly_one("#log-rule", PaneRule)
+        log_rule.titles = (self.log_title(),)
+        log_rule.joints = ((bar, "┴"),) if bar else ()
+        self._show_status()
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self.refresh_titles)
+
+    def on_descendant_focus(self) -> None:
+        self.refresh_titles()
+        self.title_question()
+
+    def _show_error(self) -> None:
+        error = self.run.error if self.run is not None else None
+        shown = error is not None and self.zoomed in (None, self.error_pane)
+        rule = self.query_exactly_one("#error-rule", PaneRule)
+        rule.display = self.error_pane.display = shown
+        if error is not None:
+            where = f" in {visible(error.node)}" if error.node else ""
+            rule.titles = (
+                Title(f"✗ failed{where}", ink="bad", active=self.error_pane.has_focus, end="e opens the line"),
+            )
+            self.error_pane.show_error(error, self._detail.folder if self._detail is not None else "")
+
+    def panes(self) -> list[Widget]:
+        return [pane for pane in (self.steps, self.state, self.log_view, self.error_pane) if pane.display]
+
+    def zoom_panes(self) -> bool:
+        focused = self.focused if self.focused in self.panes() else self.steps
+        self.zoomed = focused if self.zoomed is None else None
+        zoomed = self.zoomed
+        for pane in (self.steps, self.state, self.log_view):
+            pane.display = zoomed in (None, pane)
+        in_upper = zoomed in (None, self.steps, self.state)
+        for selector in ("#upper", "#upper-rule"):
+            self.query_exactly_one(selector).display = in_upper
+        self.query_exactly_one(Bar).display = zoomed is None
+        self.query_exactly_one("#log-rule").display = zoomed in (None, self.log_view)
+        self.question.display = self.question.asks and zoomed is None
+        self.steps.styles.max_width = None if zoomed is None else "100%"
+        self.steps.styles.width = None if zoomed is None else "1fr"
+        self.show_question()
+        self._show_error()
+        self.call_after_refresh(self.refresh_titles)
+        return True
+
+    def close_top_layer(self) -> bool:
+        if super().close_top_layer():
+            return True
+        if self.question.typing:
+            self.steps.focus()
+            return True
+        if self.log_view.selection_start is not None:
+            self.toggle_selection()
+            return True
+        if self.log_view.search:
+            self.search_line.close()
+            return True
+        if self.zoomed is not None:
+            return self.zoom_panes()
+        return False
+
+    # Actions ---------------------------------------------------------------------------------------------------
+
+    def start_run(self, workflow: str = "") -> None:
+        """Run it again with the same inputs; another workflow where one is named."""
+        if workflow and workflow != self.workflow_name:
+            self.rondo.start_run(workflow)
+        else:
+            inputs = msgspec.json.decode(self.run.inputs) if self.run is not None else {}
+            self.rondo.start_run(self.workflow_name, inputs)
+
+    @action(
+        "run.step", "step", keys="s", words="step", help="Let a paused run do one step", footer=2, when=needs_paused
+    )
+    def step_run(self) -> None:
+        self.ask(self.engine.step_run(str(uuid4()), self.run_id, []), RunRead, group="step", doing="stepping")
+
+    @action(
+        "run.continue", "go on", keys="p", words="continue", help="Let a paused run go on", footer=3, when=needs_paused
+    )
+    def continue_run(self) -> None:
+        self.ask(self.engine.continue_run(str(uuid4()), self.run_id), RunRead, group="continue", doing="going on")
+
+    @action(
+        "run.cancel", "cancel", keys="x", words="cancel", help="End the run; asks first", footer=4, when=needs_going
+    )
+    def cancel_run(self) -> None:
+        def decided(yes: bool | None) -> None:
+            if yes:
+                call = self.engine.cancel_run(str(uuid4()), self.run_id)
+                self.ask(call, RunRead, group="cancel", doing="cancelling")
+
+        text = "Its process is ended at once. What its steps have done stays done; a cancelled run never goes on."
+        self.rondo.push_screen(ConfirmSheet(f"Cancel run {self.run_id[-8:]}?", text, yes="cancel it"), decided)
+
+    def run_ended(self) -> bool:
+        return self.run is not None and self.run.status in FINAL
+
+    def selected_node(self) -> str:
+        line = self.log_view.selected if self.log_view.has_focus else None
+        if line is not None:
+            return line.node
+        return self.steps.selected.node if self.steps.selected is not None else ""
+
+    def copied_text(self) -> str:
+        """Log lines, the error, or the run's id, by what has the focus."""
+        if self.log_view.has_focus:
+            text = copied_rows(self.log_view.selected_rows)
+            self.log_view.selection_start = None
+            self.log_view.refresh()
+            return text
+        error = self.error_pane.error
+        if self.error_pane.has_focus and error is not None:
+            return f"{error.type}: {error.message}\n{error.traceback}".rstrip()
+        return self.run_id
+
+    def code_place(self) -> tuple[str, int]:
+        detail = self._detail
+        if detail is None:
+            return ("", 0)
+        failed_at = self.error_pane.place(detail.folder) if self.error_pane.display else None
+        if failed_at is not None and (self.error_pane.has_focus or not self.steps.has_focus):
+            return failed_at
+        node = next((node for node in detail.nodes if node.id == self.selected_node()), None)
+        selected = self.steps.selected
+        if failed_at is not None and selected is not None and selected.status == "failed":
+            return failed_at
+        if node is not None and node.file:
+            return (f"{detail.folder}/{node.file}", node.line)
+        return (detail.code_path, 0)

@@ -1,0 +1,146 @@
+"""The steps' part of the Run screen: which are loaded, the state at the selected one, going through time."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+from textual.message import Message
+
+from core.errors import RondoError
+from tui.actions import action
+from tui.messages import EngineFailed
+from tui.run_feed import PartRead, RunFeed, StateRead, StepsRead
+from tui.screens.base import RondoScreen
+from tui.state_tree import path_text
+from tui.widgets.line_list import LineList
+from tui.widgets.state_view import StateView
+from tui.widgets.step_list import StepList
+from tui.widgets.window_list import WindowList
+
+
+class ValueRead(Message, bubble=False):
+    """A whole value of the state, to be copied."""
+
+    def __init__(self, value: Any) -> None:
+        super().__init__()
+        self.value = value
+
+
+class StepActions(RondoScreen):
+    """What can be done with steps and states. The screen has a `StepList`, a `StateView` and a feed."""
+
+    feed: RunFeed
+
+    def refresh_titles(self) -> None:
+        """Show the titles of the panes again."""
+        raise NotImplementedError
+
+    @property
+    def steps(self) -> StepList:
+        """The steps."""
+        return self.query_exactly_one(StepList)
+
+    @property
+    def state(self) -> StateView:
+        """The state at the selected step."""
+        return self.query_exactly_one(StateView)
+
+    def on_steps_read(self, message: StepsRead) -> None:
+        steps, page = self.steps, message.page
+        match message.kind:
+            case "newest":
+                steps.show_newest(message.after, page)
+            case "older":
+                steps.show_older(message.after, page)
+            case "first":
+                steps.show_stretch(message.after, page, 0)
+            case "last":
+                steps.show_stretch(message.after, page, -1)
+        self.feed.steps_after = steps.next_read()
+        if steps.has_newer and steps.following:
+            self.feed.steps.want()
+        self.want_state()
+
+    def on_window_list_wanted(self, event: WindowList.Wanted) -> None:
+        """The steps come near the edge of their window."""
+        if event.lines is not self.steps:
+            return
+        if event.where == "newer":
+            self.feed.steps.want()
+        else:
+            rows = self.steps.steps
+            self.feed.want_steps(event.where, before=rows.after, total=rows.total)
+
+    def on_line_list_moved(self, event: LineList.Moved) -> None:
+        if event.lines is self.steps:
+            self.want_state()
+        self.refresh_titles()
+
+    def want_state(self) -> None:
+        """Read the state that belongs to the selected step, if another one is shown."""
+        step = self.steps.selected_step
+        if step != self.state.step or step != self.feed.state_step:
+            self.feed.want_state(step)
+        self.refresh_titles()
+
+    def on_state_read(self, message: StateRead) -> None:
+        state = message.state
+        if state.seq == self.feed.state_step:
+            value = msgspec.json.decode(state.value)
+            self.state.show_state(state.seq, value, state.elided, message.changes, state.size)
+            self.refresh_titles()
+
+    def on_state_view_part_wanted(self, event: StateView.PartWanted) -> None:
+        self.feed.want_part(self.state.step, event.path)
+
+    def on_part_read(self, message: PartRead) -> None:
+        state = message.state
+        if state.seq == self.state.step:
+            self.state.put_part(tuple(state.path), msgspec.json.decode(state.value), state.elided)
+
+    @action("step.previous", "earlier", keys="left_square_bracket", help="The state one step earlier", footer=5)
+    def previous_step(self) -> None:
+        self._go_step(self.steps.selected_step - 1)
+
+    @action("step.next", "later", keys="right_square_bracket", help="The state one step later", footer=6)
+    def next_step(self) -> None:
+        self._go_step(self.steps.selected_step + 1)
+
+    def _go_step(self, step: int) -> None:
+        total = self.steps.steps.total
+        if step > total or step < 0:
+            self.say("That is the newest step" if step > 0 else "That is how the run began")
+        elif step == 0:
+            self.steps.follow(False)
+            self.feed.want_state(0)
+        elif not self.steps.go_step(step):
+            self.feed.want_steps("older", before=step + 1, total=total)
+        elif step == total:
+            self.steps.follow(True)
+
+    def copy_selected(self) -> None:
+        """Copy log lines, the value under the cursor, the error, or the run's id."""
+        if self.state.has_focus:
+            self.run_worker(self._read_value(), group="copy value", exclusive=True)
+        else:
+            super().copy_selected()
+
+    async def _read_value(self) -> None:
+        path, step = self.state.selected_path, self.state.step
+        if not self.state.state_tree.has_elided(path):
+            self.post_message(ValueRead(self.state.state_tree.at(path)))
+            return
+        try:
+            value: Any = await self.feed.whole_state(step)
+        except RondoError as error:
+            self.post_message(EngineFailed(error, f"reading {path_text(path)}"))
+            return
+        for part in path:
+            value = value[part]
+        self.post_message(ValueRead(value))
+
+    def on_value_read(self, message: ValueRead) -> None:
+        value = message.value
+        self.rondo.copy(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2))

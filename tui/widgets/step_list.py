@@ -1,0 +1,132 @@
+"""The steps of a run as they happen: attempts, how they went, how long they took."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from core.link.types import StepPage, StepView
+from tui.spans import Spans
+from tui.status import look_of
+from tui.step_rows import PAGE, StepRows
+from tui.text import bar, duration, fit, visible
+from tui.widgets.window_list import WindowList
+
+NUMBER_WIDTH = 4
+TRY_WIDTH = 4
+TIME_WIDTH = 6
+BAR_AT_LEAST = 4
+NAME_AT_MOST = 24
+
+
+class StepList(WindowList):
+    """One attempt a line; a visit's first line names its node."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        super().__init__(id="steps")
+        self._now = now
+        self.steps = StepRows()
+        self._longest_name = 6
+        self.waiting_node = ""
+        """The node in flight that waits for an answer: it shows as waiting and not as running."""
+
+    @property
+    def selected(self) -> StepView | None:
+        """The attempt under the cursor."""
+        return self.steps.rows[self.cursor] if self.cursor < len(self.steps.rows) else None
+
+    @property
+    def selected_step(self) -> int:
+        """The step whose state belongs to the selected line."""
+        return self.steps.state_step(self.cursor) if self.steps.rows else 0
+
+    @property
+    def has_older(self) -> bool:
+        return self.steps.after > 0
+
+    @property
+    def has_newer(self) -> bool:
+        return not self.steps.at_end
+
+    # Rows ------------------------------------------------------------------------------------------------------
+
+    def next_read(self) -> int:
+        """The step after which the newest rows are to be read."""
+        behind = self.steps.total - self.steps.last_step > PAGE
+        return max(0, self.steps.total - PAGE) if behind and self.following else self.steps.last_step
+
+    def show_newest(self, after: int, page: StepPage) -> None:
+        """Rows after a step came: they take the place of what was there."""
+        if not self.following and self.has_newer:
+            self.steps.total = page.total
+            return
+        cut = self.steps.extend(after, page.steps, page.total, more=page.more)
+        self._measure(page)
+        if cut:
+            self.lines_shifted(-cut)
+        self.rows_grew()
+
+    def show_older(self, after: int, page: StepPage) -> None:
+        """Rows before the window came."""
+        self._measure(page)
+        self.lines_shifted(self.steps.prepend(after, page.steps))
+
+    def show_stretch(self, after: int, page: StepPage, line: int) -> None:
+        """Show another stretch, with the cursor on one of its lines (-1: the last)."""
+        self.steps.replace(after, page.steps, page.total, more=page.more)
+        self._measure(page)
+        self.lines_changed()
+        self.cursor = len(page.steps) - 1 if line < 0 else line
+
+    def _measure(self, page: StepPage) -> None:
+        longest = max((len(self._node_name(row)) for row in page.steps), default=0)
+        self._longest_name = min(NAME_AT_MOST, max(self._longest_name, longest))
+
+    def go_step(self, step: int) -> bool:
+        """Put the cursor on a completed step; False where it isn't loaded."""
+        place = self.steps.place_of_step(step)
+        if place is None:
+            return False
+        self.follow(False)
+        self.move_to(place)
+        return True
+
+    def redraw_running(self) -> None:
+        """Draw the lines again whose time goes on."""
+        for place, row in enumerate(self.steps.rows[-8:], max(0, len(self.steps.rows) - 8)):
+            if row.status == "running":
+                self.redraw_line(place)
+
+    # Drawing ---------------------------------------------------------------------------------------------------
+
+    def line_count(self) -> int:
+        return len(self.steps.rows)
+
+    def line_spans(self, line: int, width: int) -> Spans:
+        row = self.steps.rows[line]
+        first = self.steps.begins_visit(line)
+        room = width - NUMBER_WIDTH - TRY_WIDTH - TIME_WIDTH - 4
+        name_width = max(6, min(self._longest_name, room - BAR_AT_LEAST))
+        bar_width = max(0, room - name_width)
+        number = f"{self.steps.number(line)}" if first else ""
+        waiting = row.status == "running" and row.node == self.waiting_node
+        look = look_of("waiting_input" if waiting else row.status)
+        attempt = f" {row.attempt}" if self.steps.tried_before(line) else ""
+        if row.ended_at is None:
+            time = "now" if waiting else duration(self._now() - row.started_at)
+            share = 0.0
+        else:
+            time = duration(row.ended_at - row.started_at)
+            share = (row.ended_at - row.started_at) / (self.steps.longest or 1.0)
+        return [
+            (fit(number, NUMBER_WIDTH, right=True), "dim"),
+            (" ", ""),
+            (fit(self._node_name(row) if first else "", name_width), "" if row.step is not None else "strong"),
+            (" ", ""),
+            (fit(look.sign + attempt, TRY_WIDTH), look.ink),
+            (fit(time, TIME_WIDTH, right=True), "dim" if row.ended_at is None else ""),
+            (" ", ""),
+            (bar(share, bar_width), look.ink if row.status == "failed" else "rule"),
+        ]
+
+    def _node_name(self, row: StepView) -> str:
+        return visible(row.node) + (f"#{row.visit}" if row.visit > 1 else "")

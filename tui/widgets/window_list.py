@@ -1,0 +1,120 @@
+"""A list that shows a window on many rows and asks for others when one comes near its edges."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from textual.message import Message
+
+from tui.widgets.line_list import LineList
+
+EDGE = 40
+"""Lines from the edge of the window at which the next rows are asked for."""
+
+Where = Literal["older", "newer", "first", "last"]
+
+
+class WindowList(LineList):
+    """Lines of a window. While `following`, the cursor stays on the newest line; moving up ends that.
+
+    Subclasses say whether there is more before (`has_older`) and after (`has_newer`) what they hold.
+    """
+
+    class Wanted(Message):
+        """Rows beyond the window are wanted."""
+
+        def __init__(self, lines: WindowList, where: Where) -> None:
+            super().__init__()
+            self.lines = lines
+            self.where = where
+
+        @property
+        def control(self) -> WindowList:
+            return self.lines
+
+    class FollowingChanged(Message):
+        """Following began or ended."""
+
+        def __init__(self, lines: WindowList) -> None:
+            super().__init__()
+            self.lines = lines
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._following = True
+
+    @property
+    def has_older(self) -> bool:
+        """True where there are rows before the window."""
+        raise NotImplementedError
+
+    @property
+    def has_newer(self) -> bool:
+        """True where there are rows after the window."""
+        raise NotImplementedError
+
+    @property
+    def following(self) -> bool:
+        """True while the newest line is kept in view."""
+        return self._following
+
+    def follow(self, on: bool) -> None:
+        """Keep the newest line in view, or stop doing so."""
+        if on:
+            if self.has_newer:
+                self.post_message(self.Wanted(self, "last"))
+            else:
+                super().move_last()
+        if on != self._following:
+            self._following = on
+            self.post_message(self.FollowingChanged(self))
+
+    def lines_shifted(self, lines: int) -> None:
+        """Lines were put before (positive) or cut from (negative) the window: what is seen stays where it is."""
+        top = self.scroll_offset.y
+        self.set_reactive(LineList.cursor, max(0, min(self.cursor + lines, self.line_count() - 1)))
+        self.lines_changed()
+        self.scroll_to(y=max(0, top + lines), animate=False)
+
+    def rows_grew(self) -> None:
+        """Rows came at the end: show them, and stay on the newest while following."""
+        self.lines_changed()
+        if self._following:
+            super().move_last()
+
+    def move_to(self, line: int) -> None:
+        if line < self.cursor:
+            self.follow(False)
+        super().move_to(line)
+
+    def watch_cursor(self, old: int, new: int) -> None:
+        super().watch_cursor(old, new)
+        if new < EDGE and self.has_older:
+            self.post_message(self.Wanted(self, "older"))
+        elif new >= self.line_count() - EDGE and self.has_newer:
+            self.post_message(self.Wanted(self, "newer"))
+        if new == self.line_count() - 1 and not self.has_newer and new > old and not self._following:
+            self.follow(True)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """The wheel and the scroll bar move the view without the cursor: scrolling up ends following too."""
+        super().watch_scroll_y(old_value, new_value)
+        height = self.scrollable_content_region.height
+        if new_value < old_value and self._following and new_value + height < self.line_count() - 1:
+            self.follow(False)
+        if new_value < EDGE and self.has_older:
+            self.post_message(self.Wanted(self, "older"))
+        elif new_value + height >= self.line_count() - EDGE and self.has_newer:
+            self.post_message(self.Wanted(self, "newer"))
+
+    def move_first(self) -> None:
+        """To the first row of all, also where it lies before the window."""
+        self.follow(False)
+        if self.has_older:
+            self.post_message(self.Wanted(self, "first"))
+        else:
+            super().move_first()
+
+    def move_last(self) -> None:
+        """To the newest row, and follow from there."""
+        self.follow(True)
