@@ -36,7 +36,7 @@ A client that stays, as the screens do:
     session.retry()                                    # connect now; starts an engine that was stopped on purpose
     await session.close()
 
-A call on a session goes out again by itself where the engine dies in the middle. After `rondo engine stop` the next call
+A call on a session goes out again where the engine dies in the middle. After `rondo engine stop` the next call
 starts the engine again. In the engine, `core.link.caller.caller` says which kind of client the present call came from.
 
 Every failure is a `RondoError`: EngineUnreachable, EngineLost, ProtocolMismatch, WorkspaceMissing, DatabaseDamaged, ...
