@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from core.drawing.geometry import Geometry
 from core.drawing.labels import condition_label, plain
 from core.drawing.layout import layout_graph
 from core.drawing.paint import Drawing, NodeLook
+from core.drawing.parts import part_of
 from core.flow.graph import Graph
 
 SIGNS = {
@@ -52,22 +52,6 @@ def draw_text(graph: Graph, width: int | None = None, statuses: Mapping[str, str
     return "\n".join(lines)
 
 
-def neighbourhood(graph: Graph, node: str, hops: int) -> Graph:
-    """The part of the graph within so many edges of a node, along or against them; it becomes the start."""
-    near = {node}
-    for _ in range(hops):
-        near |= {edge.to_id for edge in graph.edges if edge.from_id in near} | {
-            edge.from_id for edge in graph.edges if edge.to_id in near
-        }
-    return _part(graph, near, graph.start if graph.start in near else node)
-
-
-def _part(graph: Graph, kept: set[str], start: str) -> Graph:
-    nodes = {node: spec for node, spec in graph.nodes.items() if node in kept}
-    edges = tuple(edge for edge in graph.edges if edge.from_id in nodes and edge.to_id in nodes)
-    return replace(graph, nodes=nodes, edges=edges, start=start)
-
-
 def _fits(geometry: Geometry, width: int | None) -> bool:
     return width is None or geometry.width <= width
 
@@ -78,7 +62,7 @@ def _beginning(graph: Graph, order: tuple[str, ...], width: int | None, counted:
     found: tuple[Graph, Geometry] | None = None
     while high - low > 1:
         count = (low + high) // 2
-        part = _part(graph, set(order[:count]), order[0])
+        part = part_of(graph, set(order[:count]), order[0])
         geometry = layout_graph(part, zoom="chip", counted=counted)
         if _fits(geometry, width):
             low, found = count, (part, geometry)

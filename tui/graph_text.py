@@ -1,0 +1,237 @@
+"""What the pane beside a graph says of a node, as lines of spans. Pure: rows in, text out."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.link.types import EdgeView, FindingView, NodeView, RunView, WorkflowDetail
+from tui.graph_run import NodeState, RunTrail, edge_verdicts, taken_edges
+from tui.spans import Spans
+from tui.status import look_of
+from tui.text import duration, plural, shorten, visible, wrap
+from tui.workflow_text import SEVERITY_INKS, SEVERITY_SIGNS, finding_place, worst_first
+
+LABEL_WIDTH = 8
+VERDICTS = {"taken": ("yes", "good"), "no": ("no", "dim"), "error": ("error", "bad"), "not asked": ("not asked", "dim")}
+NO_PLACE = ("", 0)
+
+_CODE = re.compile(
+    r"(?P<text>[rbfRBF]{0,2}(?:\"\"\".*?(?:\"\"\"|\Z)|'''.*?(?:'''|\Z)|\"(?:\\.|[^\"\\\n])*\"?|'(?:\\.|[^'\\\n])*'?))"
+    r"|(?P<comment>\#[^\n]*)"
+    r"|(?P<word>\b(?:and|as|assert|async|await|break|class|continue|def|del|elif|else|except|finally|for|from|global|if"
+    r"|import|in|is|lambda|match|case|nonlocal|not|or|pass|raise|return|try|while|with|yield|None|True|False|self)\b)",
+    re.DOTALL,
+)
+CODE_INKS = {"text": "added", "comment": "dim", "word": "key"}
+
+
+@dataclass(frozen=True, slots=True)
+class PaneLine:
+    """One line of the pane: `node` is where Enter leads, `place` the file and line that an editor should open."""
+
+    spans: Spans
+    node: str = ""
+    place: tuple[str, int] = NO_PLACE
+
+
+def node_lines(
+    detail: WorkflowDetail, node: NodeView, trail: RunTrail | None, run: RunView | None, width: int
+) -> list[PaneLine]:
+    """All there is to say of a node: what it is, how it stands in the run, its edges, its findings, its source."""
+    lines = [*_kind(node, width), *_settings(node, width)]
+    if trail is not None and run is not None:
+        lines += _run_lines(node, trail, run, width)
+    lines += _edge_lines(detail, node.id, trail, width)
+    findings = [finding for finding in detail.findings if finding.node == node.id]
+    if findings:
+        lines += [PaneLine([]), *finding_lines(findings, width)]
+    if node.source:
+        lines += [PaneLine([]), *_source_lines(node)]
+    return lines
+
+
+def finding_lines(findings: Sequence[FindingView], width: int) -> list[PaneLine]:
+    """Findings, the worst first, each with its place and hint."""
+    lines: list[PaneLine] = []
+    for finding in worst_first(findings):
+        place = (finding.file, finding.line) if finding.file else NO_PLACE
+        ink = SEVERITY_INKS.get(finding.severity, "dim")
+        head = f"{SEVERITY_SIGNS.get(finding.severity, '·')} {finding.code} "
+        where = finding_place(finding)
+        lines.append(
+            PaneLine([(head, ink), (shorten(where, max(8, width - len(head))), "dim")], finding.node or "", place)
+        )
+        for text in wrap(finding.message, max(16, width - 2)):
+            lines.append(PaneLine([("  ", ""), (text, "")], finding.node or "", place))
+        for text in wrap(finding.hint, max(16, width - 2)) if finding.hint else []:
+            lines.append(PaneLine([("  ", ""), (text, "dim")], finding.node or "", place))
+    return lines
+
+
+def _labelled(label: str, rows: Sequence[Spans], place: tuple[str, int] = NO_PLACE) -> list[PaneLine]:
+    """Rows with a label before the first of them."""
+    heads = [label] + [""] * (len(rows) - 1)
+    return [
+        PaneLine([(head.ljust(LABEL_WIDTH), "dim"), *row], place=place) for head, row in zip(heads, rows, strict=True)
+    ]
+
+
+def _kind(node: NodeView, width: int) -> list[PaneLine]:
+    place = (node.file, node.line) if node.file else NO_PLACE
+    where = f"   {visible(node.file)}:{node.line}" if node.file else "   not in the code"
+    rows: list[Spans] = [[(visible(node.class_name), "strong"), (where, "dim" if node.file else "bad")]]
+    first = node.doc.strip().split("\n\n")[0]
+    rows += [[(text, "dim")] for text in wrap(" ".join(first.split()), max(16, width - LABEL_WIDTH))] if first else []
+    return _labelled("class", rows, place)
+
+
+def _settings(node: NodeView, width: int) -> list[PaneLine]:
+    lines: list[PaneLine] = []
+    if node.config:
+        lines += _labelled("config", list(_config_rows(node.config, max(16, width - LABEL_WIDTH))))
+    if node.retry:
+        lines += _labelled("retry", [[(_retry_text(node.retry), "")]])
+    rest = [f"timeout {duration(node.timeout)}" if node.timeout else ""]
+    rest += [f"on error {visible(node.on_error)}" if node.on_error not in ("", "fail") else ""]
+    rest += [f"effects {visible(node.effects)}" if node.effects else ""]
+    text = ", ".join(part for part in rest if part)
+    return lines + (_labelled("rules", [[(text, "")]]) if text else [])
+
+
+def _config_rows(config: Mapping[str, Any], width: int) -> Iterator[Spans]:
+    longest = min(16, max(len(visible(key)) for key in config))
+    for key, value in config.items():
+        text = visible(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
+        name = visible(key)
+        room = width - max(longest, len(name)) - 1
+        yield [(f"{name.ljust(longest)} ", ""), (shorten(text, max(6, room)), "strong")]
+
+
+def _retry_text(retry: Mapping[str, Any]) -> str:
+    text = plural(int(retry.get("attempts", 1)), "attempt")
+    if retry.get("wait"):
+        text += f", wait {duration(float(retry['wait']))}"
+    if retry.get("backoff", 1) != 1:
+        text += f", each wait ×{retry['backoff']:g}"
+    return text
+
+
+def _run_lines(node: NodeView, trail: RunTrail, run: RunView, width: int) -> list[PaneLine]:
+    """How the node stands now, its last completed visit, and why it failed."""
+    state = trail.states(run).get(node.id, NodeState())
+    look = look_of(state.status)
+    if not state.status:
+        return _labelled("run", [[("not reached yet", "dim")]])
+    rows: list[Spans] = []
+    flight = next((flight for flight in run.in_flight if flight.node == node.id), None)
+    if state.status != "completed":
+        row: Spans = [(look.text, look.ink)]
+        if flight is not None:
+            row.append((f"   visit {flight.visit}, attempt {flight.attempt}", "dim"))
+        rows.append(row)
+    for request in run.open_requests:
+        if request.node == node.id and request.prompt:
+            rows += [[(text, "")] for text in wrap(request.prompt, max(16, width - LABEL_WIDTH))]
+    errors = [step.error for step in trail.open_rows if step.node == node.id and step.error is not None]
+    if not errors and state.status == "failed" and run.error is not None:
+        errors = [run.error]
+    for error in errors[-1:]:
+        rows += [[(text, "bad")] for text in wrap(f"{error.type}: {error.message}", max(16, width - LABEL_WIDTH))]
+    last = trail.last.get(node.id)
+    if last is not None:
+        took = duration(last.ended_at - last.started_at) if last.ended_at is not None else ""
+        row = [("✓", "good"), (f" {took}", "")]
+        if state.visits > 1:
+            row.append((f"   visit {last.visit} of {state.visits}", "dim"))
+        if last.attempt > 1:
+            row.append((f"   attempt {last.attempt}", "dim"))
+        rows.append(row)
+    return _labelled("run", rows)
+
+
+def _edge_lines(detail: WorkflowDetail, node: str, trail: RunTrail | None, width: int) -> list[PaneLine]:
+    """The edges that leave the node, with what they came to in its last visit, and where it is reached from."""
+    leaving = [edge for edge in detail.edges if edge.from_id == node]
+    step = trail.last.get(node) if trail is not None else None
+    counts = taken_edges(detail.edges, trail) if trail is not None else {}
+    lines: list[PaneLine] = []
+    verdicts = edge_verdicts(leaving, step)
+    places = [place for place, edge in enumerate(detail.edges) if edge.from_id == node]
+    for edge, place, (verdict, error) in zip(leaving, places, verdicts, strict=True):
+        head = "edges" if not lines else ""
+        facts = _EdgeFacts(verdict, error, counts.get(place, 0), step is not None, len(leaving) > 1)
+        lines += _edge_rows(head, edge, facts, width)
+    if step is not None and step.reason == "goto":
+        text = f"the node chose {visible(step.next_node or '')} itself"
+        lines.append(PaneLine([(" " * LABEL_WIDTH, ""), (text, "waiting")], step.next_node or ""))
+    sources = list(dict.fromkeys(edge.from_id for edge in detail.edges if edge.to_id == node))
+    for number, source in enumerate(sources):
+        head = "from" if number == 0 else ""
+        lines.append(PaneLine([(head.ljust(LABEL_WIDTH), "dim"), ("← ", "dim"), (visible(source), "")], source))
+    return lines
+
+
+@dataclass(frozen=True, slots=True)
+class _EdgeFacts:
+    """What an edge came to in the node's last visit (`ran`), how often it was taken, whether others stand `beside`."""
+
+    verdict: str
+    error: str
+    count: int
+    ran: bool
+    beside: bool
+
+
+def _edge_rows(head: str, edge: EdgeView, facts: _EdgeFacts, width: int) -> list[PaneLine]:
+    room = max(16, width - LABEL_WIDTH)
+    conditional = bool(edge.condition.strip())
+    first: Spans = [(head.ljust(LABEL_WIDTH), "dim"), ("→ ", "dim"), (visible(edge.to_id), "strong")]
+    if facts.ran and conditional and facts.verdict in VERDICTS:
+        word, ink = VERDICTS[facts.verdict]
+        first += [("   was ", "dim"), (word, ink)]
+    elif not conditional and facts.beside:
+        first.append(("   else", "dim"))
+    if facts.count:
+        first.append((f"   taken {facts.count}×" if facts.count > 1 else "   taken", "dim"))
+    lines = [PaneLine(first, edge.to_id)]
+    if conditional:
+        for number, text in enumerate(wrap(edge.condition, room - 5)):
+            lead = "  if " if number == 0 else "     "
+            lines.append(PaneLine([(" " * LABEL_WIDTH, ""), (lead, "dim"), (text, "")], edge.to_id))
+    for text in wrap(facts.error, room - 2) if facts.error else []:
+        lines.append(PaneLine([(" " * LABEL_WIDTH + "  ", ""), (text, "bad")], edge.to_id))
+    return lines
+
+
+def _source_lines(node: NodeView) -> list[PaneLine]:
+    """The class's text with line numbers, lightly coloured."""
+    rows = code_spans(node.source.expandtabs(4).rstrip("\n"))
+    digits = len(str(node.line + len(rows)))
+    return [
+        PaneLine([(f"{number:>{digits}} ", "dim"), *row], place=(node.file, number))
+        for number, row in enumerate(rows, start=node.line)
+    ]
+
+
+def code_spans(source: str) -> list[Spans]:
+    """Python text as lines of spans: words of the language, texts and comments in inks of their own."""
+    rows: list[Spans] = [[]]
+
+    def put(text: str, ink: str) -> None:
+        for number, part in enumerate(text.split("\n")):
+            if number:
+                rows.append([])
+            if part:
+                rows[-1].append((visible(part), ink))
+
+    at = 0
+    for match in _CODE.finditer(source):
+        put(source[at : match.start()], "")
+        put(match.group(), CODE_INKS[match.lastgroup or "text"])
+        at = match.end()
+    put(source[at:], "")
+    return rows

@@ -1,0 +1,196 @@
+"""The keys of the graph screen: moving from node to node, searching, and how large and which way it is drawn."""
+
+from __future__ import annotations
+
+from core.drawing.geometry import Direction, Zoom
+from core.drawing.parts import neighbourhood
+from core.flow.graph import Graph
+from tui.actions import action
+from tui.screens.base import RondoScreen
+from tui.text import plural
+from tui.widgets.graph_pane import NodePane
+from tui.widgets.graph_view import GraphView, Wanted
+from tui.widgets.line_input import FilterLine
+
+NEAR_HOPS = 2
+"""How many edges away a node is still near."""
+
+
+def has_graph(screen: GraphKeys) -> str:
+    """Why there is nothing to move in; "" if there is."""
+    return "" if screen.view_of_graph.drawing is not None else "There is no graph to show"
+
+
+class GraphKeys(RondoScreen):
+    """A screen with a graph, a pane beside it and a line to search in; it knows what to draw and how."""
+
+    view = "graph"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.graph: Graph | None = None
+        self.near = ""
+        """The node whose neighbourhood is drawn alone, or ""."""
+        self._zoom: Zoom | None = None
+        self._direction: Direction = "down"
+
+    @property
+    def view_of_graph(self) -> GraphView:
+        """The canvas."""
+        return self.query_exactly_one(GraphView)
+
+    @property
+    def pane(self) -> NodePane:
+        """The pane with the details."""
+        return self.query_exactly_one(NodePane)
+
+    def draw(self, focus: str = "") -> None:
+        if self.graph is None or not self.graph.nodes:
+            self.view_of_graph.clear_drawing()
+            self.add_class("-no-graph")
+            self.pane.focus()
+            return
+        if self.has_class("-no-graph"):
+            self.remove_class("-no-graph")
+            self.view_of_graph.focus()
+        shown = neighbourhood(self.graph, self.near, NEAR_HOPS) if self.near else self.graph
+        self.view_of_graph.draw(Wanted(shown, self._zoom, self._direction, focus))
+
+    # Search ------------------------------------------------------------------------------------------------------
+
+    @property
+    def search_line(self) -> FilterLine:
+        """The line that `/` opens."""
+        return self.query_exactly_one("#search", FilterLine)
+
+    def _found(self) -> list[str]:
+        """The nodes of the drawing whose id or class has the searched text, in the order of the drawing."""
+        text = self.search_line.text.lower()
+        drawing, graph = self.view_of_graph.drawing, self.graph
+        if not text or drawing is None or graph is None:
+            return []
+        return [
+            node
+            for node in drawing.geometry.order
+            if text in node.lower() or text in graph.nodes[node].class_name.lower()
+        ]
+
+    @action(
+        "graph.search",
+        "search",
+        keys="slash",
+        help="To the nodes whose name or class has a text",
+        footer=14,
+        when=has_graph,
+    )
+    def search(self) -> None:
+        self.search_line.open()
+
+    @action("graph.next-match", "next match", keys="n", help="To the next node that was found")
+    def next_match(self) -> None:
+        self._to_match(1)
+
+    @action("graph.previous-match", "match before", keys="N", help="To the node found before")
+    def previous_match(self) -> None:
+        self._to_match(-1)
+
+    def _to_match(self, step: int) -> None:
+        found = self._found()
+        if not found:
+            self.say("Nothing found: / searches for a node", "hint")
+            return
+        here = self.view_of_graph.selected
+        place = found.index(here) + step if here in found else (0 if step > 0 else -1)
+        self.view_of_graph.select(found[place % len(found)])
+
+    def on_filter_line_changed(self, event: FilterLine.Changed) -> None:
+        found = self._found()
+        self.search_line.show_count(plural(len(found), "node") if event.text else "")
+        if found and self.view_of_graph.selected not in found:
+            self.view_of_graph.select(found[0])
+
+    def on_filter_line_done(self, event: FilterLine.Done) -> None:
+        if not event.kept or not event.line.text:
+            event.line.close()
+        self.view_of_graph.focus()
+
+    def close_top_layer(self) -> bool:
+        if super().close_top_layer():
+            return True
+        if self.search_line.display:
+            self.search_line.close()
+            self.view_of_graph.focus()
+            return True
+        if self.pane.has_focus and self.view_of_graph.display:
+            self.view_of_graph.focus()
+            return True
+        if self.near:
+            self.show_near()
+            return True
+        return False
+
+    # Moving ------------------------------------------------------------------------------------------------------
+
+    @action("graph.left", "left", keys="h,left", help="To the nearest node on the left", when=has_graph)
+    def move_left(self) -> None:
+        self.view_of_graph.move(-1, 0)
+
+    @action("graph.down", "down", keys="j,down", help="To the nearest node below", when=has_graph)
+    def move_down(self) -> None:
+        self.view_of_graph.move(0, 1)
+
+    @action("graph.up", "up", keys="k,up", help="To the nearest node above", when=has_graph)
+    def move_up(self) -> None:
+        self.view_of_graph.move(0, -1)
+
+    @action("graph.right", "right", keys="l,right", help="To the nearest node on the right", when=has_graph)
+    def move_right(self) -> None:
+        self.view_of_graph.move(1, 0)
+
+    @action("graph.next", "next node", keys="tab", help="To the next node, in the order from the start", when=has_graph)
+    def next_node(self) -> None:
+        self.view_of_graph.step(1)
+
+    @action("graph.previous", "node before", keys="shift+tab", help="To the node before", when=has_graph)
+    def previous_node(self) -> None:
+        self.view_of_graph.step(-1)
+
+    @action("graph.first", "start", keys="g g,home", help="To the start node", when=has_graph)
+    def first_node(self) -> None:
+        self.view_of_graph.select_end(last=False)
+
+    @action("graph.last", "last", keys="G,end", help="To the last node", when=has_graph)
+    def last_node(self) -> None:
+        self.view_of_graph.select_end(last=True)
+
+    @action("graph.page-down", "page down", keys="pagedown,ctrl+d", help="Half a page down", when=has_graph)
+    def page_down(self) -> None:
+        self.view_of_graph.page(0.5)
+
+    @action("graph.page-up", "page up", keys="pageup,ctrl+u", help="Half a page up", when=has_graph)
+    def page_up(self) -> None:
+        self.view_of_graph.page(-0.5)
+
+    # Actions -----------------------------------------------------------------------------------------------------
+
+    @action("graph.open-node", "details", keys="enter", help="To the details of the node; esc comes back", footer=12)
+    def open_node(self) -> None:
+        if not self.pane.display:
+            self.zoom_panes()
+        self.pane.focus()
+
+    @action("graph.size", "size", keys="z", help="Draw nodes as boxes or as one row each", footer=16, when=has_graph)
+    def change_size(self) -> None:
+        self._zoom = "chip" if self.view_of_graph.zoom == "box" else "box"
+        self.draw()
+
+    @action("graph.turn", "turn", keys="t", help="Draw the graph downwards or to the right", footer=18, when=has_graph)
+    def turn(self) -> None:
+        self._direction = "right" if self._direction == "down" else "down"
+        self.draw()
+
+    @action("graph.near", "near", keys="o", help="Only the nodes near the selected one, or all again", when=has_graph)
+    def show_near(self) -> None:
+        selected = self.view_of_graph.selected
+        self.near = "" if self.near else selected
+        self.draw(selected)
