@@ -15,7 +15,7 @@ CHUNK = 256
 
 
 class Change(NamedTuple):
-    """One operation: `kind` is set, del or append; for append, `value` is the list of new items from index `start` on."""
+    """One operation: `kind` is set, del or append (then `value` is the list of new items, from index `start` on)."""
 
     kind: str
     path: Path

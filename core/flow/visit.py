@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ class RunningVisit(Visit):
         )
         return failure
 
-    @property
+    @cached_property
     def idempotency_key(self) -> str:
         """Text that is the same for every attempt of this visit, also after a crash, and for no other visit."""
         return hashlib.sha256(json.dumps([*self._run_key, self.node_id, self.number]).encode()).hexdigest()

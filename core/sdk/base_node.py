@@ -19,11 +19,20 @@ class BaseNode(Node):
     request_input: RequestInput
 
     def __init__(
-        self, node_id: str | None = None, node_type: str | None = None, *, config: dict[str, Any] | None = None
+        self,
+        node_id: str | None = None,
+        node_type: str | None = None,
+        *,
+        id: str | None = None,
+        config: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(id=node_id, config=config)
-        self.node_id = self.id
+        super().__init__(id=node_id or id, config=config)
         self.node_type = node_type or "task"
+
+    @property
+    def node_id(self) -> str:
+        """The node's id."""
+        return self.id
 
     def prepare(self, shared: dict[str, Any], request_input: RequestInput) -> Any:
         """Hand the state to `execute`."""

@@ -240,13 +240,10 @@ def make_node(node_class: type[Node], node_id: str | None, config: Mapping[str, 
     Raises TypeError where `__init__` needs something else.
     """
     settings = dict(config or {})
-    offered: dict[str, Any] = {
-        "id": node_id,
-        "node_id": node_id,
-        "config": settings,
-        "node_type": settings.get("node_type"),
-    }
     parameters = inspect.signature(node_class).parameters.values()
+    needed = {parameter.name for parameter in parameters if parameter.default is parameter.empty}
+    node_type = settings.get("node_type") or ("task" if "node_type" in needed else None)
+    offered: dict[str, Any] = {"id": node_id, "node_id": node_id, "config": settings, "node_type": node_type}
     taken = {
         parameter.name
         for parameter in parameters

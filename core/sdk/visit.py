@@ -7,6 +7,7 @@ import hashlib
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,10 @@ class Visit:
         self.chosen: str | None = None
         self.tools = Tools()
 
-    @property
+    @cached_property
     def idempotency_key(self) -> str:
         """Text that is the same for every attempt of this visit and for no other visit."""
-        return hashlib.sha256(f"standalone {uuid.UUID(int=id(self))}".encode()).hexdigest()
+        return hashlib.sha256(uuid.uuid4().bytes).hexdigest()
 
     @property
     def output_dir(self) -> Path:
