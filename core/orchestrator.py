@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextlib
 import json
 import threading
@@ -17,6 +16,7 @@ from core.definition.load import list_folders
 from core.engine.engine import Engine
 from core.engine.inline import InlinePool
 from core.engine.lock import EngineLock
+from core.engine.process_log import speak_only_of_trouble
 from core.engine.runs_folder import prepare_runs_folder
 from core.errors import UsageError, WorkspaceLocked
 from core.link.api import EngineApi
@@ -48,7 +48,6 @@ class TaskOrchestrator:
         self._consent = workflows_dir is not None
         self._worker = _Worker()
         self._host = _Host(self.workspace, self._consent)
-        atexit.register(self.close)
 
     # Running ------------------------------------------------------------------------------------------------------
 
@@ -82,8 +81,10 @@ class TaskOrchestrator:
     # Life ---------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Let go of the folder; runs that are not at rest go on when it is opened again."""
-        atexit.unregister(self.close)
+        """Let go of the folder; runs that are not at rest go on when it is opened again.
+
+        A program that ends without it loses nothing: what is committed is durable.
+        """
         self._worker.close(self._host.close())
 
     def __enter__(self) -> TaskOrchestrator:
@@ -209,6 +210,7 @@ class _Host:
             remote = await connect(self._workspace, kind="api", start=False)
             return await self._stack.enter_async_context(remote)
         self._stack.callback(lock.release)
+        speak_only_of_trouble()
         engine = Engine(self._workspace, pool=InlinePool(), consent=self._consent)
         try:
             await engine.start()

@@ -16,7 +16,7 @@ from watchfiles import Change, awatch
 
 from core.definition.load import LoadedWorkflow, list_folders, load_folder, load_sources
 from core.engine.events import EventBus
-from core.errors import DefinitionError, UnknownVersion, UnknownWorkflow
+from core.errors import DefinitionError, RondoError, UnknownVersion, UnknownWorkflow
 from core.link.types import WorkflowChanged
 from core.store.operations import PutVersion
 from core.store.store import Store
@@ -24,6 +24,7 @@ from core.store.store import Store
 SETTLE_MILLISECONDS = 60
 """How long after the first change of a save the watcher waits for the rest of it."""
 STEP_MILLISECONDS = 20
+LOOK_MILLISECONDS = 1_000
 RETRY_SECONDS = 2.0
 IGNORED_FOLDERS = frozenset({"backups", "output", "__pycache__"})
 NAME = re.compile(r"[^/\\\x00]{1,200}")
@@ -63,8 +64,10 @@ class Catalog:
                 await self._watcher
 
     async def all(self) -> list[LoadedWorkflow]:
-        """Every workflow, by name."""
+        """Every workflow, by name; raises WorkspaceMissing where the folder can't be read."""
         await self._scanned.wait()
+        if not self._loaded:
+            await asyncio.to_thread(list_folders, self._folder)
         return [self._loaded[name] for name in sorted(self._loaded)]
 
     async def fresh(self, name: str) -> LoadedWorkflow:
@@ -123,12 +126,16 @@ class Catalog:
         """Read everything, then whatever changes; start again when the folder comes, goes, or can't be watched."""
         polling: bool | None = None
         while not self._stop.is_set():
-            await self._scan()
+            try:
+                await self._scan()
+            except RondoError as error:
+                log.warning("the workflows can't be read", folder=str(self._folder), error=error.message)
             self._scanned.set()
             if not await asyncio.to_thread(self._folder.is_dir):
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), RETRY_SECONDS)
                 continue
+            watching = False
             try:
                 async for changes in awatch(
                     self._folder,
@@ -138,7 +145,13 @@ class Catalog:
                     stop_event=self._stop,
                     force_polling=polling,
                     recursive=True,
+                    rust_timeout=LOOK_MILLISECONDS,
+                    yield_on_timeout=True,
                 ):
+                    if not watching:
+                        # What changed between the first reading and the watch was seen by neither.
+                        watching = True
+                        await self._scan()
                     names = {
                         Path(path).relative_to(self._folder).parts[0]
                         for _, path in changes

@@ -8,7 +8,6 @@ import os
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable
-from contextvars import ContextVar
 from typing import Any
 
 import structlog
@@ -24,6 +23,7 @@ from core.engine.state_parts import Path as StatePath
 from core.engine.workflows import Workflows
 from core.errors import RondoError, RunAtRest
 from core.identifiers import new_run_id
+from core.link.caller import caller
 from core.link.types import (
     FINAL,
     PROTOCOL,
@@ -55,9 +55,6 @@ from core.store.operations import RecordCommand
 from core.store.schema import SCHEMA_VERSION
 from core.store.store import Store
 from core.version import VERSION
-
-caller: ContextVar[str] = ContextVar("caller", default="api")
-"""Who makes the present call (tui, cli, api): set by the link's server for each request."""
 
 log = structlog.get_logger()
 

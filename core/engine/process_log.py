@@ -27,6 +27,15 @@ def open_process_log(path: Path) -> None:
     _configure()
 
 
+def speak_only_of_trouble() -> None:
+    """Inside another program: warnings and errors on stderr and nothing else, unless it has set structlog itself."""
+    if not structlog.is_configured():
+        structlog.configure(
+            wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+            logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        )
+
+
 def _configure() -> None:
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
