@@ -45,7 +45,11 @@ def parse_answer(input_type: str, options: Any, text: str) -> Any:
 def check_answer(input_type: str, options: Any, value: Any) -> Any:
     """The JSON value as an answer of that input type; raises InvalidAnswer. None means not answered."""
     if value is None:
-        _refuse("an answer", "nothing", "None means that the question is not answered.")
+        raise InvalidAnswer(
+            "There is no answer.",
+            cause="None (null) means that the question is not answered; nothing changed.",
+            next_step="Give a value.",
+        )
     try:
         check_value(value, root="answer")
     except StateValueError as error:
@@ -175,9 +179,9 @@ def _show(value: Any) -> str:
     return f"{text if len(text) <= 60 else text[:59] + '…'} ({type(value).__name__})"
 
 
-def _refuse(expected: str, got: str, cause: str = "") -> NoReturn:
+def _refuse(expected: str, got: str, cause: str = "It doesn't fit what the question asks for.") -> NoReturn:
     raise InvalidAnswer(
         f"The answer must be {expected}; got {got}.",
-        cause=cause or "It doesn't fit what the question asks for; nothing changed.",
+        cause=f"{cause} Nothing changed.",
         next_step=f"Answer with {expected}.",
     )

@@ -287,7 +287,7 @@ class Word(enum.StrEnum):
     YES = "yes"
 
 
-class OldWord(str, enum.Enum):
+class OldWord(str, enum.Enum):  # noqa: UP042
     YES = "yes"
 
 

@@ -1,0 +1,102 @@
+"""Which node comes next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from core.flow.graph import EdgeSpec, Graph, NodeSpec
+from core.flow.routing import choose_next
+
+CONDITIONS = {
+    "": None,
+    "   ": None,
+    "True": True,
+    " True ": True,
+    "shared['n'] > 2": lambda n: n > 2,
+    "shared['n'] % 2": lambda n: n % 2 == 1,
+    "shared['n'] == 1": lambda n: n == 1,
+    "shared['missing']": False,
+    "1 / 0 == 1": False,
+    "not python": False,
+    "bool(1)": True,
+}
+conditions = st.sampled_from(list(CONDITIONS))
+edge_lists = st.lists(st.builds(EdgeSpec, st.just("a"), st.sampled_from("abcd"), conditions), max_size=6)
+
+
+def expected(edges: list[EdgeSpec], n: int) -> str | None:
+    """The rules as the reference page tells them, one after the other."""
+    for edge in edges:
+        if edge.condition.strip() == "True":
+            return edge.to_id
+    for edge in edges:
+        holds = CONDITIONS[edge.condition]
+        if holds is True or (callable(holds) and holds(n)):
+            return edge.to_id
+    for edge in edges:
+        if not edge.condition.strip():
+            return edge.to_id
+    return None
+
+
+@given(edges=edge_lists, n=st.integers(0, 5))
+def test_the_choice_is_the_one_of_the_rules(edges: list[EdgeSpec], n: int) -> None:
+    routing = choose_next(edges, {"n": n})
+    assert routing.next == expected(edges, n)
+    reasons = {None: "end", "": "default"}
+    if routing.condition.strip() == "True":
+        assert routing.reason == "true"
+    else:
+        assert routing.reason == (reasons[None] if routing.next is None else reasons.get(routing.condition, "edge"))
+
+
+class Walk(RuleBasedStateMachine):
+    """A graph that grows edge by edge while a state is walked through it."""
+
+    @initialize(start=st.sampled_from("abcd"))
+    def begin(self, start: str) -> None:
+        self.edges: list[EdgeSpec] = []
+        self.state: dict[str, Any] = {"n": 0}
+        self.here: str | None = start
+
+    @rule(source=st.sampled_from("abcd"), to=st.sampled_from("abcd"), condition=conditions)
+    def add_edge(self, source: str, to: str, condition: str) -> None:
+        self.edges.append(EdgeSpec(source, to, condition))
+
+    @rule(n=st.integers(0, 5))
+    def change_the_state(self, n: int) -> None:
+        self.state["n"] = n
+
+    @rule()
+    def walk(self) -> None:
+        if self.here is None:
+            return
+        graph = Graph("g", {node: NodeSpec(node, "N") for node in "abcd"}, tuple(self.edges), "a")
+        leaving = graph.edges_from(self.here)
+        chosen = choose_next(leaving, self.state)
+        assert chosen.next == expected([edge for edge in self.edges if edge.from_id == self.here], self.state["n"])
+        self.here = chosen.next
+
+    @invariant()
+    def the_choice_changes_nothing(self) -> None:
+        assert list(getattr(self, "state", {"n": 0})) == ["n"]
+
+
+TestWalk = Walk.TestCase
+
+
+def test_what_went_wrong_in_a_condition_is_kept_with_its_edge() -> None:
+    edges = [EdgeSpec("a", "b", "shared['missing'] > 1"), EdgeSpec("a", "c", "1 +"), EdgeSpec("a", "d")]
+    routing = choose_next(edges, {})
+    assert (routing.next, routing.reason) == ("d", "default")
+    assert routing.errors["b: shared['missing'] > 1"] == "KeyError: 'missing'"
+    assert routing.errors["c: 1 +"].startswith("SyntaxError")
+
+
+def test_the_condition_that_held_is_named() -> None:
+    routing = choose_next([EdgeSpec("a", "b", "shared['n'] == 1")], {"n": 1})
+    assert (routing.next, routing.reason, routing.condition) == ("b", "edge", "shared['n'] == 1")
