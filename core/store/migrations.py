@@ -71,7 +71,7 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mig
         raise DatabaseProblem(
             f"The database {path} could not be brought from schema {present} to {newest}.",
             cause=f"SQLite: {error}.",
-            next_step=f"Nothing was changed. Go on with the Rondo you had before, and report it; a copy is at {backup}.",
+            next_step=f"Nothing was changed. Use the Rondo you had before, and report it; a copy is at {backup}.",
         ) from error
     return backup
 

@@ -69,6 +69,8 @@ class InsertRequest(Operation):
                 ),
             )
         except sqlite3.IntegrityError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_UNIQUE:
+                raise
             raise StoreError(
                 f"The request {self.node}:{self.visit}:{self.request_id}:{self.nth} is there already.",
                 cause="One question of one visit is asked once; mark the old one stale before it is asked anew.",

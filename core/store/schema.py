@@ -76,7 +76,7 @@ CREATE TABLE steps (
 -- Attempts that failed; `before_seq` is the seq the visit would have got.
 -- error = {type, message, traceback, cause, next_step}
 CREATE TABLE attempts (
-    line INTEGER NOT NULL,
+    line INTEGER NOT NULL REFERENCES lines(line),
     before_seq INTEGER NOT NULL,
     node TEXT NOT NULL,
     visit INTEGER NOT NULL,
@@ -90,8 +90,8 @@ CREATE TABLE attempts (
 -- What runs wait for. `hash` covers kind, input type, prompt and options. status: open, answered, stale, withdrawn.
 CREATE TABLE requests (
     number INTEGER PRIMARY KEY,
-    line INTEGER NOT NULL,
-    run INTEGER NOT NULL,
+    line INTEGER NOT NULL REFERENCES lines(line),
+    run INTEGER NOT NULL REFERENCES runs(number),
     node TEXT NOT NULL,
     visit INTEGER NOT NULL,
     request_id TEXT NOT NULL,

@@ -81,10 +81,16 @@ async def test_a_bad_group_fails_alone_among_those_that_wait(store: Store) -> No
     assert [row.text for row in rows] == [f"line {number}" for number in range(1, 41)]
 
 
-async def test_groups_are_committed_in_the_order_of_the_calls(store: Store) -> None:
+async def test_groups_are_committed_and_acknowledged_in_the_order_of_the_calls(store: Store) -> None:
     _, line = await started(store)
-    futures = [store.commit_soon([step(line, seq, ["set", ["n"], seq])]) for seq in range(1, 801)]
+    acknowledged: list[int] = []
+    futures = []
+    for seq in range(1, 801):
+        future = store.commit_soon([step(line, seq, ["set", ["n"], seq])])
+        future.add_done_callback(lambda _, seq=seq: acknowledged.append(seq))
+        futures.append(future)
     await asyncio.gather(*futures)
+    assert acknowledged == list(range(1, 801))
     assert await store.state_at(line) == (800, b'{"n":800}')
 
 

@@ -142,7 +142,7 @@ VALUES = st.recursive(
 STATES = st.lists(st.dictionaries(st.sampled_from(["k1", "k2", "k3"]), VALUES, max_size=3), min_size=1, max_size=12)
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(
     states=STATES,
     forked=st.lists(st.tuples(st.integers(0, 30), STATES), max_size=3),

@@ -174,7 +174,7 @@ def fits(row: LogRow, node: str | None, level: int | None, search: str | None) -
     )
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(
     rows=st.lists(
         st.tuples(st.sampled_from(["a", "b"]), st.sampled_from([10, 20, 40]), st.text("aBüÜ %_", max_size=4)),
