@@ -82,6 +82,13 @@ class Client:
                 return await question(engine)
             except EngineLost as error:
                 await self._lost(engine, error)
+            except UsageError:
+                raise
+            except RondoError as error:
+                # An engine that is ending can't answer any more, in words that don't always say so.
+                if self._stopping:
+                    raise _stopped() from error
+                raise
 
     async def watch(self, on_events: Callable[[list[Event]], None]) -> None:
         """Hand over batches of events for ever, across engines; a Resync says that some may be missing."""
@@ -110,17 +117,21 @@ class Client:
         if engine is not self._engine:
             return
         if self._stopping:
-            raise EngineStopping(
-                "The engine was stopped.",
-                cause="Someone asked it to end; no step that was done is lost.",
-                next_step="Start it again, and its runs go on: rondo engine start",
-            ) from error
+            raise _stopped() from error
         now = time.monotonic()
         self._losses = [*(loss for loss in self._losses if now - loss < 60), now]
         if len(self._losses) > LOSSES_ALLOWED:
             raise error
         self._note("The engine ended; starting it again.")
         await self.close()
+
+
+def _stopped() -> EngineStopping:
+    return EngineStopping(
+        "The engine was stopped.",
+        cause="Someone asked it to end; no step that was done is lost.",
+        next_step="Start it again, and its runs go on: rondo engine start",
+    )
 
 
 async def end_task(task: asyncio.Task[Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from typing import Annotated, Any
 
 import typer
@@ -12,7 +13,7 @@ from core.cli import init, run, show, workflows
 from core.cli.call import JsonOption, WorkspaceOption
 from core.cli.doctor import doctor_command
 from core.cli.engine import engine_app
-from core.cli.output import Output
+from core.cli.output import Output, ReaderGone
 from core.cli.workflows import print_changes, print_findings
 from core.errors import DefinitionError, NotApproved, RondoError, UsageError
 from core.link.types import FindingView
@@ -65,9 +66,15 @@ def main(arguments: list[str]) -> int:
         except RondoError as error:
             _print_error(Output(as_json=as_json), error)
             code = error.exit_code
+        except (ReaderGone, BrokenPipeError):
+            raise
+        except Exception as error:
+            traceback.print_exc()
+            _print_error(Output(as_json=as_json), _defect(error))
+            code = 1
         sys.stdout.flush()
         return code
-    except BrokenPipeError:
+    except (ReaderGone, BrokenPipeError):
         # What is still buffered must not fail again when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
@@ -79,23 +86,27 @@ def _call(arguments: list[str]) -> int:
         code: Any = app(args=arguments, prog_name="rondo", standalone_mode=False)
     except typer.Abort:
         raise UsageError("Nothing was done.", cause="The input ended.", next_step="rondo --help") from None
-    except RondoError:
-        raise
     except Exception as error:
-        raise _usage_error(error, arguments) from error
+        if not hasattr(error, "format_message"):
+            raise
+        raise _usage_error(error) from error
     return code if isinstance(code, int) else 0
 
 
-def _usage_error(error: Exception, arguments: list[str]) -> Exception:
-    """What typer says about the words of a call; any other exception is handed back as it is."""
-    say = getattr(error, "format_message", None)
-    if say is None:
-        return error
+def _usage_error(error: Any) -> UsageError:
+    """What typer says about the words of a call, and how they are meant."""
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "rondo"
     usage = " ".join(context.get_usage().split()).removeprefix("Usage: ") if context is not None else ""
-    return UsageError(
-        say(), cause=f"It is used like this: {usage}" if usage else "", next_step=f"See the words: {path} --help"
+    cause = f"It is used like this: {usage}" if usage else ""
+    return UsageError(error.format_message(), cause=cause, next_step=f"See the words: {path} --help")
+
+
+def _defect(error: Exception) -> RondoError:
+    return RondoError(
+        "Rondo itself failed.",
+        cause=f"{type(error).__name__}: {error}",
+        next_step="Report it with the traceback; what the engine does goes on.",
     )
 
 

@@ -134,6 +134,15 @@ def encode_document(document: Any, *, indent: int = 0) -> str:
     return _UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", data.decode())
 
 
+class ReaderGone(Exception):
+    """Whoever read our output has closed it: there is nobody to tell anything."""
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise ReaderGone
+
+
 class Output:
     """Where a command writes: people's lines to stdout and stderr, or one document to stdout."""
 
@@ -162,8 +171,7 @@ class Output:
 
     def document(self, document: Any) -> None:
         """Write the one JSON document."""
-        sys.stdout.write(encode_document(document, indent=2 if sys.stdout.isatty() else 0) + "\n")
-        sys.stdout.flush()
+        self._write(encode_document(document, indent=2 if sys.stdout.isatty() else 0) + "\n")
 
     def line(self, *parts: Part) -> None:
         """Write one line for people to stdout."""
@@ -175,8 +183,14 @@ class Output:
             self._out.print(Text("\n").join(to_text(*line) for line in lines), soft_wrap=True)
         else:
             plain = (visible("".join(part if isinstance(part, str) else part[0] for part in line)) for line in lines)
-            sys.stdout.write("".join(f"{line}\n" for line in plain))
+            self._write("".join(f"{line}\n" for line in plain))
+
+    def _write(self, text: str) -> None:
+        try:
+            sys.stdout.write(text)
             sys.stdout.flush()
+        except BrokenPipeError:
+            raise ReaderGone from None
 
     def note(self, *parts: Part) -> None:
         """Write one line for people to stderr: what happens around the result."""
@@ -186,7 +200,6 @@ class Output:
         """Write a prompt without a newline to where the person reads."""
         console = self._err if self._err.is_terminal else self._out
         console.print(to_text(*parts), soft_wrap=True, end="")
-        console.file.flush()
 
     def table(self, headings: Sequence[str], rows: Iterable[Sequence[Part | list[Part]]]) -> None:
         """Write a table. A cell is one part or a list of parts; those below a heading with `>` are right-aligned."""
@@ -212,7 +225,7 @@ class Output:
 
 
 def _console(*, stderr: bool) -> Console:
-    console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    console = _Console(stderr=stderr, highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
-        console = Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=UNLIMITED_WIDTH)
+        console = _Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=UNLIMITED_WIDTH)
     return console

@@ -167,16 +167,17 @@ async def _show_steps(output: Output, client: Client, view: RunView, chosen: int
     steps = steps[-STEPS_SHOWN:]
     if not steps:
         return
-    rows = [_step_cells(step, chosen) for step in steps]
+    rows = [_step_cells(step, view.status, chosen) for step in steps]
     output.table(["", ">STEP", "NODE", "STATUS", ">TOOK", "WHEN", "NEXT"], rows)
     if left_out:
         output.line((f"earlier steps: {'rondo show ' + view.short_id + ' --json'}", "dim"))
     output.line("")
 
 
-def _step_cells(step: StepView, chosen: int | None) -> list[Part | list[Part]]:
+def _step_cells(step: StepView, run_status: str, chosen: int | None) -> list[Part | list[Part]]:
     node = step.node if step.visit <= 1 else f"{step.node}#{step.visit}"
-    status: list[Part] = [status_part(step.status)]
+    # An attempt that has begun is where the run is: what the run waits for, it waits for.
+    status: list[Part] = [status_part(run_status if step.status == "running" else step.status)]
     if step.attempt > 1 or step.status == "failed":
         status.append((f" attempt {step.attempt}", "dim"))
     took = "" if step.ended_at is None else duration(step.ended_at - step.started_at)

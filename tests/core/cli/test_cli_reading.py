@@ -269,3 +269,16 @@ def test_json_after_a_double_dash_is_a_value(hello: Any, rondo: Rondo) -> None:
     assert hello.runs[0].states[-1]["name"] == "--json"
     with pytest.raises(json.JSONDecodeError):
         _ = outcome.document
+
+
+@pytest.mark.parametrize("json", [False, True])
+def test_a_defect_of_our_own_is_a_message_too(done: Any, rondo: Rondo, json: bool) -> None:
+    def defect() -> None:
+        raise ZeroDivisionError("oh")
+
+    done.before["list_runs"] = defect
+    outcome = rondo("runs", *(["--json"] if json else []))
+    assert outcome.code == 1
+    assert "Traceback" in outcome.err
+    if json:
+        assert outcome.document["error"]["cause"] == "ZeroDivisionError: oh"
