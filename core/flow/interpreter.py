@@ -210,7 +210,7 @@ def _reason(routing: Routing) -> str:
         case "edge":
             return f"{routing.condition} holds"
         case "default":
-            return "no condition holds, default edge" if routing.errors or routing.reason else ""
+            return "the default edge, no condition holds"
         case _:
             return "no edge holds"
 

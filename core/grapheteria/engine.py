@@ -64,7 +64,11 @@ class WorkflowEngine:
         if run_id is not None:
             self._resume(run_id, resume_from, fork)
         elif fork or resume_from is not None:
-            raise InvalidWorkflow("fork and resume_from go on from an earlier run.", next_step="Name it with run_id.")
+            raise InvalidWorkflow(
+                "fork and resume_from need a run_id.",
+                cause="They go on from an earlier run.",
+                next_step="Name it with run_id, or leave them out.",
+            )
         else:
             initial_state = workflow.initial_state if workflow.initial_state is not None else initial_shared_state
             self._begin(initial_state or {})
