@@ -29,6 +29,8 @@ PRIMARY_CODE = 0xFF
 def problem_from(error: sqlite3.Error, path: Path) -> RondoError:
     """The error to show for what SQLite said about the database at `path`."""
     code = getattr(error, "sqlite_errorcode", None)
+    if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
+        return value_unusable(error)
     if code is None:
         return DatabaseProblem(f"{path} can't be used.", cause=str(error), next_step=_doctor())
     if code == sqlite3.SQLITE_READONLY_DBMOVED:
@@ -70,6 +72,15 @@ def problem_from_system(error: OSError, path: Path) -> RondoError:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return _not_writable(path, error.strerror or str(error))
     return DatabaseProblem(f"{path} can't be used.", cause=f"{error.strerror or error}.", next_step=_doctor())
+
+
+def value_unusable(error: Exception) -> StoreError:
+    """A value has a type, a size or characters that the database can't hold."""
+    return StoreError(
+        "A value can't be stored.",
+        cause=f"{type(error).__name__}: {error}.",
+        next_step="Nothing of it was kept. Report it: Rondo should not have tried.",
+    )
 
 
 def database_damaged(path: Path, cause: str) -> DatabaseDamaged:

@@ -112,6 +112,7 @@ async def _open_connection(path: Path) -> aiosqlite.Connection:
         for setting in ("query_only = ON", "wal_autocheckpoint = 0", "temp_store = MEMORY"):
             await connection.execute_fetchall(f"PRAGMA {setting}")
     except sqlite3.Error as error:
+        await connection.close()
         raise problem_from(error, path) from error
     return connection
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from core.errors import DatabaseBusy, DatabaseReplaced, RondoError
 from core.store.operation import Operation
-from core.store.problems import problem_from, store_closed
+from core.store.problems import problem_from, store_closed, value_unusable
 from core.store.transaction import Transaction
 
 MAXIMUM_ROWS = 500
@@ -164,8 +164,12 @@ class Writer:
             self._transaction.roll_back()
 
     def _shown(self, error: Exception) -> Exception:
+        if isinstance(error, UnicodeError | OverflowError):
+            problem: RondoError = value_unusable(error)
+            problem.__cause__ = error
+            return problem
         if isinstance(error, sqlite3.Error):
-            problem: RondoError = problem_from(error, self._path)
+            problem = problem_from(error, self._path)
             problem.__cause__ = error
             return problem
         return error

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from store_rows import NOON, attempt, log_lines, new_run, request, run_id, started, step, wait_until
@@ -290,12 +291,14 @@ async def test_one_command_sent_twice_at_once_acts_once(store: Store) -> None:
     assert len(await store.runs()) == 1
 
 
-async def test_a_text_that_cannot_be_written_fails_its_own_group_only(store: Store) -> None:
+@pytest.mark.parametrize("value", ["half of a pair: \ud83d", 2**64, {"a": 1}])
+async def test_a_value_that_cannot_be_stored_fails_its_own_group_only(store: Store, value: Any) -> None:
     run, line = await started(store)
-    bad = store.commit_soon([log_lines(run, line, 1, ["half of a pair: \ud83d"])])
+    bad = store.commit_soon([log_lines(run, line, 1, [value])])
     good = store.commit_soon([log_lines(run, line, 2, ["and on"])])
     results = await asyncio.gather(bad, good, return_exceptions=True)
-    assert isinstance(results[0], UnicodeEncodeError) and results[1] == [None]
+    assert isinstance(results[0], StoreError) and results[1] == [None]
+    assert results[0].message == "A value can't be stored."
     rows, last = await store.logs(run)
     assert [row.text for row in rows] == ["and on"] and last == 2
 
