@@ -24,7 +24,6 @@ from core.runner.session import Broken, Session, load_workflow, make_nodes
 from core.runner.wire import encode_json
 from core.sdk import Node
 
-PREFIX = "rondo_workflow_"
 KILL_SECONDS = 1.0
 ENDED = ExitStatus(0, None)
 
@@ -175,7 +174,7 @@ def _load(init: Mapping[str, Any]) -> tuple[Graph, dict[str, Node]]:
         graph = Graph.from_dict(init["graph"])
         return graph, make_nodes(graph, init["classes"], init["folder"])
     text = encode_json([init["folder"], sorted(init["sources"].items())])
-    prefix = PREFIX + hashlib.sha256(text).hexdigest()[:16]
+    prefix = sources.PRIVATE + hashlib.sha256(text).hexdigest()[:16]
     if prefix not in _finders:
         _finders[prefix] = sources.private_sources(init["sources"], init["folder"], prefix)
         sources.install(_finders[prefix])

@@ -16,6 +16,7 @@ from core.flow.interpreter import Interpreter, Position, VisitFailed, build_node
 from core.flow.journal import Failure
 from core.runner.failures import failure_document, import_failure, trimmed_traceback
 from core.runner.journal import ChannelJournal, LogSink, Send
+from core.runner.sources import PRIVATE
 from core.runner.wire import decode_json
 from core.sdk import Node
 
@@ -45,7 +46,26 @@ def load_workflow(init: Mapping[str, Any], prefix: str = "") -> tuple[Graph, dic
             raise
         except BaseException as error:
             raise Broken(import_failure(error, folder, _top_modules(sources))) from error
+    if prefix:
+        _refuse_strangers(graph, namespace, prefix)
     return graph, make_nodes(graph, namespace, folder)
+
+
+def _refuse_strangers(graph: Graph, namespace: Mapping[str, Any], prefix: str) -> None:
+    """Raise Broken where a class would be that of another workflow, which lives in this process too."""
+    for spec in graph.nodes.values():
+        known = Node.registry.get(spec.class_name)
+        if known is None or not known.__module__.startswith(PRIVATE) or known.__module__.startswith(prefix + "."):
+            continue
+        own = namespace.get(spec.class_name)
+        if not (isinstance(own, type) and issubclass(own, Node)):
+            failure = Failure(
+                type="NodeCodeMissing",
+                message=f"Node {spec.id!r} can't be made: the workflow's code has no node class {spec.class_name!r}.",
+                cause="Another workflow has one of that name; it is not this workflow's.",
+                next_step="Define that class in the workflow's nodes.py, or correct the name in its JSON.",
+            )
+            raise Broken(failure)
 
 
 def make_nodes(graph: Graph, namespace: Mapping[str, Any], folder: str) -> dict[str, Node]:
