@@ -1,0 +1,143 @@
+"""The app in a real pseudo-terminal, with the real engine: what a person sees and types."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator
+
+import pytest
+from cli_world import World, wait_until
+from terminal import Terminal
+
+SIZES = [(80, 24), (120, 40)]
+
+Open = Callable[..., Terminal]
+
+
+@pytest.fixture
+def hello(world: World) -> World:
+    """A workspace of one's own with the first example."""
+    assert world.rondo("init", ".").code == 0
+    return world
+
+
+@pytest.fixture
+def open_app() -> Iterator[Open]:
+    """Opens the app in terminals that all end with the test."""
+    terminals: list[Terminal] = []
+
+    def open_in(world: World, columns: int = 120, rows: int = 40) -> Terminal:
+        environment = {name: value for name, value in world.environment.items() if name.startswith(("XDG_", "RONDO_"))}
+        terminals.append(Terminal.rondo(world.root, columns=columns, rows=rows, **environment))
+        return terminals[-1]
+
+    yield open_in
+    for terminal in terminals:
+        terminal.end()
+
+
+@pytest.mark.parametrize(("columns", "rows"), SIZES)
+def test_a_first_run_from_start_to_end(hello: World, open_app: Open, columns: int, rows: int) -> None:
+    terminal = open_app(hello, columns, rows)
+    screen = terminal.wait_for(r"hello +2")
+    assert "› workflows" in screen
+    terminal.wait_for(r"engine ●")
+    terminal.wait_for(r"r run")
+    terminal.send("r")
+    screen = terminal.wait_for(r"What is your name\?")
+    assert "◐ waiting" in screen
+    assert re.search(r"1 +ask +◐", screen)
+    terminal.send("\t")
+    terminal.wait_for(r"enter sends")
+    terminal.send("Ada\r")
+    screen = terminal.wait_for(r"✓ completed")
+    assert "Hello, Ada!" in terminal.wait_for(r"INFO +Hello, Ada!")
+    assert re.search(r"2 +greet +✓", terminal.text)
+    terminal.wait_for(r'name +"Ada"')
+    terminal.send("q")
+    terminal.wait_for(r"hello +2 +✓ completed")
+    terminal.send("q")
+    assert terminal.wait_for_end() == 0
+    (run,) = hello.json("runs")
+    assert run["status"] == "completed"
+
+
+def test_an_answer_from_another_terminal_is_seen_here(hello: World, open_app: Open) -> None:
+    one, two = open_app(hello), open_app(hello, 80, 24)
+    for terminal in (one, two):
+        terminal.wait_for(r"engine ●")
+    one.send("r")
+    one.wait_for(r"What is your name\?")
+    two.wait_for(r"◐ waiting")
+    two.send("\r")
+    two.wait_for(r"What is your name\?")
+    run = hello.json("runs")[0]["short_id"]
+    assert hello.rondo("answer", run, "name", "Grace").code == 0
+    for terminal in (one, two):
+        terminal.wait_for(r"Hello, Grace!")
+        terminal.wait_for(r"✓ completed")
+
+
+def test_an_engine_that_is_killed_is_shown_and_found_again(hello: World, open_app: Open) -> None:
+    terminal = open_app(hello)
+    terminal.wait_for(r"engine ●")
+    terminal.send("r")
+    terminal.wait_for(r"What is your name\?")
+    hello.kill_engine()
+    run = wait_until(lambda: hello.json("runs"), "another engine")[0]["short_id"]
+    assert hello.rondo("answer", run, "name", "Ada").code == 0
+    terminal.wait_for(r"✓ completed")
+    terminal.wait_for(r"engine ●")
+
+
+def test_a_lost_line_loses_nothing(hello: World, open_app: Open) -> None:
+    terminal = open_app(hello)
+    terminal.wait_for(r"engine ●")
+    terminal.send("r")
+    terminal.wait_for(r"What is your name\?")
+    engine = hello.engine_pid()
+    terminal.end()
+    assert hello.engine_pid() == engine
+    again = open_app(hello)
+    again.wait_for(r"◐ waiting")
+    again.send("\r")
+    again.wait_for(r"What is your name\?")
+    again.send("\t")
+    again.wait_for(r"enter sends")
+    again.send("Ada\r")
+    again.wait_for(r"Hello, Ada!")
+
+
+def test_a_saved_change_is_shown_by_itself(hello: World, open_app: Open) -> None:
+    terminal = open_app(hello)
+    terminal.wait_for(r"hello +2")
+    nodes = hello.root / "workflows" / "hello" / "nodes.py"
+    text = nodes.read_text()
+    nodes.write_text("class Broken(:\n" + text)
+    terminal.wait_for(r"E109")
+    nodes.write_text(text)
+    terminal.wait_for(lambda screen: "E109" not in screen)
+
+
+def test_the_graph_shows_the_run_and_escape_never_quits(hello: World, open_app: Open) -> None:
+    terminal = open_app(hello)
+    terminal.wait_for(r"engine ●")
+    terminal.send("g")
+    screen = terminal.wait_for(r"│ greet")
+    assert "ask" in screen
+    terminal.send("\x1b")
+    terminal.send("\x03")
+    terminal.send("?")
+    terminal.wait_for(r"(?i)help")
+    terminal.send("\x1b")
+    terminal.send("1")
+    terminal.wait_for(r"NAME +NODES")
+
+
+def test_the_terminal_is_given_back_when_the_app_is_told_to_end(hello: World, open_app: Open) -> None:
+    terminal = open_app(hello)
+    terminal.wait_for(r"engine ●")
+    os.kill(terminal.pid, signal.SIGTERM)
+    terminal.wait_for_end()
