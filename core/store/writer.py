@@ -23,7 +23,6 @@ MAXIMUM_ROWS = 500
 IDLE_SECONDS = 2.0
 """After this long without work the log is emptied into the database."""
 
-
 NOBODYS_FAULT = (DatabaseBusy, DatabaseReplaced)
 """Problems of the whole database: trying the groups one by one would only repeat them."""
 
@@ -33,13 +32,10 @@ class Group:
     """Operations that are committed whole or not at all, and where the results go."""
 
     operations: Sequence[Operation]
+    row_count: int
     future: asyncio.Future[list[Any]]
     results: list[Any] = field(default_factory=list)
     error: BaseException | None = None
-
-    @property
-    def row_count(self) -> int:
-        return sum(operation.row_count for operation in self.operations)
 
     def apply(self, transaction: Transaction) -> None:
         """Apply the operations in the open transaction."""
@@ -82,7 +78,7 @@ class Writer:
         if self._closing:
             future.set_exception(store_closed())
         else:
-            self._queue.put(Group(operations, future))
+            self._queue.put(Group(operations, sum(operation.row_count for operation in operations), future))
         return future
 
     async def close(self) -> None:
