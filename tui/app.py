@@ -13,7 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.reactive import reactive
 from textual.screen import Screen
 
-from core.errors import RondoError
+from core.errors import EngineLost, RondoError
 from core.places import Workspace, state_folder
 from tui.actions import MOVING, Action, registry
 from tui.clipboard import copied_text, fits_terminal, write_copy
@@ -113,9 +113,18 @@ class RondoApp(StartsRuns, inherit_bindings=False):
             self.connected_once = True
             self._tell_screens(EngineReady)
         self._tell_screens(lambda: EngineEvents(message.events))
-        news = self.headline.message not in ("", before.message)
-        if news and self.headline.connection in ("lost", "trouble"):
+        self._say_problem(before)
+
+    def _say_problem(self, before: Headline) -> None:
+        """What a person has to mend is said; a connection that comes back by itself is only seen in the header."""
+        connection = self.headline.connection
+        problem = self._connection.client.problem if self._connection is not None else None
+        if connection == "trouble" and self.headline.message not in ("", before.message):
             self.say(self.headline.message, "problem")
+        elif connection == "lost" and problem is not None and not isinstance(problem, EngineLost):
+            self.say(error_text(problem), "problem")
+        elif connection == "connected" and before.connection == "lost":
+            self.say("Connected to the engine again", "good")
 
     def _tell_screens(self, make: Callable[[], EngineReady | EngineEvents]) -> None:
         for screen in self.screen_stack:

@@ -21,6 +21,10 @@ COUNT_PERIOD = 0.25
 class EngineClient(EngineApi, Protocol):
     """An engine that is reached behind the screens; `core.link.session.EngineSession` is one."""
 
+    @property
+    def problem(self) -> RondoError | None:
+        """Why there is no connection."""
+
     def open(self) -> None:
         """Begin to connect; returns at once."""
 
@@ -55,7 +59,7 @@ class Connection:
         """Post every batch of events, for as long as the app lives."""
         self.client.open()
         async for events in self.client.events():
-            if any(isinstance(event, RunChanged | RequestChanged | EngineChanged | Resync) for event in events):
+            if any(_changes_counts(event) for event in events):
                 self._count_wanted.set()
             self._post(EngineEvents(events))
 
@@ -73,12 +77,22 @@ class Connection:
             await asyncio.sleep(COUNT_PERIOD)
 
 
+def _changes_counts(event: Event) -> bool:
+    """True where runs and questions may be others now. Not when the connection goes: a call would start the engine
+    again that somebody has stopped on purpose."""
+    if isinstance(event, EngineChanged):
+        return event.state in ("connected", "ok", "trouble")
+    return isinstance(event, RunChanged | RequestChanged | Resync)
+
+
 def after_events(headline: Headline, events: list[Event]) -> Headline:
     """What the header says after some events; numbers stand until they are counted again."""
     words = {"ok": "connected"}
     for event in events:
         if isinstance(event, EngineChanged):
             state = words.get(event.state, event.state)
+            if state == "lost" and headline.connection in ("stopping", "stopped"):
+                state = "stopped"
             headline = Headline(state, event.message, headline.running, headline.questions)
     return headline
 

@@ -53,8 +53,15 @@ class StateTree:
         self._changes = {tuple(change.path): change for change in changes}
         self._touched = {path[:length] for path in self._changes for length in range(len(path))}
         self._removed = {}
-        for path, change in self._changes.items():
-            if change.op == "del":
+        for path, change in list(self._changes.items()):
+            if change.op != "del":
+                continue
+            if isinstance(self.at(path[:-1]), list):
+                # What moved up has the number of what went, so single items would be shown wrongly.
+                del self._changes[path]
+                whole = ChangeView(op="set", path=list(path[:-1]), before="", after=None)
+                self._changes.setdefault(path[:-1], whole)
+            else:
                 self._removed.setdefault(path[:-1], []).append(change)
 
     def put_part(self, path: Path, value: Any, elided: Sequence[Elided]) -> None:

@@ -96,9 +96,9 @@ def exact_time(at: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """How long something took: `12ms`, `1.2s`, `42s`, `1:10`, `2:05:00`."""
-    if seconds < 0:
-        return "0ms"
+    """How long something took: `<1ms`, `12ms`, `1.2s`, `42s`, `1:10`, `2:05:00`."""
+    if seconds < 0.0005:
+        return "<1ms"
     if seconds < 0.9995:
         return f"{round(seconds * 1000)}ms"
     if seconds < 9.95:

@@ -9,7 +9,7 @@ from statistics import median
 from core.link.types import FindingView, RunRow, WorkflowDetail, WorkflowRow
 from tui.spans import Spans
 from tui.status import look_of
-from tui.text import plural, stopwatch, visible
+from tui.text import duration, plural, visible
 
 HEIGHTS = "▁▂▃▄▅▆▇█"
 SEVERITY_INKS = {"error": "bad", "warning": "waiting", "note": "dim"}
@@ -45,7 +45,7 @@ def row_remark(row: WorkflowRow) -> tuple[str, str]:
 
 def took(started: float, ended: float | None, now: float) -> str:
     """How long a run took, or takes so far."""
-    return stopwatch((now if ended is None else ended) - started)
+    return duration((now if ended is None else ended) - started)
 
 
 def node_path(detail: WorkflowDetail) -> str:
@@ -111,7 +111,7 @@ def history_spans(runs: Sequence[RunRow], now: float) -> Spans:
     done = sorted(seconds for run, seconds in zip(ordered, times, strict=True) if run.status == "completed")
     if done:
         slow = done[min(len(done) - 1, int(len(done) * 0.95))]
-        spans.append((f"   median {stopwatch(median(done))}", "dim"))
+        spans.append((f"   median {duration(median(done))}", "dim"))
         if len(done) > 4:
-            spans.append((f"   p95 {stopwatch(slow)}", "dim"))
+            spans.append((f"   p95 {duration(slow)}", "dim"))
     return spans

@@ -122,6 +122,7 @@ class EngineDouble:
         self.queues: list[asyncio.Queue[list[Event]]] = []
         self.connected = True
         self.opened = False
+        self.problem: RondoError | None = None
         self.numbers = itertools.count(1)
 
     # Scripting -------------------------------------------------------------------------------------------------

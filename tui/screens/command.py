@@ -36,7 +36,7 @@ class CompletionList(LineList, can_focus=False):
         self.entries = entries
         self.set_reactive(LineList.cursor, 0)
         self.lines_changed()
-        self.scroll_to(y=0, animate=False)
+        self.scroll_to(y=0, animate=False, force=True)
         self.styles.height = max(1, min(len(entries), SHOWN_AT_MOST))
 
     def line_count(self) -> int:

@@ -130,8 +130,9 @@ class RunScreen(StepActions, LogActions, QuestionActions):
             self.feed.want_workflow(run.workflow)
         self.run = run
         self.feed.run_id = run.run_id
-        self.steps.waiting_node = run.awaiting_input.node if run.awaiting_input is not None else ""
-        self.steps.refresh()
+        if self.steps.waiting != run.awaiting_input:
+            self.steps.waiting = run.awaiting_input
+            self.feed.steps.want()
         self.show_question()
         self._show_error()
         if run.log_last > self.feed.log_last or not self.feed.log_after:
@@ -148,7 +149,7 @@ class RunScreen(StepActions, LogActions, QuestionActions):
         """Times that go on; nothing else is drawn again."""
         if self.run is not None and self.run.status == "running":
             self.steps.redraw_running()
-        self._show_status()
+            self._show_status()
 
     # Titles and panes ------------------------------------------------------------------------------------------
 
@@ -221,7 +222,6 @@ class RunScreen(StepActions, LogActions, QuestionActions):
             self.query_exactly_one(selector).display = in_upper
         self.query_exactly_one(Bar).display = zoomed is None
         self.query_exactly_one("#log-rule").display = zoomed in (None, self.log_view)
-        self.question.display = self.question.asks and zoomed is None
         self.steps.styles.max_width = None if zoomed is None else "100%"
         self.steps.styles.width = None if zoomed is None else "1fr"
         self.show_question()

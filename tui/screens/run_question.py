@@ -9,16 +9,18 @@ from uuid import uuid4
 from textual.message import Message
 from textual.widget import Widget
 
-from core.errors import AlreadyAnswered, InvalidAnswer, RondoError, UnknownRequest
-from core.link.types import Answer, RunView
+from core.errors import RondoError
+from core.link.types import FINAL, Answer, RunView
 from tui.actions import action
-from tui.messages import EngineFailed
 from tui.run_feed import RunFeed, RunRead
 from tui.screens.base import RondoScreen, error_text
 from tui.spans import Span
 from tui.text import visible
 from tui.widgets.question import QuestionForm
 from tui.widgets.rule import PaneRule, Title
+
+PATIENCE_SECONDS = 1.0
+"""How long the form waits for the next question after an answer."""
 
 
 class AnswerTaken(Message, bubble=False):
@@ -64,21 +66,33 @@ class QuestionActions(RondoScreen):
         """Show the oldest open question, or none."""
         requests = sorted(self.run.open_requests if self.run is not None else [], key=lambda request: request.opened_at)
         asked = [request for request in requests if request.kind == "input"]
-        had_focus = self.question.typing
-        if self.question.show(asked[0] if asked else None) and not asked and had_focus:
-            self.panes()[0].focus()
-        self.query_exactly_one("#question-rule").display = bool(asked) and self.zoomed is None
+        if self.question.show(asked[0] if asked else None) and not asked:
+            self.set_timer(PATIENCE_SECONDS, self._put_form_away)
+        if self.run is not None and self.run.status in FINAL:
+            self._put_form_away()
+        self._show_form()
+
+    def _put_form_away(self) -> None:
+        """No other question came, or none can come: the keys belong to the screen again."""
+        if self.question.put_away():
+            self.set_focus(self.panes()[0])
+        self._show_form()
+
+    def _show_form(self) -> None:
+        self.question.display = self.question.shows and self.zoomed is None
+        self.query_exactly_one("#question-rule").display = self.question.display
         self.title_question()
 
     def title_question(self) -> None:
         """Show who asks, and how to get there."""
         request = self.question.request
+        rule = self.query_exactly_one("#question-rule", PaneRule)
         if request is None or self.run is None:
+            rule.titles = (Title("answer", active=self.question.typing),)
             return
         count = len(self.run.open_requests)
         details: tuple[Span, ...] = ((f"1 of {count} questions", "dim"),) if count > 1 else ()
         end = "enter sends, esc leaves" if self.question.typing else "tab to answer"
-        rule = self.query_exactly_one("#question-rule", PaneRule)
         text = f"◐ {visible(request.node)} asks"
         rule.titles = (Title(text, active=self.question.typing, details=details, end=end, ink="waiting"),)
 
@@ -103,10 +117,8 @@ class QuestionActions(RondoScreen):
     async def _send(self, answer: Answer) -> None:
         try:
             run = await self.engine.answer(answer)
-        except (InvalidAnswer, AlreadyAnswered, UnknownRequest) as error:
-            self.post_message(AnswerRefused(answer.request, error_text(error)))
         except RondoError as error:
-            self.post_message(EngineFailed(error, "answering"))
+            self.post_message(AnswerRefused(answer.request, error_text(error)))
         else:
             self.post_message(AnswerTaken(answer.request, run))
 

@@ -22,6 +22,9 @@ from tui.widgets.line_input import LineInput, Note
 from tui.widgets.paragraph import Paragraph
 
 ROWS_AT_MOST = 8
+PASSED_ON = ("question_mark", "colon")
+"""Keys of the screen that also work while one answers."""
+OWN_KEYS = ("j", "k", "h", "l", "space")
 
 
 class ChoiceEntry(Acting, Inked, can_focus=True):
@@ -36,7 +39,11 @@ class ChoiceEntry(Acting, Inked, can_focus=True):
     cursor: reactive[int] = reactive(0)
 
     class Submitted(Message):
-        """Enter was pressed."""
+        """Enter was pressed; `value` is what was picked at that moment, whatever keys came since."""
+
+        def __init__(self, value: Any) -> None:
+            super().__init__()
+            self.value = value
 
     class Picked(Message):
         """Something was picked, or taken back."""
@@ -122,7 +129,13 @@ class ChoiceEntry(Acting, Inked, can_focus=True):
         if not self._several:
             self.picked = {self.cursor}
             self.refresh()
-        self.post_message(self.Submitted())
+        self.post_message(self.Submitted(self.value))
+
+    def on_key(self, event: events.Key) -> None:
+        """Letters that mean nothing here are not keys of the screen: one is answering."""
+        if event.is_printable and event.key not in PASSED_ON and event.key not in OWN_KEYS:
+            event.stop()
+            event.prevent_default()
 
     def on_click(self, event: events.Click) -> None:
         """Pick the choice under the pointer."""
@@ -152,11 +165,12 @@ class Field(Vertical):
     """
 
     class Submitted(Message):
-        """Enter in the field."""
+        """Enter in the field; `entered` is what stood there at that moment."""
 
-        def __init__(self, field: Field) -> None:
+        def __init__(self, field: Field, entered: Any) -> None:
             super().__init__()
             self.field = field
+            self.entered = entered
 
     class Changed(Message):
         """Something else stands in the field."""
@@ -203,12 +217,15 @@ class Field(Vertical):
 
     def value(self) -> Any:
         """What the field means; raises BadText."""
-        entry = self.entry
-        if isinstance(entry, ChoiceEntry):
-            if self.spec.input_type != "multiselect" and entry.value is None and self.spec.required:
-                raise BadText("pick one")
-            return entry.value
-        return value_of_text(self.spec, entry.value)
+        return self.value_of(self.entry.value)
+
+    def value_of(self, entered: Any) -> Any:
+        """What something that stood in the entry means; raises BadText."""
+        if self.spec.input_type not in CHOICES:
+            return value_of_text(self.spec, entered)
+        if entered is None and self.spec.required:
+            raise BadText("pick one")
+        return entered
 
     def show_problem(self, text: str) -> None:
         """Say what is wrong with the answer; "" takes it away."""
@@ -221,7 +238,7 @@ class Field(Vertical):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        self.post_message(self.Submitted(self))
+        self.post_message(self.Submitted(self, event.value))
 
     def on_choice_entry_picked(self, event: ChoiceEntry.Picked) -> None:
         event.stop()
@@ -230,4 +247,4 @@ class Field(Vertical):
 
     def on_choice_entry_submitted(self, event: ChoiceEntry.Submitted) -> None:
         event.stop()
-        self.post_message(self.Submitted(self))
+        self.post_message(self.Submitted(self, event.value))

@@ -13,7 +13,8 @@ from tui.text import plural
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """What every header says of the engine; `connection` is connecting, connected, lost, trouble or stopping."""
+    """What every header says of the engine; `connection` is connecting, connected, lost, trouble,
+    stopping or stopped."""
 
     connection: str = "connecting"
     message: str = ""
@@ -31,6 +32,8 @@ class Headline:
                 spans += [("engine ", "dim"), ("✗ lost, reconnecting", "bad")]
             case "trouble":
                 spans += [("engine ", "dim"), ("! trouble", "bad")]
+            case "stopped":
+                spans += [("engine ", "dim"), ("○ stopped", "dim")]
             case "stopping":
                 spans += [("engine ", "dim"), ("… stopping", "waiting")]
             case _:

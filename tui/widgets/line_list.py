@@ -118,10 +118,12 @@ class LineList(Acting, Inked, ScrollView, can_focus=True):
         """Scroll as little as it takes to see a line."""
         height = self.scrollable_content_region.height or self.size.height
         top = self.scroll_offset.y
+        if line < 0:
+            return
         if line < top:
-            self.scroll_to(y=line, animate=False)
+            self.scroll_to(y=line, animate=False, force=True)
         elif height and line >= top + height:
-            self.scroll_to(y=line - height + 1, animate=False)
+            self.scroll_to(y=line - height + 1, animate=False, force=True)
 
     def move_to(self, line: int) -> None:
         """Put the cursor on a line, or on the nearest one that it can stand on."""
@@ -172,11 +174,11 @@ class LineList(Acting, Inked, ScrollView, can_focus=True):
 
     @action("move.left", "left", keys="h,left", help="To the left, or close a branch")
     def move_left(self) -> None:
-        self.scroll_to(x=self.scroll_offset.x - 8, animate=False)
+        self.scroll_to(x=self.scroll_offset.x - 8, animate=False, force=True)
 
     @action("move.right", "right", keys="l,right", help="To the right, or open a branch")
     def move_right(self) -> None:
-        self.scroll_to(x=self.scroll_offset.x + 8, animate=False)
+        self.scroll_to(x=self.scroll_offset.x + 8, animate=False, force=True)
 
     @action("move.choose", "choose", keys="enter", help="Open or choose the line")
     def choose(self) -> None:

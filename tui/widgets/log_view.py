@@ -62,7 +62,7 @@ class LogView(WindowList):
         if place is None:
             self.show_line(line)
         else:
-            self.scroll_to(y=max(0, line - self.size.height // 2), animate=False)
+            self.scroll_to(y=max(0, line - self.size.height // 2), animate=False, force=True)
 
     def add_newer(self, rows: Sequence[LogLine], *, at_end: bool) -> None:
         """Rows came after the window."""
@@ -118,14 +118,12 @@ class LogView(WindowList):
         place = self.window.index_of(selected.row) if selected is not None else None
         self.set_reactive(LineList.cursor, self._line_of(place) if place is not None else 0)
         self.lines_changed()
-        self.scroll_to(x=0, animate=False)
+        self.scroll_to(x=0, animate=False, force=True)
         self.show_line(self.cursor)
 
     def on_resize(self) -> None:
         if self.wrapped:
             self.set_wrap(True)
-        elif self.following:
-            self.show_line(self.cursor)
 
     # Selecting -------------------------------------------------------------------------------------------------
 

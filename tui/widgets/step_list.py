@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from core.link.types import StepPage, StepView
+from core.link.types import RequestView, StepPage, StepView
 from tui.spans import Spans
 from tui.status import look_of
 from tui.step_rows import PAGE, StepRows
@@ -26,8 +26,8 @@ class StepList(WindowList):
         self._now = now
         self.steps = StepRows()
         self._longest_name = 6
-        self.waiting_node = ""
-        """The node in flight that waits for an answer: it shows as waiting and not as running."""
+        self.waiting: RequestView | None = None
+        """The request that the run waits for: its node shows as waiting, also where it isn't in flight any more."""
 
     @property
     def selected(self) -> StepView | None:
@@ -54,8 +54,25 @@ class StepList(WindowList):
         behind = self.steps.total - self.steps.last_step > PAGE
         return max(0, self.steps.total - PAGE) if behind and self.following else self.steps.last_step
 
+    def _with_waiting(self, page: StepPage) -> StepPage:
+        """The page with a row for the node that waits; a run that waits long has no process and nothing in flight."""
+        request = self.waiting
+        if request is None or page.more or any(row.status == "running" for row in page.steps):
+            return page
+        row = StepView(
+            step=None,
+            node=request.node,
+            visit=request.visit,
+            attempt=1,
+            status="waiting_input",
+            started_at=request.opened_at,
+            ended_at=None,
+        )
+        return StepPage(steps=[*page.steps, row], total=page.total, more=False)
+
     def show_newest(self, after: int, page: StepPage) -> None:
         """Rows after a step came: they take the place of what was there."""
+        page = self._with_waiting(page)
         if not self.following and self.has_newer:
             self.steps.total = page.total
             return
@@ -108,7 +125,8 @@ class StepList(WindowList):
         name_width = max(6, min(self._longest_name, room - BAR_AT_LEAST))
         bar_width = max(0, room - name_width)
         number = f"{self.steps.number(line)}" if first else ""
-        waiting = row.status == "running" and row.node == self.waiting_node
+        asks = self.waiting is not None and (row.node, row.visit) == (self.waiting.node, self.waiting.visit)
+        waiting = row.status == "waiting_input" or (row.status == "running" and asks)
         look = look_of("waiting_input" if waiting else row.status)
         attempt = f" {row.attempt}" if self.steps.tried_before(line) else ""
         if row.ended_at is None:

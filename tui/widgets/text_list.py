@@ -25,7 +25,7 @@ class TextList(LineList):
         self._longest = max((cell_len(spans_text(line)) for line in lines), default=0) + 2
         if self.is_mounted:
             self.set_reactive(LineList.cursor, 0)
-            self.scroll_to(0, 0, animate=False)
+            self.scroll_to(0, 0, animate=False, force=True)
             self.lines_changed()
 
     def on_mount(self) -> None:

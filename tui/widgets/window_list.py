@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+from textual import events
 from textual.message import Message
+from textual.scrollbar import ScrollTo, ScrollUp
 
 from tui.widgets.line_list import LineList
 
@@ -74,7 +76,7 @@ class WindowList(LineList):
         top = self.scroll_offset.y
         self.set_reactive(LineList.cursor, max(0, min(self.cursor + lines, self.line_count() - 1)))
         self.lines_changed()
-        self.scroll_to(y=max(0, top + lines), animate=False)
+        self.scroll_to(y=max(0, top + lines), animate=False, force=True)
 
     def rows_grew(self) -> None:
         """Rows came at the end: show them, and stay on the newest while following."""
@@ -83,9 +85,13 @@ class WindowList(LineList):
             super().move_last()
 
     def move_to(self, line: int) -> None:
-        if line < self.cursor:
+        if max(0, line) < self.cursor:
             self.follow(False)
         super().move_to(line)
+
+    def on_resize(self) -> None:
+        """The newest line stays in view when the list gets taller or smaller."""
+        self.show_line(self.line_count() - 1 if self._following else self.cursor)
 
     def watch_cursor(self, old: int, new: int) -> None:
         super().watch_cursor(old, new)
@@ -97,15 +103,25 @@ class WindowList(LineList):
             self.follow(True)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """The wheel and the scroll bar move the view without the cursor: scrolling up ends following too."""
         super().watch_scroll_y(old_value, new_value)
         height = self.scrollable_content_region.height
-        if new_value < old_value and self._following and new_value + height < self.line_count() - 1:
-            self.follow(False)
         if new_value < EDGE and self.has_older:
             self.post_message(self.Wanted(self, "older"))
         elif new_value + height >= self.line_count() - EDGE and self.has_newer:
             self.post_message(self.Wanted(self, "newer"))
+
+    # The wheel and the scroll bar move the view without the cursor: going up with them ends following too.
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        if self.max_scroll_y > 0:
+            self.follow(False)
+
+    def on_scroll_up(self, message: ScrollUp) -> None:
+        self.follow(False)
+
+    def on_scroll_to(self, message: ScrollTo) -> None:
+        if message.y is not None and message.y < self.scroll_y:
+            self.follow(False)
 
     def move_first(self) -> None:
         """To the first row of all, also where it lies before the window."""

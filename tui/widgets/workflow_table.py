@@ -169,7 +169,7 @@ class WorkflowPane(LineList):
         """Show a workflow; `approval` is there where it may not run yet."""
         if detail is None or self.detail is None or detail.name != self.detail.name:
             self.set_reactive(LineList.cursor, 0)
-            self.scroll_to(y=0, animate=False)
+            self.scroll_to(y=0, animate=False, force=True)
         self.detail = detail
         self._runs = runs
         self._approval = approval
