@@ -79,6 +79,7 @@ class Follower:
         """Leave out what happened before: only later lines and steps will be shown."""
         view = await self._client.ask(lambda engine: engine.get_run(self._run_id))
         self._log_row = view.log_last
+        self._last_step = view.step
         await self._new_steps()
 
     async def until_rest(self) -> RunView:

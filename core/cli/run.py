@@ -25,7 +25,7 @@ from core.cli.call import (
 from core.cli.documents import run_document
 from core.cli.follow import Follower, print_news
 from core.cli.output import Output, duration, status_part
-from core.cli.state import read_whole_state, show_state
+from core.cli.state import read_state_lines, read_whole_state
 from core.errors import AlreadyAnswered, InvalidAnswer, InvalidInput, UnknownRequest, UsageError
 from core.flow.graph import Graph
 from core.link.types import Answer, RequestView, RunView, StartRun
@@ -211,9 +211,10 @@ async def _follow_and_ask(call: Call, client: Client, follower: Follower) -> Run
     """Follow the run to its rest; where a person is at the terminal, ask what it asks and follow on."""
     while True:
         view = await follower.until_rest()
-        if view.status != "waiting_input" or view.awaiting_input is None or not call.output.can_ask:
+        request = _first_request(view)
+        if view.status != "waiting_input" or request is None or not call.output.can_ask:
             return view
-        if not await _ask(call, client, follower, view.awaiting_input):
+        if not await _ask(call, client, follower, request):
             return view
 
 
@@ -287,7 +288,7 @@ async def _show_result(call: Call, client: Client, view: RunView, next_step: str
     steps = f"{view.step} step{'' if view.step == 1 else 's'}"
     took = "" if view.ended_at is None else f"  {duration(view.ended_at - (view.started_at or view.created_at))}"
     output.line(status_part(view.status), f"  {view.workflow}  ", (f"run {view.short_id}  {steps}{took}", "dim"))
-    await show_state(client, output, view.run_id)
+    output.lines(await read_state_lines(client, view.run_id))
     show_files(output, view)
     if view.logs_dropped:
         output.note(("! ", "yellow"), f"{view.logs_dropped} log lines were dropped: the run printed more than is kept.")
@@ -320,10 +321,16 @@ def show_trouble(call: Call, view: RunView) -> None:
 
 def next_step_of(call: Call, view: RunView) -> str:
     """The command that brings a run at rest on, or nothing where there is none."""
-    if view.status == "waiting_input" and view.awaiting_input is not None:
-        return call.answer_line(view.short_id, view.awaiting_input, view.open_requests)
+    request = _first_request(view)
+    if view.status == "waiting_input" and request is not None:
+        return call.answer_line(view.short_id, request, view.open_requests)
     if view.status == "paused":
         return call.command_line("step", view.workflow, "--run", view.short_id)
     if view.status == "blocked":
         return call.command_line("approve", view.workflow)
     return ""
+
+
+def _first_request(view: RunView) -> RequestView | None:
+    """The oldest question; where only another kind of request is open (consent, a connection), the oldest of those."""
+    return view.awaiting_input or next(iter(view.open_requests), None)

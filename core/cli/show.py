@@ -12,7 +12,7 @@ from core.cli.documents import log_document, run_document, run_row_document, ste
 from core.cli.follow import Follower, log_pages, log_parts, print_news, step_pages
 from core.cli.output import Output, Part, ago, duration, iso_time, one_line, status_part
 from core.cli.run import next_step_of, show_files, show_trouble
-from core.cli.state import read_whole_state, show_state
+from core.cli.state import read_state_lines, read_whole_state
 from core.cli.workflows import require_workflow_folder
 from core.link.types import ChangeView, RunFilter, RunRow, RunView, StepView
 
@@ -137,6 +137,7 @@ async def _read_steps(client: Client, run_id: str, after: int = 0) -> list[StepV
 
 async def _show_run(call: Call, client: Client, view: RunView, step: int | None) -> None:
     output = call.output
+    state = await read_state_lines(client, view.run_id, step)
     output.line(status_part(view.status), f"  {view.workflow}  ", (f"run {view.run_id}", "dim"))
     took = (
         ""
@@ -149,7 +150,7 @@ async def _show_run(call: Call, client: Client, view: RunView, step: int | None)
     output.line("")
     await _show_steps(output, client, view, step)
     output.line(("state ", "dim"), ("at the last step" if step is None else f"after step {step}", "dim"))
-    await show_state(client, output, view.run_id, step)
+    output.lines(state)
     if step:
         changes = await client.ask(lambda engine: engine.read_changes(view.run_id, step))
         output.line("")

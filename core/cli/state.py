@@ -8,11 +8,14 @@ from typing import Any
 import msgspec
 
 from core.cli.call import Client
-from core.cli.output import Output, Part, byte_size
+from core.cli.output import Part, byte_size
 from core.link.types import Elided, StateView
 
 DEPTH = 6
 """Levels of the state that people see; deeper parts are named with their size."""
+
+LIST_WIDTH = 60
+"""Characters up to which a list of scalars stays on one line."""
 
 
 async def read_whole_state(client: Client, run_id: str, seq: int | None = None) -> bytes:
@@ -29,10 +32,9 @@ async def read_whole_state(client: Client, run_id: str, seq: int | None = None) 
             return b"".join(parts)
 
 
-async def show_state(client: Client, output: Output, run_id: str, seq: int | None = None) -> None:
-    """Print the state after step `seq` for people; what is too large or too deep is named with its size."""
-    view = await client.ask(lambda engine: engine.read_state(run_id, seq, None, DEPTH))
-    output.lines(state_lines(view))
+async def read_state_lines(client: Client, run_id: str, seq: int | None = None) -> list[list[Part]]:
+    """The state after step `seq` for people; what is too large or too deep is named with its size."""
+    return state_lines(await client.ask(lambda engine: engine.read_state(run_id, seq, None, DEPTH)))
 
 
 def state_lines(view: StateView) -> list[list[Part]]:
@@ -55,8 +57,8 @@ class _Drawing:
         if part is not None and not part.kind.startswith("rest"):
             self._lines.append([*lead, (_remark(part), "dim"), tail])
             return
-        if not isinstance(value, (dict, list)) or not (value or part):
-            self._lines.append([*lead, json.dumps(value, ensure_ascii=False), tail])
+        if part is None and (flat := _on_one_line(value)) is not None:
+            self._lines.append([*lead, flat, tail])
             return
         opening, closing = ("{", "}") if isinstance(value, dict) else ("[", "]")
         indent = "  " * (len(path) + 1)
@@ -70,6 +72,16 @@ class _Drawing:
         if part is not None:
             self._lines.append([indent, (_remark(part), "dim")])
         self._lines.append(["  " * len(path), closing, tail])
+
+
+def _on_one_line(value: Any) -> str | None:
+    """The JSON of what has no inner lines: scalars, empty containers, short lists of scalars."""
+    if value and isinstance(value, dict):
+        return None
+    if isinstance(value, list) and any(isinstance(item, (dict, list)) or item is None for item in value):
+        return None
+    text = json.dumps(value, ensure_ascii=False)
+    return text if not isinstance(value, list) or len(text) <= LIST_WIDTH else None
 
 
 def _remark(part: Elided) -> str:

@@ -341,6 +341,19 @@ def test_a_node_can_not_command_the_terminal(at_terminal: World) -> None:
     assert b"^[]0;owned" in output
 
 
+def test_no_colour_is_used_where_none_is_wanted(at_terminal: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = Path(sys.executable).with_name("rondo")
+    at_terminal.rondo("run", "hello")
+    colour = re.compile(rb"\x1b\[(\d+;)*(3[0-8]|9[0-7])[;m]")
+    calls = [f"{program} list", f"{program} runs", f"{program} show ffffffff"]
+    monkeypatch.setenv("TERM", "xterm-256color")
+    coloured = [pexpect.run(call, cwd=str(at_terminal.root), timeout=LIMIT_SECONDS) for call in calls]
+    assert all(colour.search(output) for output in coloured), coloured
+    monkeypatch.setenv("NO_COLOR", "1")
+    plain = [pexpect.run(call, cwd=str(at_terminal.root), timeout=LIMIT_SECONDS) for call in calls]
+    assert not any(colour.search(output) for output in plain), plain
+
+
 def test_the_screens_are_not_loaded_for_a_command(own: World) -> None:
     program = "import sys\nfrom tui.entry import main\nmain()\nprint('textual' in sys.modules, file=sys.stderr)\n"
     result = subprocess.run(
