@@ -274,3 +274,13 @@ async def test_an_interpreter_that_is_not_there_is_named(play: Play, tmp_path: P
     assert "could not be started" in side.exits[0][1]
     async with asyncio.timeout(LIMIT):
         assert (await play.run(body("pass"))).exits[0][0].code == 0
+
+
+@linux_only
+async def test_what_one_run_started_outlives_the_end_of_another(play: Play, tmp_path: Path) -> None:
+    side = await play.start(body(*WITH_GRANDCHILDREN, "await request_input('?')"))
+    pids = await grandchildren(tmp_path)
+    await play.run(body("pass"))
+    assert [alive(pid) for pid in pids] == [True] * 3
+    await side.process.kill()
+    assert [alive(pid) for pid in pids] == [False] * 3

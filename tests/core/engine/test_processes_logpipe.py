@@ -8,12 +8,13 @@ import os
 import socket
 from pathlib import Path
 
-from engine_side import LIMIT, Play, body
+from engine_side import LIMIT, EngineSide, Play, body, init_frame
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.engine.logpipe import LogRecord, log_pipes
-from core.runner.wire import RECORD_PREFIX, encode_json
+from core.engine.processes import RunProcess
+from core.runner.wire import RECORD_PREFIX, encode_frame, encode_json
 
 
 class Pipes:
@@ -132,3 +133,19 @@ async def test_a_run_leaves_no_descriptor_open_in_the_engine(play: Play) -> None
     for code in ("pass", "os._exit(1)", "raise ValueError"):
         await play.run(body(code))
     assert len(os.listdir("/dev/fd")) == before
+
+
+async def test_output_is_handed_over_before_the_step_that_came_after_it(tmp_path: Path) -> None:
+    """Also where the event loop was busy and finds the channel ready before the pipe."""
+    side = EngineSide(acknowledge=False)
+    process = RunProcess(init_frame(tmp_path, ""), side)
+    frames, records, raw = process.child_ends()
+    os.write(frames, encode_frame({"t": "started"}))
+    os.write(records, record("printed"))
+    os.write(raw, b"from below\n")
+    os.write(frames, encode_frame({"t": "step"}))
+    await side.frame("step")
+    assert [kind if kind == "frame" else what[6] for kind, what in side.heard] == [
+        *("frame", "printed", "from below", "frame")
+    ]
+    process.discard()
