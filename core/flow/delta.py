@@ -68,11 +68,10 @@ class StateTracker:
             for key in gone:
                 draft.delete(key)
         for key, value in shared.items():
+            # The committed state shares nothing with the live one but immutable values: those need no comparison.
             if key in fresh:
                 draft.set_whole(key, value)
-            elif (
-                value is not committed[key]
-            ):  # The committed state shares nothing with the live one but immutable values.
+            elif value is not committed[key]:
                 self._compare(key, value, draft)
         if draft.touched:
             self._adopt(shared, draft)

@@ -15,6 +15,7 @@ from core.flow.graph import EdgeSpec, Graph, NodeSpec
 from core.flow.interpreter import Interpreter, Position, VisitFailed
 from core.flow.journal import StepRecord
 from core.flow.routing import choose_next
+from core.flow.values import encode_value
 from core.grapheteria.definition import Workflow, workflow_from_file, workflow_from_nodes
 from core.grapheteria.errors import InvalidWorkflow, RunMissing
 from core.grapheteria.journal import EngineJournal
@@ -58,7 +59,7 @@ class WorkflowEngine:
         self.nodes = workflow.nodes
         self.start_node_id = workflow.start
         self.storage_backend = storage_backend if storage_backend is not None else FileSystemStorage()
-        self._journal = EngineJournal()
+        self._journal = EngineJournal({})
         self._visit: asyncio.Task[StepRecord] | None = None
         self._interpreter: Interpreter | None = None
         if run_id is not None:
@@ -105,9 +106,8 @@ class WorkflowEngine:
         self.execution_state = ExecutionState.from_dict(data["steps"][at])
         self.tracking_data = {**data, "run_id": self.run_id, "steps": data["steps"][: at + 1]}
         self._visits = _completed_visits(self.tracking_data["steps"])
-        self._journal.answers = {
-            key: (fingerprint, value) for key, fingerprint, value in self.execution_state.metadata.get("answers", ())
-        }
+        known = self.execution_state.metadata.get("answers", ())
+        self._journal = EngineJournal({key: (fingerprint, value) for key, fingerprint, value in known})
         if fork or resume_from is not None:
             self._take_back_failure()
         self._choose_next_again()
@@ -169,8 +169,10 @@ class WorkflowEngine:
             return False
         visit = self._visit_in_progress()
         if visit is None or not visit.done():
-            if state.awaiting_input is not None and not self._is_asked(answers):
-                return False
+            if state.awaiting_input is not None:
+                waiting = {state.awaiting_input["request_id"]} if visit is None else self._journal.open_ids()
+                if waiting.isdisjoint(answers):
+                    return False
             visit = visit or self._start_visit()
             await self._wait_for(visit, answers)
             if not visit.done():
@@ -198,12 +200,9 @@ class WorkflowEngine:
             self.execution_state.shared = copy.deepcopy(self.tracking_data["steps"][-1]["shared"])
         return self._visit
 
-    def _is_asked(self, answers: dict[str, Any]) -> bool:
-        """True where one of the answers is to a request that waits."""
-        awaiting = self.execution_state.awaiting_input or {}
-        return not answers.keys().isdisjoint(self._journal.open_ids() or {awaiting.get("request_id")})
-
     def _start_visit(self) -> asyncio.Task[StepRecord]:
+        # A journal of its own: an event loop that was left may still hold the requests of an earlier start.
+        self._journal = EngineJournal(self._journal.answers)
         self._interpreter = self._new_interpreter()
         self._visit = asyncio.ensure_future(self._interpreter.advance())
         return self._visit
@@ -266,6 +265,7 @@ class WorkflowEngine:
         state.workflow_status = WorkflowStatus.FAILED
         state.node_statuses[failed.node] = NodeStatus.FAILED
         state.awaiting_input = None
+        state.metadata.pop("answers", None)
         state.metadata["error"] = f"{failed.failure.type}: {failed.failure.message}"
         self._save_step(state.shared)
 
@@ -279,7 +279,7 @@ class WorkflowEngine:
         state.metadata["next_reason"] = record.routing.reason
         for past in ("answers", "error"):
             state.metadata.pop(past, None)
-        self._journal.answers.clear()
+        self._journal = EngineJournal({})
         self._save_step(state.shared)
 
     def _save_step(self, shared: dict[str, Any]) -> None:
@@ -309,7 +309,12 @@ def _load(
 
 
 def _answers(input_data: dict[str, Any] | None) -> dict[str, Any]:
-    return {request_id: value for request_id, value in (input_data or {}).items() if value is not None}
+    """The answers that are given, as JSON values; raises StateValueError, before anything has changed."""
+    return {
+        request_id: encode_value(value, (), root="answer")[1]
+        for request_id, value in (input_data or {}).items()
+        if value is not None
+    }
 
 
 def _completed_visits(steps: list[dict[str, Any]]) -> dict[str, int]:

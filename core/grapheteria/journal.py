@@ -11,7 +11,6 @@ from typing import Any
 
 from core.flow.answers import request_hash
 from core.flow.journal import AttemptRecord, Request, StepRecord
-from core.flow.values import encode_value
 
 log = logging.getLogger("grapheteria")
 
@@ -32,8 +31,8 @@ class EngineJournal:
     `answers` are those given in the present visit: key -> (hash of the question, value).
     """
 
-    def __init__(self) -> None:
-        self.answers: dict[str, tuple[str, Any]] = {}
+    def __init__(self, answers: dict[str, tuple[str, Any]]) -> None:
+        self.answers = answers
         self._given: dict[str, Any] = {}
         self._open: dict[str, OpenRequest] = {}
         self._asked: asyncio.Future[None] | None = None
@@ -106,7 +105,6 @@ class EngineJournal:
 
     def _take(self, request: Request) -> Any:
         """The given answer to a request, kept for further attempts of the visit."""
-        _, value = encode_value(self._given[request.request_id], (), request.node, "answer")
-        del self._given[request.request_id]
+        value = self._given.pop(request.request_id)
         self.answers[request.key] = (request_hash(request), value)
         return value

@@ -190,10 +190,12 @@ async def test_several_questions_at_once_are_asked_one_after_the_other_and_answe
 async def test_an_answer_that_is_not_json_is_refused_and_the_run_waits_on() -> None:
     engine = engine_of(Ask("a"))
     await engine.run()
-    with pytest.raises(StateValueError, match="answer"):
-        await engine.step({"name": {1}})
-    await engine.run({"name": "x"})
-    assert engine.execution_state.shared["answers"] == ["x"]
+    again = engine_of(Ask("a"), run_id=engine.run_id)
+    for waiting in (engine, again):
+        with pytest.raises(StateValueError, match="answer"):
+            await waiting.step({"name": {1}})
+        await waiting.run({"name": "x"})
+        assert waiting.execution_state.shared["answers"] == ["x"]
 
 
 async def test_a_node_that_fails_after_its_answer_fails_the_run() -> None:
@@ -208,6 +210,31 @@ async def test_a_node_that_fails_after_its_answer_fails_the_run() -> None:
         await engine.run({"q": 1})
     assert statuses(engine) == ["HEALTHY", "WAITING_FOR_INPUT", "FAILED"]
     assert engine.execution_state.awaiting_input is None
+
+
+async def test_a_node_that_fails_while_its_question_waits_is_found_failed_at_the_next_step() -> None:
+    fail, failed = asyncio.Event(), asyncio.Event()
+
+    class AskBeside(Node):
+        async def prepare(self, shared: Any, request_input: Any) -> None:
+            try:
+                await asyncio.gather(request_input(request_id="q"), self.other())
+            finally:
+                failed.set()
+
+        async def other(self) -> None:
+            await fail.wait()
+            raise ValueError("meanwhile")
+
+    engine = engine_of(AskBeside("a"))
+    await engine.run()
+    assert engine.execution_state.workflow_status is WorkflowStatus.WAITING_FOR_INPUT
+    fail.set()
+    await failed.wait()
+    await asyncio.sleep(0)
+    with pytest.raises(ValueError, match="meanwhile"):
+        await engine.step({"q": 1})
+    assert engine.execution_state.workflow_status is WorkflowStatus.FAILED
 
 
 # Another event loop, another process ----------------------------------------------------------------------------------
