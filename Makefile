@@ -43,7 +43,7 @@ bench: $(DEVELOP) ## one table of ratios, every row from the same run
 	$(BIN)/python -m benchmarks
 
 pictures: $(DEVELOP) ## the README's pictures, from the real app
-	$(BIN)/python -m docs.pictures
+	$(BIN)/python -m docs.make_pictures
 
 lock: $(DEVELOP) ## pin again: runtime and development
 	$(BIN)/python -m pip install --quiet uv
