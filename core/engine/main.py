@@ -86,6 +86,8 @@ def main(arguments: Sequence[str] | None = None, make_engine: Callable[[Workspac
     os.umask(0o077)
     # A handler that does nothing and not SIG_IGN, which run processes would inherit.
     signal.signal(signal.SIGHUP, lambda _number, _frame: None)
+    # The writer's thread needs the interpreter for moments at a time; Python's 5 ms would let a busy loop starve it.
+    sys.setswitchinterval(0.0002)
     reporter = StartReporter(options.report)
     workspace = Workspace.at(options.root, workflows_dir=options.workflows, runs_dir=options.runs)
     lock = EngineLock(workspace.lock)

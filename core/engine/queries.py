@@ -62,12 +62,12 @@ class Queries:
         limit = max(1, min(query.limit, 500))
         before = (await self.record(query.before)).id if query.before else None
         records = await self._store.runs(workflow=query.workflow, status=query.status, before=before, limit=limit)
+        totals = await self._store.step_totals([record.line or 0 for record in records])
         rows = []
         for record in records:
-            last = await self._store.last_step(record.line or 0)
             waiting = record.status == "waiting_input"
             count = len(await self._store.requests(line=record.line, status="open")) if waiting else 0
-            rows.append(run_row(record, self._runs.active(record.id), last.seq if last else 0, count))
+            rows.append(run_row(record, self._runs.active(record.id), totals.get(record.line or 0, 0), count))
         return rows
 
     async def list_requests(self) -> list[RequestView]:

@@ -58,8 +58,15 @@ def test_programs_started_by_the_owner_do_not_keep_the_lock(tmp_path: Path) -> N
     lock = EngineLock(tmp_path / "engine.lock")
     lock.acquire("engine")
     with subprocess.Popen(
-        [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, close_fds=False
+        [sys.executable, "-c", "print(flush=True); input()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        close_fds=False,
     ) as child:
+        assert child.stdout is not None
+        # Its own program runs: before that, the descriptors may not be closed yet.
+        child.stdout.readline()
         lock.release()
         again = EngineLock(tmp_path / "engine.lock")
         again.acquire("engine")
