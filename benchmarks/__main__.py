@@ -32,7 +32,7 @@ GRAPH = {
     "nodes": [{"id": "tick", "class": "Tick"}],
     "edges": [{"from": "tick", "to": "tick", "condition": "shared['i'] < shared['until']"}],
 }
-NODES = """from grapheteria import Node
+NODES = """from core.sdk import Node
 
 
 class Tick(Node):

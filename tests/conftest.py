@@ -20,7 +20,12 @@ def own_user_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
     for variable, name in (("XDG_DATA_HOME", "data"), ("XDG_STATE_HOME", "state"), ("XDG_CONFIG_HOME", "config")):
         monkeypatch.setenv(variable, str(home / name))
     for variable in list(os.environ):
-        if variable.startswith(("RONDO_", "TEXTUAL_", "SSH_")) or variable in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES"):
+        if variable.startswith(("RONDO_", "TEXTUAL_", "SSH_")) or variable in (
+            "NO_COLOR",
+            "FORCE_COLOR",
+            "COLUMNS",
+            "LINES",
+        ):
             monkeypatch.delenv(variable)
     monkeypatch.setenv("TZ", "UTC")
     monkeypatch.setenv("RONDO_ENGINE_IDLE_SECONDS", "60")
