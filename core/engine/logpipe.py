@@ -24,7 +24,7 @@ FLOOD_READS = 4
 FLOOD_REST = 9
 """Once the limits are used up, reading rests this many times as long as it took: a flood costs a tenth of a core."""
 RAW_LEVEL = 20
-QUOTE = ord('"')
+DIGITS = b"0123456789"
 TAIL_BYTES = 8 * 1024
 
 
@@ -77,6 +77,7 @@ class OutputPipe:
         self._loop = asyncio.get_running_loop()
         self._resting: asyncio.TimerHandle | None = None
         self._wide = False
+        self._waiting = array.array("i", [0])
         self._loop.add_reader(fd, self._on_readable)
 
     @property
@@ -88,10 +89,9 @@ class OutputPipe:
         """Take what lies in the pipe at this moment, so that it comes before what is handed on next."""
         if self.closed:
             return
-        waiting = array.array("i", [0])
-        fcntl.ioctl(self._fd, termios.FIONREAD, waiting)
-        while waiting[0] > 0 and (got := self._read()):
-            waiting[0] -= got
+        fcntl.ioctl(self._fd, termios.FIONREAD, self._waiting)
+        while self._waiting[0] > 0 and (got := self._read()):
+            self._waiting[0] -= got
 
     def drain_to_end(self) -> bool:
         """Take what there is; returns True where the pipe has ended, False where a process still holds it open."""
@@ -188,13 +188,17 @@ class RecordPipe(OutputPipe):
             if end > size:
                 break
             # Past the limits only records that end in a number are looked into: they count lines of the other side.
-            if not budget.spent or data[end - 2] != QUOTE:
+            if not budget.spent or data[end - 2] in DIGITS:
                 line = _record(data[start + 4 : end])
-                if isinstance(line, tuple) and not budget.spent:
+                if isinstance(line, int):
+                    # What is no record takes its part of the limits, lest a flood of it be looked into for ever.
+                    budget.take(length)
+                    dropped += line
+                elif budget.spent:
+                    dropped += 1
+                else:
                     budget.take(len(line[6]))
                     lines.append(line)
-                else:
-                    dropped += line if isinstance(line, int) else 1
             else:
                 dropped += 1
             start = end

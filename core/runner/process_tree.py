@@ -6,9 +6,9 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 GONE = "ZX"
 """States of a process that runs no more: it only waits to be reaped."""
@@ -30,8 +30,15 @@ def start_ticks(pid: int) -> int | None:
     if _HAS_PROC:
         fields = _stat(pid)
         return int(fields[19]) if fields and fields[0] not in GONE else None
-    text = _ps("-o", "lstart=", "-p", str(pid)).strip()
-    return int(datetime.strptime(text, "%a %b %d %H:%M:%S %Y").timestamp()) if text else None
+    state, _, started = _ps("-o", "state=,lstart=", "-p", str(pid)).strip().partition(" ")
+    if not state or state[0] in GONE:
+        return None
+    return int(datetime.strptime(started.strip(), "%a %b %d %H:%M:%S %Y").timestamp())
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes whose parent is `pid`."""
+    return _look().children(pid)
 
 
 def kill_tree(root: int, *, spare_root: bool = False, seconds: float = 10.0) -> bool:
@@ -44,14 +51,8 @@ def kill_tree(root: int, *, spare_root: bool = False, seconds: float = 10.0) -> 
     deadline = time.monotonic() + seconds
     while True:
         found = _stop_tree(root, spare_root, deadline)
-        for pid in reversed(found):
-            _signal(pid, signal.SIGKILL)
-        while alive := [pid for pid in found if _state(pid) not in GONE]:
-            if time.monotonic() > deadline:
-                return False
-            for pid in alive:
-                _signal(pid, signal.SIGKILL)
-            time.sleep(PAUSE_SECONDS)
+        if not _kill(found, deadline):
+            return False
         if not found or not spare_root:
             return True
 
@@ -63,66 +64,106 @@ def _stop_tree(root: int, spare_root: bool, deadline: float) -> list[int]:
     if not spare_root:
         _signal(root, signal.SIGSTOP)
     while True:
-        grown = False
-        children = _child_lister()
+        look, before = _look(), len(found)
         for pid in found:
-            for child in children(pid):
+            for child in look.children(pid):
                 if child not in known:
                     known.add(child)
                     found.append(child)
                     _signal(child, signal.SIGSTOP)
-                    grown = True
-        stopped = all(_state(pid) in STOPPED for pid in found[1 if spare_root else 0 :])
-        if (stopped and not grown) or time.monotonic() > deadline:
-            return [pid for pid in found[1 if spare_root else 0 :] if _state(pid) not in GONE]
-        if not grown:
+        targets = found[1:] if spare_root else found
+        running = [pid for pid in targets if look.state(pid) not in STOPPED]
+        if (not running and len(found) == before) or time.monotonic() > deadline:
+            return [pid for pid in targets if look.state(pid) not in GONE]
+        if len(found) == before:
             time.sleep(PAUSE_SECONDS)
 
 
-def children_of(pid: int) -> list[int]:
-    """The processes whose parent is `pid`."""
-    return _child_lister()(pid)
+def _kill(pids: list[int], deadline: float) -> bool:
+    """Kill processes, children first; returns whether they are gone by the deadline."""
+    while pids:
+        for pid in reversed(pids):
+            _signal(pid, signal.SIGKILL)
+        look = _look()
+        pids = [pid for pid in pids if look.state(pid) not in GONE]
+        if pids and time.monotonic() > deadline:
+            return False
+        if pids:
+            time.sleep(PAUSE_SECONDS)
+    return True
 
 
-def _child_lister() -> Callable[[int], list[int]]:
-    """What finds children now: the kernel's own list where it keeps one, else a look at every process."""
-    if _HAS_CHILDREN:
-        return _listed_children
-    table: dict[int, list[int]] = {}
-    for pid, parent in _all_processes():
-        table.setdefault(parent, []).append(pid)
-    return lambda pid: table.get(pid, [])
-
-
-def _listed_children(pid: int) -> list[int]:
-    children: list[int] = []
+def _signal(pid: int, number: int) -> None:
+    """Signal a process; one that is gone or that belongs to someone else is left to the caller's next look."""
     try:
-        threads = os.listdir(f"/proc/{pid}/task")
-    except OSError:
-        return children
-    for thread in threads:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+# Looking at processes --------------------------------------------------------------------------------------------
+
+
+class _Look(Protocol):
+    """What the system says of its processes."""
+
+    def children(self, pid: int) -> list[int]:
+        """The processes whose parent it is."""
+
+    def state(self, pid: int) -> str:
+        """The letter of its state; X where there is no such process."""
+
+
+def _look() -> _Look:
+    return _KernelLists() if _HAS_CHILDREN else _Table()
+
+
+class _KernelLists:
+    """Asks the kernel anew for each process; it keeps a list of each one's children."""
+
+    def children(self, pid: int) -> list[int]:
+        children: list[int] = []
         try:
-            text = Path(f"/proc/{pid}/task/{thread}/children").read_bytes()
+            threads = os.listdir(f"/proc/{pid}/task")
         except OSError:
-            continue
-        children += map(int, text.split())
-    return children
+            return children
+        for thread in threads:
+            try:
+                text = Path(f"/proc/{pid}/task/{thread}/children").read_bytes()
+            except OSError:
+                continue
+            children += map(int, text.split())
+        return children
 
-
-def _all_processes() -> list[tuple[int, int]]:
-    if _HAS_PROC:
-        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-        return [(pid, int(fields[1])) for pid in pids if (fields := _stat(pid))]
-    pairs = [line.split() for line in _ps("-A", "-o", "pid=,ppid=").splitlines()]
-    return [(int(pair[0]), int(pair[1])) for pair in pairs if len(pair) == 2]
-
-
-def _state(pid: int) -> str:
-    """The letter of a process's state; X where there is no such process."""
-    if _HAS_PROC:
+    def state(self, pid: int) -> str:
         fields = _stat(pid)
         return fields[0] if fields else "X"
-    return _ps("-o", "state=", "-p", str(pid)).strip()[:1] or "X"
+
+
+class _Table:
+    """Looks at every process once, where the kernel keeps no lists."""
+
+    def __init__(self) -> None:
+        self._states: dict[int, str] = {}
+        self._children: dict[int, list[int]] = {}
+        for pid, parent, state in _all_processes():
+            self._states[pid] = state
+            self._children.setdefault(parent, []).append(pid)
+
+    def children(self, pid: int) -> list[int]:
+        return self._children.get(pid, [])
+
+    def state(self, pid: int) -> str:
+        return self._states.get(pid, "X")
+
+
+def _all_processes() -> list[tuple[int, int, str]]:
+    """Pid, parent and state of every process."""
+    if _HAS_PROC:
+        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+        return [(pid, int(fields[1]), fields[0]) for pid in pids if (fields := _stat(pid))]
+    rows = [line.split() for line in _ps("-A", "-o", "pid=,ppid=,state=").splitlines()]
+    return [(int(row[0]), int(row[1]), row[2][0]) for row in rows if len(row) == 3]
 
 
 def _stat(pid: int) -> list[str]:
@@ -137,11 +178,3 @@ def _stat(pid: int) -> list[str]:
 def _ps(*arguments: str) -> str:
     environment = {**os.environ, "LC_ALL": "C"}
     return subprocess.run(["ps", *arguments], capture_output=True, text=True, check=False, env=environment).stdout
-
-
-def _signal(pid: int, number: int) -> None:
-    """Signal a process; one that is gone or that belongs to someone else is left to the caller's next look."""
-    try:
-        os.kill(pid, number)
-    except (ProcessLookupError, PermissionError):
-        return

@@ -93,7 +93,8 @@ class FrameReader:
     """Cuts a stream of bytes into frames; headers longer than `header_limit` bytes are refused."""
 
     def __init__(self, header_limit: int = HEADER_LIMIT) -> None:
-        self._buffer = bytearray()
+        self._begun = bytearray()
+        self._needed = 0
         self._header_limit = header_limit
 
     def feed(self, data: bytes) -> list[tuple[dict[str, Any], bytes]]:
@@ -101,24 +102,29 @@ class FrameReader:
 
         Raises WireError on absurd lengths and on headers that are not JSON objects with a kind.
         """
-        buffer = self._buffer
-        buffer += data
+        if self._begun:
+            self._begun += data
+            if len(self._begun) < self._needed:
+                return []
+            data = bytes(self._begun)
+            self._begun.clear()
         frames: list[tuple[dict[str, Any], bytes]] = []
-        start, available = 0, len(buffer)
-        with memoryview(buffer) as view:
-            while available - start >= PREFIX.size:
-                header_length, payload_length = PREFIX.unpack_from(view, start)
-                if header_length > self._header_limit or payload_length > PAYLOAD_LIMIT:
-                    raise WireError(f"a frame of {header_length} + {payload_length} bytes")
-                body = start + PREFIX.size
-                end = body + header_length + payload_length
-                if available < end:
-                    break
-                header = _decode_header(bytes(view[body : body + header_length]))
-                frames.append((header, bytes(view[body + header_length : end])))
-                start = end
-        if start:
-            del buffer[:start]
+        start, size = 0, len(data)
+        self._needed = PREFIX.size
+        while size - start >= PREFIX.size:
+            header_length, payload_length = PREFIX.unpack_from(data, start)
+            if header_length > self._header_limit or payload_length > PAYLOAD_LIMIT:
+                raise WireError(f"a frame of {header_length} + {payload_length} bytes")
+            body = start + PREFIX.size
+            end = body + header_length + payload_length
+            if end > size:
+                self._needed = end - start
+                break
+            payload_start = body + header_length
+            frames.append((_decode_header(data[body:payload_start]), data[payload_start:end]))
+            start = end
+        if start < size:
+            self._begun += data[start:]
         return frames
 
 

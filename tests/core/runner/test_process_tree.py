@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -13,11 +14,15 @@ from core.runner.process_tree import children_of, kill_tree, start_ticks
 TREE = "sh -c 'sleep 600 & sleep 600 & wait' & sh -c 'setsid sleep 600 & wait' & echo ready; wait"
 
 
-@pytest.fixture(params=["kernel's list", "every process"])
+@pytest.fixture(params=["kernel's lists", "every process", "ps"])
 def way_to_find(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ways to find children: not every kernel keeps a list."""
-    if request.param == "every process":
+    """All ways to find children: not every kernel keeps lists, not every system has /proc."""
+    if request.param != "kernel's lists":
         monkeypatch.setattr(process_tree, "_HAS_CHILDREN", False)
+    if request.param == "ps":
+        if shutil.which("ps") is None:
+            pytest.skip("no ps here")
+        monkeypatch.setattr(process_tree, "_HAS_PROC", False)
 
 
 def below(pid: int) -> list[int]:
@@ -58,6 +63,7 @@ def test_a_stopped_tree_is_killed_too() -> None:
     tree.wait()
 
 
+@pytest.mark.usefixtures("way_to_find")
 def test_a_process_that_is_gone_has_no_start() -> None:
     done = subprocess.Popen([sys.executable, "-S", "-c", ""])
     done.wait()
