@@ -58,9 +58,13 @@ class Listener(Protocol):
 
 
 class ProcessPool:
-    """Starts run processes, through one zygote that is started when it is first needed and again when it died."""
+    """Starts run processes, through one zygote that is started when it is first needed and again when it died.
 
-    def __init__(self) -> None:
+    `umask` is for the files that node code makes; -1 leaves it as it is in this process.
+    """
+
+    def __init__(self, *, umask: int = -1) -> None:
+        self._umask = umask
         self._zygote: _Zygote | None = None
         self._starting = asyncio.Lock()
 
@@ -87,10 +91,10 @@ class ProcessPool:
                 await (await self._living_zygote()).fork(process, python or "")
             except _ZygoteLost:
                 await (await self._living_zygote()).fork(process, python or "")
+            process.send(init, state)
         except BaseException:
             process.discard()
             raise
-        process.send(init, state)
         return process
 
     async def close(self) -> None:
@@ -103,18 +107,26 @@ class ProcessPool:
     async def _living_zygote(self) -> _Zygote:
         async with self._starting:
             if self._zygote is None or self._zygote.lost:
-                self._zygote = _Zygote()
-                try:
-                    await asyncio.wait_for(self._zygote.ready, START_SECONDS)
-                except (_ZygoteLost, TimeoutError) as error:
-                    zygote, self._zygote = self._zygote, None
-                    await zygote.close()
-                    raise EnvironmentProblem(
-                        "The process that starts runs does not come up.",
-                        cause=str(error) or f"It did not answer within {START_SECONDS:.0f} s.",
-                        next_step="See runs/engine.log for what it said, and: rondo doctor",
-                    ) from error
+                self._zygote = None
+                self._zygote = await _start_zygote(self._umask)
             return self._zygote
+
+
+async def _start_zygote(umask: int) -> _Zygote:
+    try:
+        zygote = _Zygote(umask)
+    except OSError as error:
+        raise _no_room(error.errno) from error
+    try:
+        await asyncio.wait_for(zygote.ready, START_SECONDS)
+    except (_ZygoteLost, TimeoutError) as error:
+        await zygote.close()
+        raise EnvironmentProblem(
+            "The process that starts runs does not come up.",
+            cause=str(error) or f"It did not answer within {START_SECONDS:.0f} s.",
+            next_step="See runs/engine.log for what it said, and: rondo doctor",
+        ) from error
+    return zygote
 
 
 class _ZygoteLost(EnvironmentProblem):
@@ -124,7 +136,7 @@ class _ZygoteLost(EnvironmentProblem):
 class _Zygote:
     """The engine's end of one zygote."""
 
-    def __init__(self) -> None:
+    def __init__(self, umask: int) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             self._program = subprocess.Popen(
@@ -135,6 +147,7 @@ class _Zygote:
                 env=environment.reduced(os.environ),
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
+                umask=umask,
             )
         ours.setblocking(False)
         self._control = ours
@@ -228,7 +241,7 @@ class _Zygote:
                 if not done.done():
                     done.set_result(None)
             elif not done.done():
-                done.set_exception(_refused(status))
+                done.set_exception(_no_room(status))
 
     def _lose(self) -> None:
         """The zygote is gone, or told to go: nobody reports exits any more, so every run process is ended here."""
@@ -252,11 +265,11 @@ def _ended() -> _ZygoteLost:
     return _ZygoteLost("The process that starts runs has ended.", next_step="Start the run again.")
 
 
-def _refused(number: int) -> EnvironmentProblem:
+def _no_room(number: int | None) -> EnvironmentProblem:
     return EnvironmentProblem(
         "The system refused a new process.",
-        cause=os.strerror(number),
-        next_step="End other programs, or raise the limit on processes or memory; then start the run again.",
+        cause=os.strerror(number or 0),
+        next_step="End other programs, or raise the limit on processes, files or memory; then start the run again.",
     )
 
 
@@ -276,13 +289,13 @@ class RunProcess:
         self._killed = False
         self._ending: asyncio.Task[None] | None = None
         self._trouble = ""
-        ours, theirs = socket.socketpair()
-        (log_reader, log_writer), (raw_reader, raw_writer) = _pipe(), _pipe()
-        self._child_ends = [theirs.detach(), log_writer, raw_writer]
+        (frames, logs, raw), self._child_ends = _open_ends()
         self._records, self._raw, self._budget = log_pipes(
-            log_reader, raw_reader, listener.on_log_records, listener.on_log_dropped, init.get("limits") or {}
+            logs, raw, listener.on_log_records, listener.on_log_dropped, init.get("limits") or {}
         )
-        self._channel = SocketChannel(ours, self._on_frame, self._on_close, header_limit=RUN_HEADER_LIMIT)
+        self._channel = SocketChannel(
+            socket.socket(fileno=frames), self._on_frame, self._on_close, header_limit=RUN_HEADER_LIMIT
+        )
 
     # What the engine does -----------------------------------------------------------------------------------------
 
@@ -303,7 +316,11 @@ class RunProcess:
         if self.closed.is_set():
             return
         self._killed = True
-        await asyncio.to_thread(_kill_exactly, self.pid, self.started_ticks)
+        try:
+            await asyncio.to_thread(_kill_exactly, self.pid, self.started_ticks)
+        except OSError:
+            # No file can be opened, so nobody can look at the tree; the zygote sees to the rest of it.
+            os.kill(self.pid, signal.SIGKILL)
         try:
             await asyncio.wait_for(self.closed.wait(), KILL_SECONDS)
         except TimeoutError:
@@ -323,7 +340,8 @@ class RunProcess:
             os.close(self._child_ends.pop())
 
     def discard(self) -> None:
-        """Close everything: no process was started."""
+        """Close everything, so that a process that was started after all ends at once; the listener hears nothing."""
+        self.closed.set()
         self.close_child_ends()
         self._close()
 
@@ -403,11 +421,24 @@ class RunProcess:
         return f"ended with exit code {status.code}"
 
 
-def _pipe() -> tuple[int, int]:
-    """A pipe whose reading end never blocks."""
-    reader, writer = os.pipe()
-    os.set_blocking(reader, False)
-    return reader, writer
+def _open_ends() -> tuple[list[int], list[int]]:
+    """Both sides' descriptors, the engine's (which never block) and the child's: frames, logs, raw."""
+    ours: list[int] = []
+    theirs: list[int] = []
+    try:
+        left, right = socket.socketpair()
+        ours.append(left.detach())
+        theirs.append(right.detach())
+        for _ in range(2):
+            reader, writer = os.pipe()
+            os.set_blocking(reader, False)
+            ours.append(reader)
+            theirs.append(writer)
+    except OSError as error:
+        for fd in (*ours, *theirs):
+            os.close(fd)
+        raise _no_room(error.errno) from error
+    return ours, theirs
 
 
 def _describe_signal(number: int) -> str:

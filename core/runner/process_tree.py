@@ -125,12 +125,12 @@ class _KernelLists:
         children: list[int] = []
         try:
             threads = os.listdir(f"/proc/{pid}/task")
-        except OSError:
+        except (FileNotFoundError, ProcessLookupError):
             return children
         for thread in threads:
             try:
                 text = Path(f"/proc/{pid}/task/{thread}/children").read_bytes()
-            except OSError:
+            except (FileNotFoundError, ProcessLookupError):
                 continue
             children += map(int, text.split())
         return children
@@ -170,7 +170,7 @@ def _stat(pid: int) -> list[str]:
     """The fields of /proc/PID/stat from the third on; the second may hold anything, parentheses too."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return []
     return text[text.rindex(")") + 2 :].split()
 

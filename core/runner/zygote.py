@@ -91,7 +91,8 @@ class Zygote:
         """In the child: be a run process, and never return into the zygote."""
         try:
             signal.set_wakeup_fd(-1)
-            for number in (signal.SIGCHLD, signal.SIGTERM):
+            # The engine ignores hang-ups, and what is ignored stays so in every program that is started from here.
+            for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             if python:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -284,3 +285,32 @@ async def test_what_one_run_started_outlives_the_end_of_another(play: Play, tmp_
     assert [alive(pid) for pid in pids] == [True] * 3
     await side.process.kill()
     assert [alive(pid) for pid in pids] == [False] * 3
+
+
+async def test_without_free_descriptors_a_run_is_refused_and_later_ones_work(play: Play) -> None:
+    side = await play.start(body("print('here')", "while True: pass"))
+    await side.until(lambda: side.texts("stdout"))
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/dev/fd"))) + 2, before[1]))
+    taken: list[int] = []
+    try:
+        with pytest.raises(OSError):
+            while True:
+                taken.append(os.open("/dev/null", os.O_RDONLY))
+        for _ in range(3):
+            with pytest.raises(EnvironmentProblem, match="refused"):
+                await play.start(body("pass"))
+            os.close(taken.pop())
+        await side.process.kill()
+        assert side.exits[0][1] == "was killed"
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        for fd in taken:
+            os.close(fd)
+    assert len((await play.run(body("shared['x'] = 1"))).frames("step")) == 1
+
+
+async def test_a_frame_that_is_not_json_starts_nothing(play: Play) -> None:
+    with pytest.raises(TypeError):
+        await play.start(body("pass"), environment=object())
+    assert len((await play.run(body("shared['x'] = 1"))).frames("step")) == 1

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from engine_side import Play, body, init_frame, process_play
 
+from core.engine.processes import ProcessPool
 from core.runner import entry
 
 
@@ -74,6 +75,16 @@ async def test_the_working_directory_is_the_workspace_and_files_lie_beside_the_c
     assert said(side) == [str(tmp_path), file, "nodes", [file]]
     assert side.texts("stdout")[1] == "beside"
     assert (tmp_path / "runs" / "output" / "run-1" / "report.md").read_text() == "done"
+
+
+async def test_files_of_nodes_have_the_rights_that_the_user_wants(tmp_path: Path) -> None:
+    """The engine keeps its own files to itself; that must not pass on to what nodes write."""
+    pool = ProcessPool(umask=0o027)
+    try:
+        await Play(pool, tmp_path).run(body("open('made', 'w').close()"))
+        assert (tmp_path / "made").stat().st_mode & 0o777 == 0o640
+    finally:
+        await pool.close()
 
 
 async def test_a_workspace_that_is_gone_is_named(play: Play, tmp_path: Path) -> None:
