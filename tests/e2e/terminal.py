@@ -58,7 +58,7 @@ class Terminal:
         self._child.send(keys)
 
     def wait_for(self, pattern: str | Callable[[str], bool], limit: float = LIMIT_SECONDS) -> str:
-        """Read until the screen shows the pattern (a regular expression, or a function of the text); returns the text."""
+        """Read until the screen shows the pattern (regular expression, or function of the text); returns the text."""
         end = time.monotonic() + limit
         while True:
             shown = pattern(self.text) if callable(pattern) else re.search(pattern, self.text)
