@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -85,12 +86,15 @@ class ProcessPool:
                 cause="There is no such program, or it may not be executed.",
                 next_step="Make the workflow's environment again.",
             )
+        try:
+            return await self._spawn(init, state, listener, python or "")
+        except _ZygoteLost:
+            return await self._spawn(init, state, listener, python or "")
+
+    async def _spawn(self, init: dict[str, Any], state: bytes, listener: Listener, python: str) -> RunProcess:
         process = RunProcess(init, listener)
         try:
-            try:
-                await (await self._living_zygote()).fork(process, python or "")
-            except _ZygoteLost:
-                await (await self._living_zygote()).fork(process, python or "")
+            await (await self._living_zygote()).fork(process, python)
             process.send(init, state)
         except BaseException:
             process.discard()
@@ -158,6 +162,7 @@ class _Zygote:
         self._asked: dict[int, tuple[RunProcess, asyncio.Future[None]]] = {}
         self._processes: dict[int, RunProcess] = {}
         self._sending = asyncio.Lock()
+        self._free = asyncio.Event()
         self.ready: asyncio.Future[None] = self._loop.create_future()
         self.lost = False
 
@@ -177,7 +182,14 @@ class _Zygote:
         async with self._sending:
             await self._send(request, process.child_ends())
         process.close_child_ends()
-        await done
+        try:
+            await asyncio.wait_for(done, START_SECONDS)
+        except TimeoutError:
+            # It hangs, so it reports no exits either: nothing below it can be trusted any more.
+            self._program.kill()
+            if not self.lost:
+                self._lose()
+            raise _ended() from None
 
     async def close(self) -> None:
         """Let the zygote end, with everything below it."""
@@ -195,21 +207,20 @@ class _Zygote:
             try:
                 sent = self._control.sendmsg([request], rights)
             except BlockingIOError:
-                await self._writable()
+                self._free.clear()
+                self._loop.add_writer(self._control.fileno(), self._now_free)
+                await self._free.wait()
                 continue
             except OSError:
                 # Reading says the same, and tells everybody who waits.
                 return
-            await self._loop.sock_sendall(self._control, request[sent:])
+            if sent < len(request):
+                self._lose()
             return
 
-    async def _writable(self) -> None:
-        free = asyncio.Event()
-        self._loop.add_writer(self._control.fileno(), free.set)
-        try:
-            await free.wait()
-        finally:
-            self._loop.remove_writer(self._control.fileno())
+    def _now_free(self) -> None:
+        self._loop.remove_writer(self._control.fileno())
+        self._free.set()
 
     def _read(self) -> None:
         try:
@@ -247,7 +258,9 @@ class _Zygote:
         """The zygote is gone, or told to go: nobody reports exits any more, so every run process is ended here."""
         self.lost = True
         self._loop.remove_reader(self._control.fileno())
+        self._loop.remove_writer(self._control.fileno())
         self._control.close()
+        self._free.set()
         ended = _ended()
         for done in [self.ready, *(done for _, done in self._asked.values())]:
             if not done.done():
@@ -320,7 +333,8 @@ class RunProcess:
             await asyncio.to_thread(_kill_exactly, self.pid, self.started_ticks)
         except OSError:
             # No file can be opened, so nobody can look at the tree; the zygote sees to the rest of it.
-            os.kill(self.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
         try:
             await asyncio.wait_for(self.closed.wait(), KILL_SECONDS)
         except TimeoutError:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from engine_side import LIMIT, Play, alive, begin, body, eventually, number_in, parent_of
 
+from core.engine import processes
 from core.engine.processes import ExitStatus, ProcessPool, kill_leftovers
 from core.errors import EnvironmentProblem
 from core.runner.process_tree import children_of, start_ticks
@@ -314,3 +315,38 @@ async def test_a_frame_that_is_not_json_starts_nothing(play: Play) -> None:
     with pytest.raises(TypeError):
         await play.start(body("pass"), environment=object())
     assert len((await play.run(body("shared['x'] = 1"))).frames("step")) == 1
+
+
+@linux_only
+@pytest.mark.parametrize("hangs", [False, True], ids=["dies", "hangs"])
+async def test_a_run_that_is_being_started_survives_its_zygote(
+    play: Play, monkeypatch: pytest.MonkeyPatch, hangs: bool
+) -> None:
+    first = await play.start(body("await request_input('?')"))
+    await first.frame("request")
+    zygote = parent_of(first.process.pid)
+    os.kill(zygote, signal.SIGSTOP)
+    if hangs:
+        monkeypatch.setattr(processes, "START_SECONDS", 0.5)
+    starting = asyncio.create_task(play.start(body("shared['x'] = 1")))
+    await asyncio.sleep(0)
+    if not hangs:
+        os.kill(zygote, signal.SIGKILL)
+    side = await starting
+    await side.end()
+    assert len(side.frames("step")) == 1
+    await first.end()
+
+
+async def test_more_requests_than_the_zygote_takes_at_once_are_all_served(play: Play) -> None:
+    await play.pool.start()
+    first = await play.start(body("await request_input('?')"))
+    zygote = parent_of(first.process.pid)
+    os.kill(zygote, signal.SIGSTOP)
+    starting = [asyncio.create_task(play.start(body("shared['x'] = 1"))) for _ in range(40)]
+    await asyncio.sleep(0)
+    os.kill(zygote, signal.SIGCONT)
+    sides = await asyncio.gather(*starting)
+    for side in sides:
+        await side.end()
+        assert len(side.frames("step")) == 1
