@@ -17,6 +17,8 @@ from tui.workflow_text import SEVERITY_INKS, SEVERITY_SIGNS, finding_place, wors
 
 LABEL_WIDTH = 8
 VERDICTS = {"taken": ("yes", "good"), "no": ("no", "dim"), "error": ("error", "bad"), "not asked": ("not asked", "dim")}
+PROMPT_LINES = 3
+"""How much of a question is shown; the whole stands on the run's screen."""
 NO_PLACE = ("", 0)
 
 _CODE = re.compile(
@@ -121,36 +123,44 @@ def _retry_text(retry: Mapping[str, Any]) -> str:
 
 
 def _run_lines(node: NodeView, trail: RunTrail, run: RunView, width: int) -> list[PaneLine]:
-    """How the node stands now, its last completed visit, and why it failed."""
+    """How the node stands: one row as a rule, so that the rows below stay where they are while the run goes on."""
     state = trail.states(run).get(node.id, NodeState())
-    look = look_of(state.status)
     if not state.status:
         return _labelled("run", [[("not reached yet", "dim")]])
-    rows: list[Spans] = []
-    flight = next((flight for flight in run.in_flight if flight.node == node.id), None)
-    if state.status != "completed":
-        row: Spans = [(look.text, look.ink)]
-        if flight is not None:
-            row.append((f"   visit {flight.visit}, attempt {flight.attempt}", "dim"))
-        rows.append(row)
+    room = max(16, width - LABEL_WIDTH)
+    rows: list[Spans] = [_standing(node, state, trail, run)]
     for request in run.open_requests:
         if request.node == node.id and request.prompt:
-            rows += [[(text, "")] for text in wrap(request.prompt, max(16, width - LABEL_WIDTH))]
+            prompt = wrap(request.prompt, room)
+            rows += [[(text, "")] for text in prompt[:PROMPT_LINES]]
+            if len(prompt) > PROMPT_LINES:
+                rows.append([("…", "dim")])
     errors = [step.error for step in trail.open_rows if step.node == node.id and step.error is not None]
     if not errors and state.status == "failed" and run.error is not None:
         errors = [run.error]
     for error in errors[-1:]:
-        rows += [[(text, "bad")] for text in wrap(f"{error.type}: {error.message}", max(16, width - LABEL_WIDTH))]
-    last = trail.last.get(node.id)
-    if last is not None:
-        took = duration(last.ended_at - last.started_at) if last.ended_at is not None else ""
-        row = [("✓", "good"), (f" {took}", "")]
-        if state.visits > 1:
-            row.append((f"   visit {last.visit} of {state.visits}", "dim"))
-        if last.attempt > 1:
-            row.append((f"   attempt {last.attempt}", "dim"))
-        rows.append(row)
+        rows += [[(text, "bad")] for text in wrap(f"{error.type}: {error.message}", room)]
     return _labelled("run", rows)
+
+
+def _standing(node: NodeView, state: NodeState, trail: RunTrail, run: RunView) -> Spans:
+    """The present status with visit and attempt, and how long the last completed visit took."""
+    look = look_of(state.status)
+    last = trail.last.get(node.id)
+    took = f" {duration(last.ended_at - last.started_at)}" if last is not None and last.ended_at is not None else ""
+    flight = next((flight for flight in run.in_flight if flight.node == node.id), None)
+    if state.status == "completed":
+        spans: Spans = [(look.sign, look.ink), (took, "")]
+    else:
+        spans = [(look.text, look.ink)]
+    if state.visits > 1:
+        spans.append((f"   visit {state.visits}", "dim"))
+    attempt = flight.attempt if flight is not None else last.attempt if last is not None else 1
+    if attempt > 1:
+        spans.append((f"   attempt {attempt}", "dim"))
+    if state.status != "completed" and took:
+        spans.append((f"   last{took}", "dim"))
+    return spans
 
 
 def _edge_lines(detail: WorkflowDetail, node: str, trail: RunTrail | None, width: int) -> list[PaneLine]:

@@ -42,13 +42,12 @@ def draw_text(graph: Graph, width: int | None = None, statuses: Mapping[str, str
     if _fits(small, width):
         return _drawn(graph, small, looks)
     near = _beginning(graph, small.order, width, bool(looks))
-    lines = [f"The whole drawing is {small.width} cells wide, {width} are there."]
-    if near is None:
-        lines += ["", "Its edges:", *_edge_lines(graph)]
-    else:
+    lines = [f"The whole drawing is {small.width} cells wide; here are {width}."]
+    if near is not None:
         part, geometry = near
-        lines[0] += f" Drawn are {len(part.nodes)} of {len(graph.nodes)} nodes, from the start."
-        lines += ["", *Drawing(geometry).text_rows(looks), "", "All edges:", *_edge_lines(graph)]
+        lines.append(f"Drawn from the start on: {len(part.nodes)} of {len(graph.nodes)} nodes.")
+        lines += ["", *Drawing(geometry).text_rows(looks)]
+    lines += ["", "All edges:", *_edge_lines(graph)]
     return "\n".join(lines)
 
 

@@ -25,6 +25,7 @@ from tui.graph_text import PaneLine, finding_lines, node_lines
 from tui.messages import EngineEvents
 from tui.navigation import Place
 from tui.reader import Reader
+from tui.screens.base import RondoScreen
 from tui.screens.graph_keys import GraphKeys
 from tui.spans import Spans
 from tui.status import look_of
@@ -73,11 +74,11 @@ class GraphScreen(GraphKeys):
 
     DEFAULT_CSS = """
     GraphScreen #panes { layout: horizontal; height: 1fr; }
-    GraphScreen #about { width: 46; max-width: 45%; height: 1fr; }
+    GraphScreen #about { width: 38%; min-width: 40; max-width: 80; height: 1fr; }
     GraphScreen #about PaneRule { display: none; }
     GraphScreen.-narrow #panes { layout: vertical; }
     GraphScreen.-narrow #top, GraphScreen.-narrow Bar { display: none; }
-    GraphScreen.-narrow #about { width: 1fr; max-width: 100%; height: 9; }
+    GraphScreen.-narrow #about { width: 1fr; max-width: 100%; min-width: 0; height: 9; }
     GraphScreen.-narrow #about PaneRule { display: block; }
     GraphScreen.-graph-only #about, GraphScreen.-graph-only Bar { display: none; }
     GraphScreen.-pane-only GraphView, GraphScreen.-pane-only Bar { display: none; }
@@ -94,6 +95,7 @@ class GraphScreen(GraphKeys):
         self.run_shown: RunView | None = None
         self.trail: RunTrail | None = None
         self._opened = False
+        self._out_of_date = False
         self._detail_reader: Reader[WorkflowDetail] | None = None
         self._run_reader: Reader[RunRead] | None = None
 
@@ -139,12 +141,27 @@ class GraphScreen(GraphKeys):
         self._want_run()
 
     def on_engine_events(self, message: EngineEvents) -> None:
-        """Read again what changed."""
+        """Read again what changed; a screen that lies below another one waits until it is shown again."""
+        if self._is_covered:
+            self._out_of_date = True
+            return
         for event in message.events:
             if isinstance(event, WorkflowChanged) and event.name == self._workflow:
                 self._want_workflow()
             elif isinstance(event, RunChanged | StepChanged) and self._shows(event):
                 self._want_run()
+
+    @property
+    def _is_covered(self) -> bool:
+        """True while another screen, and not only a sheet, lies on this one: drawing would cost and not be seen."""
+        return next(s for s in reversed(self.rondo.screen_stack) if isinstance(s, RondoScreen)) is not self
+
+    def on_screen_resume(self) -> None:
+        """Shown again: read what changed meanwhile."""
+        super().on_screen_resume()
+        if self._out_of_date:
+            self._out_of_date = False
+            self.on_engine_ready()
 
     def _shows(self, event: RunChanged | StepChanged) -> bool:
         if self._wanted_run:
@@ -282,6 +299,7 @@ class GraphScreen(GraphKeys):
         return 0 if hidden else self.query_exactly_one(Bar).region.x
 
     def on_resize(self) -> None:
+        self.query_exactly_one(Header).status = self._run_spans()
         self.call_after_refresh(self._show_titles)
 
     def on_descendant_focus(self) -> None:

@@ -7,7 +7,7 @@ status redraws the rows of its node and nothing else.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.cells import cell_len
 from textual import events
@@ -69,7 +69,12 @@ class GraphView(Inked, ScrollView, can_focus=True, inherit_bindings=False):
     """The canvas. Its screen has the keys and calls what they mean here."""
 
     DEFAULT_CSS = """
-    GraphView { width: 1fr; height: 1fr; scrollbar-size: 1 1; background: $background; }
+    GraphView {
+        width: 1fr; height: 1fr; background: $background; scrollbar-size: 1 1;
+        scrollbar-color: $border; scrollbar-color-hover: $accent; scrollbar-color-active: $accent;
+        scrollbar-background: $background; scrollbar-background-hover: $background;
+        scrollbar-background-active: $background; scrollbar-corner-color: $background;
+    }
     """
 
     class Selected(Message):
@@ -121,6 +126,8 @@ class GraphView(Inked, ScrollView, can_focus=True, inherit_bindings=False):
         """Show the drawing; the selected node stays where it was on the screen as far as the edges allow."""
         if message.wanted is not self._wanted:
             return
+        if self.drawing is not None and self.drawing.geometry is message.drawing.geometry:
+            return
         place = self._place_on_screen(self.selected)
         self.drawing = message.drawing
         nodes = message.drawing.geometry.nodes
@@ -168,8 +175,11 @@ class GraphView(Inked, ScrollView, can_focus=True, inherit_bindings=False):
     # Drawing -----------------------------------------------------------------------------------------------------
 
     def on_resize(self) -> None:
+        """The drawing may stand elsewhere now, and where its size is chosen by what fits, be another one."""
         self._strips.clear()
         self._measure()
+        if self._wanted is not None and self._wanted.zoom is None:
+            self.draw(replace(self._wanted, focus=self.selected))
 
     def notify_style_update(self) -> None:
         """Forget the strips: their colours changed."""
