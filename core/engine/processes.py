@@ -24,6 +24,8 @@ from core.runner.wire import RUN_HEADER_LIMIT
 from core.runner.zygote import EXITED, FAILED_EXEC, FORKED, READY, REPORT, REQUEST
 
 START_SECONDS = 30.0
+ANSWER_SECONDS = 10.0
+"""How long the zygote may take for one fork before it is given up."""
 KILL_SECONDS = 10.0
 DRAIN_SECONDS = 0.5
 """How long output is awaited after the exit, where a process that could not be killed holds a pipe."""
@@ -183,7 +185,7 @@ class _Zygote:
             await self._send(request, process.child_ends())
         process.close_child_ends()
         try:
-            await asyncio.wait_for(done, START_SECONDS)
+            await asyncio.wait_for(done, ANSWER_SECONDS)
         except TimeoutError:
             # It hangs, so it reports no exits either: nothing below it can be trusted any more.
             self._program.kill()

@@ -327,7 +327,7 @@ async def test_a_run_that_is_being_started_survives_its_zygote(
     zygote = parent_of(first.process.pid)
     os.kill(zygote, signal.SIGSTOP)
     if hangs:
-        monkeypatch.setattr(processes, "START_SECONDS", 0.5)
+        monkeypatch.setattr(processes, "ANSWER_SECONDS", 1.0)
     starting = asyncio.create_task(play.start(body("shared['x'] = 1")))
     await asyncio.sleep(0)
     if not hangs:
