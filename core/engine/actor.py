@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,10 +14,11 @@ from core.engine.frames import Frames
 from core.engine.process_life import ProcessLife
 from core.engine.requests import Requests
 from core.engine.runlog import RunLog
-from core.errors import DatabaseProblem, RondoError, RunAtRest
+from core.engine.slots import Slots
+from core.errors import DatabaseDamaged, DatabaseProblem, EngineStopping, RondoError, RunAtRest
 from core.flow.graph import Graph
 from core.link.types import FINAL, ErrorView, InFlight, RunChanged, Status, StepChanged
-from core.store.operations import Operation, UpdateLine, UpdateRun, WithdrawRequests
+from core.store.operations import InsertAttempt, Operation, UpdateLine, UpdateRun, WithdrawRequests
 from core.store.records import RequestRow, RunRecord, VersionRecord
 
 log = structlog.get_logger()
@@ -46,16 +46,19 @@ class World(Protocol):
         """True once the engine is stopping: no process is started any more."""
         ...
 
-    def now(self) -> float: ...
-    def publish(self, event: Any) -> None: ...
-    async def commit(self, operations: Sequence[Operation]) -> list[Any]: ...
-    async def requests_of(self, line: int) -> list[RequestRow]: ...
-
-    def want_slot(self, actor: RunActor) -> None:
-        """Ask for room for one more process; `actor.process_life.granted` is posted when there is some."""
+    @property
+    def slots(self) -> Slots:
+        """The room for processes."""
         ...
 
-    def release_slot(self, actor: RunActor) -> None: ...
+    def now(self) -> float: ...
+    def publish(self, event: Any) -> None: ...
+
+    async def commit(self, operations: Sequence[Operation], *, patient: bool = True) -> list[Any]:
+        """Make operations durable; the patient wait while the disk is full, the others raise DiskFull."""
+        ...
+
+    async def requests_of(self, line: int) -> list[RequestRow]: ...
     async def spawn(self, actor: RunActor) -> Process: ...
 
     def forget(self, actor: RunActor) -> None:
@@ -77,7 +80,15 @@ class RunActor:
     """Drives one run: holds its status and position, and does one thing at a time."""
 
     def __init__(
-        self, world: World, record: RunRecord, version: VersionRecord, graph: Graph, position: Position, log_last: int
+        self,
+        world: World,
+        record: RunRecord,
+        version: VersionRecord,
+        graph: Graph,
+        position: Position,
+        *,
+        log_last: int = 0,
+        open_requests: Sequence[RequestRow] = (),
     ) -> None:
         self.world = world
         self.record = record
@@ -87,11 +98,10 @@ class RunActor:
         self.status = cast(Status, record.status)
         self.until = record.until
         self.in_flight: dict[str, InFlight] = {}
-        self.error: ErrorView | None = None
-        self.failed_attempts: list[Operation] = []
+        self.failed_attempts: list[InsertAttempt] = []
         self.closed = asyncio.Event()
         self.log = RunLog(world, record.number, self.line, record.id, log_last, record.logs_dropped)
-        self.requests = Requests(self)
+        self.requests = Requests(self, open_requests)
         self.frames = Frames(self)
         self.process_life = ProcessLife(self)
         self._inbox: asyncio.Queue[Act] = asyncio.Queue()
@@ -134,66 +144,87 @@ class RunActor:
         self.post(guarded)
         closed = asyncio.ensure_future(self.closed.wait())
         waits: set[asyncio.Future[Any]] = {done, closed}
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        closed.cancel()
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            closed.cancel()
         if not done.done():
-            raise self.at_rest_error()
+            raise stopping_error() if self.world.draining else self.at_rest_error()
         done.result()
 
-    @property
-    def idle(self) -> bool:
-        """True where nothing waits in the queue."""
-        return self._inbox.empty()
-
     async def _work(self) -> None:
-        while not self.closed.is_set():
-            act = await self._inbox.get()
-            try:
-                await act()
-            except DatabaseProblem as error:
-                log.error("a run stopped: the database refused its rows", run=self.record.id, error=error.message)
-                await self.give_up()
-            except RondoError as error:
-                await self._fail_safely(error_view(error))
-            except Exception as error:
-                log.exception("a run failed inside the engine", run=self.record.id)
-                await self._fail_safely(
-                    ErrorView(
-                        type=type(error).__name__,
-                        message=f"Rondo itself failed while it ran this: {error}",
-                        cause="A defect in the engine; the run's committed steps are safe.",
-                        next_step="Look into runs/engine.log and report it.",
-                    )
+        """Do one thing after the other, and leave when nothing is left that could bring a next one."""
+        try:
+            while not self.closed.is_set():
+                act = await self._inbox.get()
+                await self._do_safely(act)
+                # Here and nowhere else, so that nobody leaves while another command is being carried out.
+                if self._inbox.empty() and not self.process_life.engaged:
+                    self.leave()
+        finally:
+            self.leave()
+
+    async def _do_safely(self, act: Act) -> None:
+        try:
+            await act()
+        except DatabaseDamaged as error:
+            await self._fail_safely(error_view(error))
+        except DatabaseProblem as error:
+            log.error("a run stopped: the database refused its rows", run=self.record.id, error=error.message)
+            await self.give_up()
+        except RondoError as error:
+            await self._fail_safely(error_view(error))
+        except Exception as error:
+            log.exception("a run failed inside the engine", run=self.record.id)
+            await self._fail_safely(
+                ErrorView(
+                    type=type(error).__name__,
+                    message=f"Rondo itself failed while it ran this: {error}",
+                    cause="A defect in the engine; the run's committed steps are safe.",
+                    next_step="Look into runs/engine.log and report it.",
                 )
+            )
 
     async def _fail_safely(self, error: ErrorView) -> None:
         try:
             await self.fail(error)
         except Exception:
             log.exception("a run could not be failed", run=self.record.id)
-            await self.give_up()
+            # Perhaps it was what goes with the commit that can't be stored: the status matters more.
+            self.failed_attempts.clear()
+            self.log.take()
+            try:
+                await self.fail(error)
+            except Exception:
+                log.exception("a run could not be failed", run=self.record.id)
+                await self.give_up()
 
     async def close(self) -> None:
         """Stop at once and leave the run as it is in the store: the next engine goes on from there."""
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait([self._task])
         await self.give_up()
-        await self.log.flush()
 
     async def give_up(self) -> None:
-        """Let the process go and leave the rows as they are."""
+        """Let the process go and leave the status as it is."""
         await self.process_life.abandon()
+        try:
+            if self.failed_attempts:
+                await self.commit([], patient=False)
+        except RondoError as error:
+            log.error("failed attempts were lost", run=self.record.id, error=error.message)
+        await self.log.flush()
         self.leave()
 
     def leave(self) -> None:
-        """Nothing more to do: the actor leaves the engine's table."""
+        """Nothing more to do: the actor leaves the engine's table. Calling it again changes nothing."""
         self.process_life.stop_timer()
         self.in_flight.clear()
         self.world.forget(self)
-        self.closed.set()
-        self.post(_nothing)
+        if not self.closed.is_set():
+            self.closed.set()
+            self.post(_nothing)
 
     # Status -------------------------------------------------------------------------------------------------------
 
@@ -203,11 +234,20 @@ class RunActor:
         line = {name: given[name] for name in ("ended_at", "error") if name in given}
         return [UpdateRun(self.record.number, status=status, **given), UpdateLine(self.line, status=status, **line)]
 
-    async def commit(self, operations: Sequence[Operation]) -> list[Any]:
+    async def commit(self, operations: Sequence[Operation], *, patient: bool = True) -> list[Any]:
         """Commit operations with the failed attempts and the log lines that came before them; return the results."""
         attempts, self.failed_attempts = self.failed_attempts, []
-        results = await self.world.commit([*operations, *attempts, *self.log.take()])
-        self.log.announce()
+        taken = self.log.take()
+        try:
+            results = await self.world.commit([*operations, *attempts, *taken.operations], patient=patient)
+        except Exception:
+            # Only these operations were refused; what goes with them goes with the next.
+            self.failed_attempts[:0] = attempts
+            self.log.put_back(taken)
+            raise
+        self.log.committed(taken)
+        for attempt in attempts:
+            self.publish_step(attempt.node, attempt.visit, attempt.attempt, "failed", attempt.ended_at)
         return results
 
     def change_record(self, **fields: Any) -> None:
@@ -259,10 +299,9 @@ class RunActor:
         """Give the run its final failed status and end its process."""
         if self.status in FINAL:
             return
-        self.error = error
         now = self.world.now()
         self.log.line(now, "ERROR", f"run failed: {error.type}: {error.message}", error.node or "")
-        text = json.dumps({name: getattr(error, name) for name in error.__struct_fields__}, ensure_ascii=False)
+        text = error_document(error)
         node = error.node or self.position.next
         await self.commit(
             [
@@ -271,6 +310,7 @@ class RunActor:
             ]
         )
         self.entered("failed")
+        self.requests.withdrawn()
         await self.process_life.let_go()
 
     def at_rest_error(self) -> RunAtRest:
@@ -282,6 +322,11 @@ class RunActor:
         )
 
 
+def stopping_error() -> EngineStopping:
+    """The refusal for a command that comes while the engine ends."""
+    return EngineStopping("The engine is stopping.", cause="It takes no more work.", next_step="Try again in a moment.")
+
+
 async def _nothing() -> None:
     """Wakes the queue's reader, so that it sees that the actor is closed."""
 
@@ -291,3 +336,8 @@ def error_view(error: RondoError, node: str | None = None) -> ErrorView:
     return ErrorView(
         type=error.type_name, message=error.message, cause=error.cause, next_step=error.next_step, node=node
     )
+
+
+def error_document(error: ErrorView) -> str:
+    """The JSON text that is kept of an error."""
+    return json.dumps({name: getattr(error, name) for name in error.__struct_fields__}, ensure_ascii=False)

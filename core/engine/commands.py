@@ -25,9 +25,11 @@ async def cancel(actor: RunActor, command: RecordCommand) -> None:
                 *actor.status_operations("cancelled", ended_at=now, node=actor.position.next),
                 WithdrawRequests(actor.line, now),
                 command,
-            ]
+            ],
+            patient=False,
         )
         actor.entered("cancelled")
+        actor.requests.withdrawn()
         await actor.process_life.kill()
 
     await actor.do(act)
@@ -42,7 +44,9 @@ async def resume(actor: RunActor, until: str, presets: list[tuple[str, Any]], co
         merged = [*json.loads(actor.record.presets), *([request, value] for request, value in presets)]
         text = json.dumps(merged, ensure_ascii=False)
         number = actor.record.number
-        await actor.commit([*actor.status_operations("queued"), UpdateRun(number, until=until, presets=text), command])
+        await actor.commit(
+            [*actor.status_operations("queued"), UpdateRun(number, until=until, presets=text), command], patient=False
+        )
         actor.change_record(presets=text)
         actor.until = until
         actor.entered("queued")
@@ -55,15 +59,14 @@ async def answer(actor: RunActor, given: Answer, by: str, command: RecordCommand
     """Take an answer: the code goes on with it in place, or from `prepare` in a new process."""
 
     async def act() -> None:
-        row, value = await actor.requests.answer(given, by, command)
+        key, value, status = await actor.requests.answer(given, by, command)
         life = actor.process_life
-        if life.listening:
-            life.stop_timer()
-            key = f"{row.node}:{row.visit}:{row.request_id}:{row.nth}"
-            life.send({"t": "answer", "key": key, "value": value})
-            actor.entered("running")
-        else:
-            actor.entered("queued")
+        actor.entered(status)
+        if status == "queued":
             await life.start()
+            return
+        if status == "running":
+            life.stop_timer()
+        life.send({"t": "answer", "key": key, "value": value})
 
     await actor.do(act)

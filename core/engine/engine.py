@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import structlog
 
 from core.engine import commands
+from core.engine.actor import RunActor
 from core.engine.approvals import Approvals
 from core.engine.catalog import Catalog
 from core.engine.events import EventBus
 from core.engine.processes import ProcessPool
 from core.engine.queries import Queries
-from core.engine.runs import Runs, trouble_event
+from core.engine.runs import Runs
 from core.engine.state_parts import Path as StatePath
 from core.engine.workflows import Workflows
-from core.errors import RondoError, RunAtRest
+from core.errors import DatabaseBusy, DiskFull, RepeatedCommand, RondoError, RunAtRest
 from core.identifiers import new_run_id
 from core.link.caller import caller
 from core.link.types import (
@@ -52,6 +54,7 @@ from core.link.types import (
 )
 from core.places import Workspace
 from core.store.operations import RecordCommand
+from core.store.records import RunRecord
 from core.store.schema import SCHEMA_VERSION
 from core.store.store import Store
 from core.version import VERSION
@@ -75,29 +78,43 @@ class Engine:
         self._bus = EventBus()
 
     async def start(self) -> None:
-        """Open the store, take up what an earlier engine left, begin to watch; raises the DatabaseProblem family."""
-        self._store = await asyncio.to_thread(Store.open, self.workspace.database)
-        await self._store.start_reads()
-        self._approvals = Approvals(self.workspace.root, consent=self._consent)
-        self._catalog = Catalog(self.workspace.workflows_dir, self._store, self._bus, now=self._now)
-        self._workflows = Workflows(self._catalog, self._approvals, self._store)
-        self._runs = Runs(
-            self.workspace, self._store, self._bus, self._pool, now=self._now, on_trouble=self._set_or_clear_trouble
-        )
-        self._queries = Queries(self.workspace, self._store, self._runs)
-        await self._pool.start()
-        await self._catalog.start()
-        resumed = await self._runs.recover()
+        """Open the store, take up what an earlier engine left, begin to watch; raises the DatabaseProblem family.
+
+        Where it raises, everything is closed again.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            self._store = await asyncio.to_thread(Store.open, self.workspace.database)
+            stack.push_async_callback(self._store.close)
+            await self._store.start_reads()
+            self._approvals = Approvals(self.workspace.root, consent=self._consent)
+            self._catalog = Catalog(self.workspace.workflows_dir, self._store, self._bus, now=self._now)
+            self._workflows = Workflows(self._catalog, self._approvals, self._store)
+            self._runs = Runs(
+                self.workspace,
+                self._store,
+                self._bus,
+                self._pool,
+                now=self._now,
+                on_trouble=self.set_trouble,
+                on_relief=self._relieved,
+            )
+            self._queries = Queries(self.workspace, self._store, self._runs)
+            stack.push_async_callback(self._pool.close)
+            await self._pool.start()
+            stack.push_async_callback(self._runs.close)
+            resumed = await self._runs.recover()
+            stack.push_async_callback(self._catalog.close)
+            await self._catalog.start()
+            self._closing = stack.pop_all()
         log.info("engine started", workspace=str(self.workspace.root), resumed=resumed)
 
     async def close(self) -> None:
         """Bring running steps to their boundary, end every process, close the store."""
         self._bus.publish(EngineChanged(state="stopping"))
-        await self._catalog.close()
-        await self._runs.close()
-        await self._pool.close()
-        await self._store.close()
-        self._bus.close()
+        try:
+            await self._closing.aclose()
+        finally:
+            self._bus.close()
 
     # The engine itself --------------------------------------------------------------------------------------------
 
@@ -108,13 +125,21 @@ class Engine:
 
     def set_trouble(self, error: RondoError) -> None:
         """Stop to take work and say why."""
-        self._set_or_clear_trouble(error)
-
-    def _set_or_clear_trouble(self, error: RondoError | None) -> None:
-        if error is not None:
+        if self._trouble is None or self._trouble.type_name != error.type_name:
             log.error("trouble", type=error.type_name, message=error.message, cause=error.cause)
+            self._bus.publish(EngineChanged(state="trouble", message=error.message))
         self._trouble = error
-        self._bus.publish(trouble_event(error))
+
+    def _relieved(self) -> None:
+        """Rows can be committed again; any other trouble stays."""
+        if isinstance(self._trouble, DiskFull | DatabaseBusy):
+            log.info("the trouble is over", type=self._trouble.type_name)
+            self._trouble = None
+            self._bus.publish(EngineChanged(state="ok"))
+
+    def _refuse_in_trouble(self) -> None:
+        if self._trouble is not None:
+            raise RondoError.from_dict(self._trouble.to_dict())
 
     def check_files(self) -> None:
         """Raise DatabaseReplaced where the database is no longer the file that was opened."""
@@ -196,8 +221,7 @@ class Engine:
     # Commands on runs ---------------------------------------------------------------------------------------------
 
     async def start_run(self, start: StartRun) -> RunView:
-        if self._trouble is not None:
-            raise self._trouble
+        self._refuse_in_trouble()
         earlier = await self._store.command(start.command_id)
         if earlier is not None and earlier.run:
             return await self.get_run(earlier.run)
@@ -205,7 +229,14 @@ class Engine:
         run_id = new_run_id()
         arguments = {"workflow": start.workflow, "until": start.until, "version": loaded.version}
         command = self._command(start.command_id, "start_run", run_id, arguments)
-        await self._runs.start(run_id, start, loaded, caller.get(), command)
+        try:
+            await self._runs.start(run_id, start, loaded, caller.get(), command)
+        except RepeatedCommand:
+            # The same call came twice at once, and the other was first.
+            first = await self._store.command(start.command_id)
+            if first is None or not first.run:
+                raise
+            run_id = first.run
         return await self.get_run(run_id)
 
     async def step_run(self, command_id: str, run_id: str, answers: list[tuple[str, object]]) -> RunView:
@@ -216,43 +247,43 @@ class Engine:
 
     async def _resume(self, command_id: str, run_id: str, until: str, answers: list[tuple[str, Any]]) -> RunView:
         record = await self._queries.record(run_id)
+        if record.status != "waiting_input":
+            command = self._command(command_id, "continue_run", record.id, {"until": until})
+            return await self._act(record, command, lambda actor: commands.resume(actor, until, answers, command))
         if await self._store.command(command_id) is None:
-            if record.status == "waiting_input" and answers:
-                for number, (request, value) in enumerate(answers):
-                    await self.answer(
-                        Answer(
-                            command_id=f"{command_id}/{number}",
-                            run_id=record.id,
-                            request=request,
-                            value=value,
-                            parse=isinstance(value, str),
-                        )
-                    )
-            elif record.status == "waiting_input":
-                return await self.get_run(record.id)
-            else:
-                self._refuse_final(record.status, record.id)
-                command = self._command(command_id, "continue_run", record.id, {"until": until})
-                async with self._runs.actor(record) as actor:
-                    await commands.resume(actor, until, answers, command)
+            for number, (request, value) in enumerate(answers, start=1):
+                # The last one has the command's own id: once it is there, all of it was done.
+                own_id = command_id if number == len(answers) else f"{command_id}/{number}"
+                parse = isinstance(value, str)
+                await self.answer(
+                    Answer(command_id=own_id, run_id=record.id, request=request, value=value, parse=parse)
+                )
         return await self.get_run(record.id)
 
     async def cancel_run(self, command_id: str, run_id: str) -> RunView:
         record = await self._queries.record(run_id)
-        if await self._store.command(command_id) is None:
-            self._refuse_final(record.status, record.id)
-            command = self._command(command_id, "cancel_run", record.id, {})
-            async with self._runs.actor(record) as actor:
-                await commands.cancel(actor, command)
-        return await self.get_run(record.id)
+        command = self._command(command_id, "cancel_run", record.id, {})
+        return await self._act(record, command, lambda actor: commands.cancel(actor, command))
 
     async def answer(self, answer: Answer) -> RunView:
         record = await self._queries.record(answer.run_id)
-        if await self._store.command(answer.command_id) is None:
+        command = self._command(answer.command_id, "answer", record.id, {"request": answer.request})
+        by = caller.get()
+        return await self._act(record, command, lambda actor: commands.answer(actor, answer, by, command))
+
+    async def _act(
+        self, record: RunRecord, command: RecordCommand, carry_out: Callable[[RunActor], Awaitable[None]]
+    ) -> RunView:
+        """Carry a command out once; a repeated one, also one that comes twice at once, only shows the run."""
+        if await self._store.command(command.id) is None:
+            self._refuse_in_trouble()
             self._refuse_final(record.status, record.id)
-            command = self._command(answer.command_id, "answer", record.id, {"request": answer.request})
-            async with self._runs.actor(record) as actor:
-                await commands.answer(actor, answer, caller.get(), command)
+            actor = await self._runs.actor(record)
+            try:
+                await carry_out(actor)
+            except RondoError:
+                if await self._store.command(command.id) is None:
+                    raise
         return await self.get_run(record.id)
 
     def _refuse_final(self, status: str, run_id: str) -> None:

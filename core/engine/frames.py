@@ -18,11 +18,6 @@ class Frames:
 
     def __init__(self, actor: RunActor) -> None:
         self._actor = actor
-        self._known_blobs: set[str] = set()
-
-    def new_process(self) -> None:
-        """A new process sends every value again."""
-        self._known_blobs.clear()
 
     async def take(self, header: dict[str, Any], payload: bytes) -> None:
         """Act on one frame; the run's final status makes all that come later void."""
@@ -33,27 +28,36 @@ class Frames:
             case "step":
                 await self._step(header, payload)
             case "started":
-                self._started(header)
+                await self._started(header)
             case "attempt":
                 self.attempt_failed(header)
+                await actor.requests.waits_no_more()
+                # Last in the queue: where it was the last attempt, the run's end is right behind and takes it along.
+                actor.post(self._keep_attempts)
             case "request":
                 await actor.requests.asked(header)
             case "failed" | "broken":
                 await self._failed(header)
             case "ready":
-                actor.process_life.stop_timer()
+                actor.process_life.imported()
             case "paused":
-                actor.process_life.expecting_exit = True
+                actor.process_life.expect_exit()
 
-    def _started(self, header: dict[str, Any]) -> None:
+    async def _started(self, header: dict[str, Any]) -> None:
         actor = self._actor
         node, visit, attempt = header["node"], header["visit"], header["attempt"]
-        actor.process_life.stop_timer()
+        actor.process_life.imported()
+        await self._keep_attempts()
+        await actor.requests.waits_no_more()
         actor.in_flight[node] = InFlight(node=node, visit=visit, attempt=attempt, started_at=header["at"])
         actor.publish_step(node, visit, attempt, "running", header["at"])
 
+    async def _keep_attempts(self) -> None:
+        if self._actor.failed_attempts:
+            await self._actor.commit([])
+
     def attempt_failed(self, header: dict[str, Any]) -> None:
-        """Keep a failed attempt for the next commit and show it now."""
+        """Note a failed attempt for the next commit, which shows it."""
         actor = self._actor
         node, visit, attempt, ended = header["node"], header["visit"], header["attempt"], header["ended_at"]
         failure = header["failure"]
@@ -72,7 +76,6 @@ class Frames:
         actor.in_flight.pop(node, None)
         text = f"attempt {attempt} failed: {failure['type']}: {failure['message']}"
         actor.log.line(ended, "ERROR", text, node, visit, attempt)
-        actor.publish_step(node, visit, attempt, "failed", ended)
 
     async def _step(self, header: dict[str, Any], payload: bytes) -> None:
         """Commit a completed visit with everything that belongs to it, then let the process go on.
@@ -97,6 +100,11 @@ class Frames:
         elif actor.until == "step":
             after = "paused"
             operations += actor.status_operations(after, node=next_node)
+        elif actor.status == "waiting_input":
+            # The code went on without the answer it had asked for.
+            after = "running"
+            operations += actor.status_operations(after)
+        operations += actor.requests.withdrawal(ended)
         self._log_routing(header)
         await actor.commit(operations)
         visits = actor.position.visits
@@ -105,9 +113,12 @@ class Frames:
         actor.in_flight.pop(node, None)
         actor.process_life.made_progress()
         actor.publish_step(node, header["visit"], header["attempt"], "completed", ended, seq, next_node)
+        actor.requests.withdrawn()
         if after is not None:
-            actor.process_life.expecting_exit = True
+            actor.process_life.stop_timer()
             actor.entered(after)
+        if after in ("completed", "paused"):
+            actor.process_life.expect_exit()
         elif actor.world.draining:
             await actor.give_up()
             return
@@ -119,11 +130,9 @@ class Frames:
         delta = payload[:position]
         blobs: list[tuple[bytes, bytes | None]] = []
         for text, length in header["blobs"]:
+            # Without data the store has the value from an earlier step, or refuses this one.
             data = payload[position : position + length] if length else None
             position += length
-            if data is None and text not in self._known_blobs:
-                raise RunProcessDied("The run process named a value it never sent.", next_step="Report it.")
-            self._known_blobs.add(text)
             blobs.append((bytes.fromhex(text), data))
         routing = {key: header[key] for key in ("reason", "condition", "errors") if header.get(key)}
         return InsertStep(

@@ -6,17 +6,19 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from core.errors import RondoError
 from core.link.types import FINAL, ErrorView, InFlight
 from core.store.operations import UpdateRun
 
 if TYPE_CHECKING:
     from core.engine.actor import Process, RunActor
+    from core.engine.processes import ExitStatus
 
 WAIT_GRACE_SECONDS = 30.0
 """How long a waiting run keeps its process, so that a quick answer goes on where the code stands."""
 STOP_GRACE_SECONDS = 2.0
 IMPORT_LIMIT_SECONDS = 10.0
+LINGER_SECONDS = 10.0
+"""How long a process that has nothing left to do may take to end by itself."""
 IDLE_DEATH_LIMIT = 3
 """How often a process may die between two steps, with no node to blame, before the run fails."""
 
@@ -30,6 +32,7 @@ class ProcessLife:
         self.process: Process | None = None
         self.expecting_exit = False
         self._wanted = False
+        self._importing = False
         self._idle_deaths = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -42,25 +45,25 @@ class ProcessLife:
             return
         self._wanted = True
         if self.process is None:
-            actor.world.want_slot(actor)
+            actor.world.slots.want(self)
 
-    async def granted(self) -> None:
-        """There is room: start the process."""
+    def room_granted(self) -> None:
+        """There is room for a process."""
+        self._actor.post(self._begin)
+
+    async def _begin(self) -> None:
+        """Start the process, unless it is not wanted any more."""
         actor = self._actor
         if not self._wanted or self.process is not None or actor.status in FINAL or actor.world.draining:
             if self.process is None:
-                actor.world.release_slot(actor)
+                actor.world.slots.give_back(self)
             return
+        self._wanted = False
         self.expecting_exit = False
+        self._importing = True
         self.epoch += 1
-        actor.frames.new_process()
-        try:
-            self.process = await actor.world.spawn(actor)
-        except RondoError:
-            actor.world.release_slot(actor)
-            raise
-        finally:
-            self._wanted = False
+        actor.requests.new_process()
+        self.process = await actor.world.spawn(actor)
         started = actor.record.started_at or actor.world.now()
         actor.change_record(started_at=started, epoch=self.epoch)
         pid, ticks = self.process.pid, self.process.started_ticks
@@ -68,6 +71,12 @@ class ProcessLife:
         await actor.commit([*actor.status_operations("running"), known])
         actor.entered("running")
         self.set_timer(IMPORT_LIMIT_SECONDS, self._import_took_too_long)
+
+    def imported(self) -> None:
+        """The workflow's code is there."""
+        if self._importing:
+            self._importing = False
+            self.stop_timer()
 
     def send(self, header: dict[str, Any]) -> None:
         """Send a frame to the process, if there is one that listens."""
@@ -77,7 +86,7 @@ class ProcessLife:
     @property
     def engaged(self) -> bool:
         """True where the run has a process or is to get one."""
-        return self._wanted or self.process is not None
+        return self.process is not None or (self._wanted and self._actor.status not in FINAL)
 
     @property
     def listening(self) -> bool:
@@ -92,34 +101,37 @@ class ProcessLife:
             self._actor.post(lambda: self._actor.frames.take(header, payload))
 
     def on_log_records(self, records: Sequence[tuple[float, int, str, str, int, int, str]]) -> None:
-        """Take log lines."""
-        self._actor.log.add(records)
+        """Take log lines; after the actor has left, the numbers of the lines belong to another."""
+        if not self._actor.closed.is_set():
+            self._actor.log.add(records)
 
     def on_log_dropped(self, count: int) -> None:
         """Lines over the limit were counted and not kept."""
-        self._actor.log.drop(count)
+        if not self._actor.closed.is_set():
+            self._actor.log.drop(count)
 
-    def on_exit(self, status: object, description: str) -> None:
+    def on_exit(self, status: ExitStatus, description: str) -> None:
         """The process has ended and everything it said was delivered."""
-        self._actor.post(lambda: self._exited(description))
+        self._actor.post(lambda: self._exited(status, description))
 
     # End ----------------------------------------------------------------------------------------------------------
 
     async def let_go(self) -> None:
-        """Ask the process to end; when there is none, the actor is done where its run is at rest."""
+        """Ask the process to end, if there is one."""
         self.expecting_exit = True
         if self.process is not None:
             await self.process.stop(STOP_GRACE_SECONDS)
-        elif not self._wanted or self._actor.status in FINAL:
-            self._actor.leave()
+
+    def expect_exit(self) -> None:
+        """The process has nothing left to do and ends by itself, or is ended."""
+        self.expecting_exit = True
+        self.set_timer(LINGER_SECONDS, self.kill)
 
     async def kill(self) -> None:
         """End the process at once, with everything it started."""
         self.expecting_exit = True
         if self.process is not None:
             await self.process.kill()
-        else:
-            self._actor.leave()
 
     async def abandon(self) -> None:
         """End the process without waiting for what it still says: its frames no longer count."""
@@ -128,35 +140,38 @@ class ProcessLife:
         self._wanted = False
         self.epoch += 1
         process, self.process = self.process, None
-        self._actor.world.release_slot(self._actor)
+        self._actor.world.slots.give_back(self)
         if process is not None:
             await process.kill()
 
-    async def _exited(self, description: str) -> None:
+    async def _exited(self, status: ExitStatus, description: str) -> None:
         """The process is gone: as asked, or by its own death, which counts as an attempt of what was in flight."""
         actor = self._actor
         self.stop_timer()
         self.process = None
-        actor.world.release_slot(actor)
+        actor.world.slots.give_back(self)
         await actor.log.flush()
         if actor.status in FINAL:
-            actor.leave()
-        elif not self.expecting_exit:
-            await self._died(description)
+            return
+        if not self.expecting_exit:
+            await self._died(status, description)
         elif self._wanted:
             await self.start()
         else:
-            await actor.world.commit([UpdateRun(actor.record.number, pid=None, pid_started=None)])
-            if actor.idle:
-                actor.leave()
+            await actor.commit([UpdateRun(actor.record.number, pid=None, pid_started=None)])
 
-    async def _died(self, description: str) -> None:
+    async def _died(self, status: ExitStatus, description: str) -> None:
         actor = self._actor
-        now = actor.world.now()
-        flights = list(actor.in_flight.values())
-        message = f"The run process {description}."
-        next_step = "Look at the last lines of its log; a crash inside a library names its line there."
-        cause = "Code of the node, or of a library it uses, ended the whole process."
+        if actor.status == "waiting_input":
+            text = f"the process {description}; the visit starts again when the answer comes"
+            actor.log.line(actor.world.now(), "WARNING", text, "")
+            actor.in_flight.clear()
+            await actor.commit([UpdateRun(actor.record.number, pid=None, pid_started=None)])
+            return
+        # Where nobody could tell how it ended, the engine's own machinery was at fault and not the node.
+        blameless = status.code is None and status.signal is None
+        flights = [] if blameless else list(actor.in_flight.values())
+        failure = self._failure(description, flights, blameless)
         for flight in flights:
             actor.frames.attempt_failed(
                 {
@@ -164,31 +179,45 @@ class ProcessLife:
                     "visit": flight.visit,
                     "attempt": flight.attempt,
                     "started_at": flight.started_at,
-                    "ended_at": now,
+                    "ended_at": actor.world.now(),
                     "failure": {
-                        "type": "RunProcessDied",
-                        "message": message,
+                        "type": failure.type,
+                        "message": failure.message,
                         "traceback": "",
-                        "cause": cause,
-                        "next_step": next_step,
+                        "cause": failure.cause,
+                        "next_step": failure.next_step,
                     },
                 }
             )
-        if self._may_try_again(flights):
-            await actor.commit([])
+        actor.in_flight.clear()
+        if self._may_try_again(flights, blameless):
+            actor.log.line(actor.world.now(), "WARNING", f"the run process {description}; another one goes on", "")
+            await actor.commit(actor.status_operations("queued"))
+            actor.entered("queued")
             await self.start()
             return
-        if not flights:
-            cause = "It ended while the workflow's code was imported, or between two steps."
-        node = flights[0].node if flights else actor.position.next
-        await actor.fail(ErrorView(type="RunProcessDied", message=message, cause=cause, next_step=next_step, node=node))
+        await actor.fail(failure)
 
-    def _may_try_again(self, flights: list[InFlight]) -> bool:
+    def _failure(self, description: str, flights: list[InFlight], blameless: bool) -> ErrorView:
+        cause = "Code of the node, or of a library it uses, ended the whole process."
+        if blameless:
+            cause = "It did not end by itself, and this has happened several times now."
+        elif not flights:
+            cause = "It ended while the workflow's code was imported, or between two steps."
+        return ErrorView(
+            type="RunProcessDied",
+            message=f"The run process {description}.",
+            cause=cause,
+            next_step="Look at the last lines of its log; a crash inside a library names its line there.",
+            node=flights[0].node if flights else self._actor.position.next,
+        )
+
+    def _may_try_again(self, flights: list[InFlight], blameless: bool) -> bool:
         """True where the node's attempts are not used up, or no node is to blame and this is not a habit."""
         actor = self._actor
         if not flights:
             self._idle_deaths += 1
-            return actor.position.seq > 0 and self._idle_deaths < IDLE_DEATH_LIMIT
+            return (blameless or actor.position.seq > 0) and self._idle_deaths < IDLE_DEATH_LIMIT
         node, attempt = flights[0].node, flights[0].attempt
         spec = actor.graph.nodes.get(node)
         allowed = spec.retry.attempts if spec is not None and spec.retry is not None else 1
@@ -197,7 +226,7 @@ class ProcessLife:
 
     async def _import_took_too_long(self) -> None:
         actor = self._actor
-        if actor.in_flight or self.process is None or actor.status in FINAL:
+        if not self._importing or self.process is None or actor.status in FINAL:
             return
         await actor.fail(
             ErrorView(
@@ -207,15 +236,18 @@ class ProcessLife:
                 next_step="Move slow work from the top level into the nodes' methods.",
             )
         )
-        await self.kill()
 
     # Timers -------------------------------------------------------------------------------------------------------
 
     def wait_a_while(self) -> None:
         """The run waits for a person: keep the process for a while, then let it go."""
-        self.set_timer(WAIT_GRACE_SECONDS, self.let_go_if_waiting)
+        self.set_timer(0 if self._actor.world.slots.crowded else WAIT_GRACE_SECONDS, self._let_go_if_waiting)
 
-    async def let_go_if_waiting(self) -> None:
+    def make_room(self) -> None:
+        """Others wait for room: let the process go now where the run waits for a person."""
+        self._actor.post(self._let_go_if_waiting)
+
+    async def _let_go_if_waiting(self) -> None:
         """Give the room back while the run waits; the visit starts again from `prepare` when the answer comes."""
         if self._actor.status == "waiting_input" and self.listening:
             self._actor.in_flight.clear()

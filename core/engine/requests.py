@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from core.errors import AlreadyAnswered, InvalidAnswer, UnknownRequest
 from core.flow.answers import check_answer, parse_answer
 from core.link.types import Answer, RequestChanged, Status
-from core.store.operations import AnswerRequest, InsertRequest, MarkRequest, Operation, RecordCommand, UpdateRun
+from core.store.operations import (
+    AnswerRequest,
+    InsertRequest,
+    MarkRequest,
+    Operation,
+    RecordCommand,
+    UpdateRun,
+    WithdrawRequests,
+)
 from core.store.records import RequestRow
 
 if TYPE_CHECKING:
@@ -26,8 +36,14 @@ def request_key(row: RequestRow) -> str:
 class Requests:
     """Opens and answers the requests of one actor's run."""
 
-    def __init__(self, actor: RunActor) -> None:
+    def __init__(self, actor: RunActor, open_rows: Sequence[RequestRow]) -> None:
         self._actor = actor
+        self._open = {request_key(row) for row in open_rows}
+        self._awaited: set[str] = set()
+
+    def new_process(self) -> None:
+        """A new process awaits nothing yet."""
+        self._awaited.clear()
 
     async def asked(self, header: dict[str, Any]) -> None:
         """The process asks: answer at once what is answered already, else keep the question and wait.
@@ -91,10 +107,37 @@ class Requests:
     async def _wait(self, operations: list[Operation], header: dict[str, Any]) -> None:
         """Make the wait durable, then show it; the process is kept for a while."""
         actor = self._actor
+        key = _header_key(header)
         await actor.commit([*operations, *actor.status_operations("waiting_input", node=header["node"])])
-        self._publish(_header_key(header), "open")
+        self._open.add(key)
+        self._awaited.add(key)
+        self._publish(key, "open")
         actor.entered("waiting_input")
-        actor.process_life.wait_a_while()
+        if actor.world.draining:
+            await actor.give_up()
+        else:
+            actor.process_life.wait_a_while()
+
+    # The code goes on without an answer ---------------------------------------------------------------------------
+
+    async def waits_no_more(self) -> None:
+        """The attempt that asked has ended: nothing waits for the answers now, also where the questions stay open."""
+        self._awaited.clear()
+        if self._actor.status == "waiting_input":
+            self._actor.process_life.stop_timer()
+            await self._actor.commit(self._actor.status_operations("running"))
+            self._actor.entered("running")
+
+    def withdrawal(self, at: float) -> list[Operation]:
+        """What closes the open questions of a visit that is complete; `withdrawn` is due after its commit."""
+        return [WithdrawRequests(self._actor.line, at)] if self._open else []
+
+    def withdrawn(self) -> None:
+        """Tell the clients of questions that nobody needs answers to any more."""
+        closed, self._open = self._open, set()
+        self._awaited.clear()
+        for key in sorted(closed):
+            self._publish(key, "withdrawn")
 
     def _next_preset(self, request_id: str) -> tuple[bool, Any, str]:
         """The next preset answer for requests of this id, and the presets that are left without it as JSON text.
@@ -108,10 +151,11 @@ class Requests:
                 return True, value, json.dumps(left, ensure_ascii=False)
         return False, None, self._actor.record.presets
 
-    async def answer(self, answer: Answer, by: str, command: RecordCommand) -> tuple[RequestRow, Any]:
-        """Make a person's answer durable; return the request and the value.
+    async def answer(self, answer: Answer, by: str, command: RecordCommand) -> tuple[str, Any, Status]:
+        """Make a person's answer durable; return the request's key, the value, and the status the run has with it.
 
-        Raises UnknownRequest, InvalidAnswer and AlreadyAnswered, all of which change nothing.
+        A run whose code awaits several answers goes on waiting for the others. Raises UnknownRequest, InvalidAnswer
+        and AlreadyAnswered, all of which change nothing.
         """
         actor = self._actor
         row = find_request(await actor.world.requests_of(actor.line), answer.request, actor.short_id)
@@ -121,12 +165,18 @@ class Requests:
         else:
             value = check_answer(row.input_type, options, answer.value)
         text = json.dumps(value, ensure_ascii=False)
-        status: Status = "running" if actor.process_life.listening else "queued"
+        key = request_key(row)
+        status: Status = "queued"
+        if actor.process_life.listening:
+            status = "waiting_input" if self._awaited - {key} else "running"
         await actor.commit(
-            [AnswerRequest(row.number, text, by, actor.world.now()), *actor.status_operations(status), command]
+            [AnswerRequest(row.number, text, by, actor.world.now()), *actor.status_operations(status), command],
+            patient=False,
         )
-        self._publish(request_key(row), "answered")
-        return row, value
+        self._open.discard(key)
+        self._awaited.discard(key)
+        self._publish(key, "answered")
+        return key, value, status
 
     def _publish(self, key: str, status: str) -> None:
         record = self._actor.record
@@ -149,10 +199,16 @@ def find_request(rows: list[RequestRow], name: str, short_id: str) -> RequestRow
     answered = [row for row in rows if row.status == "answered" and name in (row.request_id, request_key(row))]
     if answered:
         last = max(answered, key=lambda row: row.answered_at or 0)
+        when = datetime.fromtimestamp(last.answered_at or 0, UTC).isoformat(timespec="seconds")
         raise AlreadyAnswered(
             f"{name} was answered before.",
-            cause=f"Answered by {last.answered_by} with {last.answer}; the first answer stands.",
+            cause=f"Answered by {last.answered_by} at {when} with {last.answer}; the first answer stands.",
             next_step=f"See the run: rondo show {short_id}",
+            details={
+                "answered_by": last.answered_by,
+                "answered_at": last.answered_at,
+                "answer": json.loads(last.answer or "null"),
+            },
         )
     waiting = ", ".join(row.request_id for row in open_rows)
     raise UnknownRequest(

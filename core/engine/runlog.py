@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -21,6 +22,8 @@ BATCH_ROWS = 400
 LEVELS = {"DEBUG": 10, "INFO": 20, "EDGE": 25, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 LEVEL_NAMES = {number: name for name, number in LEVELS.items()}
 
+Row = tuple[int, int, float, int, str, str, int, int, str]
+
 log = structlog.get_logger()
 
 
@@ -31,6 +34,16 @@ def level_name(number: int) -> str:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Lines on their way to the store: how far the log goes with them, and how many lines were dropped by then."""
+
+    rows: list[Row]
+    last: int
+    dropped: int
+    operations: list[Operation]
+
+
 class RunLog:
     """Numbers the lines of one run and commits them in batches."""
 
@@ -39,19 +52,19 @@ class RunLog:
         self._run = run
         self._line = line
         self._run_id = run_id
-        self.last = last
-        self.dropped = dropped
-        self._dropped_known = dropped
+        self._last = last
+        self._dropped = dropped
+        self._dropped_taken = dropped
         self._announced = (last, dropped)
-        self._rows: list[tuple[int, int, float, int, str, str, int, int, str]] = []
+        self._rows: list[Row] = []
         self._flush: asyncio.TimerHandle | None = None
         self._flushing: asyncio.Task[None] | None = None
 
     def add(self, records: Sequence[tuple[float, int, str, str, int, int, str]]) -> None:
         """Take lines of the run process: (at, level number, stream, node, visit, attempt, text)."""
         for at, level, stream, node, visit, attempt, text in records:
-            self.last += 1
-            self._rows.append((self.last, self._line, at, level, stream, node, visit, attempt, text))
+            self._last += 1
+            self._rows.append((self._last, self._line, at, level, stream, node, visit, attempt, text))
         self._flush_soon()
 
     def line(self, at: float, level: str, text: str, node: str, visit: int = 0, attempt: int = 0) -> None:
@@ -60,33 +73,44 @@ class RunLog:
 
     def drop(self, count: int) -> None:
         """Count lines that were printed over the limit and not kept."""
-        self.dropped += count
+        self._dropped += count
         self._flush_soon()
 
-    def take(self) -> list[Operation]:
-        """Everything that waits, as operations for the commit it belongs to."""
-        operations: list[Operation] = []
-        rows, self._rows = self._rows, []
-        for start in range(0, len(rows), BATCH_ROWS):
-            operations.append(InsertLogs(self._run, rows[start : start + BATCH_ROWS]))
-        if self.dropped != self._dropped_known:
-            self._dropped_known = self.dropped
-            operations.append(UpdateRun(self._run, logs_dropped=self.dropped))
-        return operations
+    def take(self) -> Taken:
+        """Everything that waits, as operations for the commit it belongs to.
 
-    def announce(self) -> None:
-        """Tell the clients how far the log goes, once its rows are committed."""
-        if (self.last, self.dropped) != self._announced:
-            self._announced = (self.last, self.dropped)
-            self._world.publish(LogsChanged(run_id=self._run_id, last=self.last))
+        `committed` is due after it, or `put_back` where it failed.
+        """
+        rows, self._rows = self._rows, []
+        operations: list[Operation] = [
+            InsertLogs(self._run, rows[start : start + BATCH_ROWS]) for start in range(0, len(rows), BATCH_ROWS)
+        ]
+        if self._dropped != self._dropped_taken:
+            self._dropped_taken = self._dropped
+            operations.append(UpdateRun(self._run, logs_dropped=self._dropped))
+        return Taken(rows, self._last, self._dropped, operations)
+
+    def committed(self, taken: Taken) -> None:
+        """Tell the clients how far the log goes now; lines that came since are not there yet."""
+        reached = (max(taken.last, self._announced[0]), max(taken.dropped, self._announced[1]))
+        if reached != self._announced:
+            self._announced = reached
+            self._world.publish(LogsChanged(run_id=self._run_id, last=reached[0]))
+
+    def put_back(self, taken: Taken) -> None:
+        """What was taken was not kept: it goes with the next commit."""
+        self._rows[:0] = taken.rows
+        self._dropped_taken = self._announced[1]
+        if taken.operations:
+            self._flush_soon()
 
     async def flush(self) -> None:
         """Commit what waits now."""
+        if self._flushing is not None:
+            await self._flushing
         if self._flush is not None:
             self._flush.cancel()
             self._flush = None
-        if self._flushing is not None:
-            await self._flushing
         await self._commit_waiting()
 
     def _flush_soon(self) -> None:
@@ -99,11 +123,11 @@ class RunLog:
 
     async def _commit_waiting(self) -> None:
         """Commit in one go: a line must never be there before one with a smaller number."""
+        taken = self.take()
         try:
-            operations = self.take()
-            if operations:
-                await self._world.commit(operations)
-                self.announce()
+            if taken.operations:
+                await self._world.commit(taken.operations)
+                self.committed(taken)
         except RondoError as error:
             log.error("log lines were lost", run=self._run_id, error=error.message)
         finally:

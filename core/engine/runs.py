@@ -3,39 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import structlog
 
 from core.definition.inputs import check_inputs
 from core.definition.load import LoadedWorkflow
-from core.engine.actor import Position, Process, RunActor
+from core.engine.actor import Position, Process, RunActor, error_document, error_view, stopping_error
 from core.engine.events import EventBus
+from core.engine.process_life import ProcessLife
 from core.engine.processes import kill_leftovers
 from core.engine.requests import request_key
+from core.engine.slots import PROCESS_LIMIT, Slots
 from core.errors import (
     DatabaseBusy,
     DatabaseDamaged,
+    DatabaseProblem,
     DiskFull,
-    EngineStopping,
     RondoError,
     UnknownRun,
 )
 from core.flow.delta import StateTracker
 from core.flow.graph import Graph
-from core.link.types import EngineChanged, Event, RunChanged, StartRun
+from core.link.types import ErrorView, Event, RunChanged, StartRun
 from core.places import Workspace
-from core.store.operations import InsertRun, InsertStep, Operation, RecordCommand, Ref, blob_hash
+from core.store.operations import (
+    InsertRun,
+    InsertStep,
+    Operation,
+    RecordCommand,
+    Ref,
+    UpdateLine,
+    UpdateRun,
+    WithdrawRequests,
+    blob_hash,
+)
 from core.store.records import RequestRow, RunRecord, VersionRecord
 from core.store.store import Store
 
-PROCESS_LIMIT = 16
-"""Run processes at once; further runs are queued."""
 RETRY_SECONDS = 2.0
 
 log = structlog.get_logger()
@@ -52,18 +60,22 @@ class Runs:
         pool: Any,
         *,
         now: Callable[[], float] = time.time,
-        on_trouble: Callable[[RondoError | None], None],
+        on_trouble: Callable[[RondoError], None],
+        on_relief: Callable[[], None],
     ) -> None:
+        """`on_trouble` hears why nothing can be committed, `on_relief` that it can be again."""
         self._workspace = workspace
         self._store = store
         self._bus = bus
         self._pool = pool
         self._now = now
         self._on_trouble = on_trouble
+        self._on_relief = on_relief
+        self._patient = 0
         self._actors: dict[str, RunActor] = {}
+        self._beginning: dict[str, asyncio.Task[None]] = {}
         self._opening = asyncio.Lock()
-        self._holding: set[str] = set()
-        self._waiting: deque[RunActor] = deque()
+        self.slots = Slots(self._idlers, PROCESS_LIMIT)
         self.draining = False
 
     # Start and end of the engine ----------------------------------------------------------------------------------
@@ -78,10 +90,36 @@ class Runs:
         for record in unfinished:
             try:
                 actor = await self._open(record)
+            except Exception as error:
+                log.exception("a run could not be taken up", run=record.id)
+                await self._fail_unopened(record, error)
+            else:
                 actor.post(actor.process_life.start)
-            except RondoError as error:
-                log.error("a run could not be taken up", run=record.id, error=error.message)
         return len(unfinished)
+
+    async def _fail_unopened(self, record: RunRecord, error: Exception) -> None:
+        """Fail a run that can't even be read, so that it doesn't seem to go on."""
+        if isinstance(error, RondoError):
+            view = error_view(error, record.node)
+        else:
+            view = ErrorView(
+                type=type(error).__name__,
+                message=f"Rondo can't take this run up: {error}",
+                cause="Its rows are not as they should be.",
+                next_step=f"Start it again: rondo run {record.workflow}",
+                node=record.node,
+            )
+        now, line, text = self._now(), record.line or 0, error_document(view)
+        try:
+            await self._store.commit(
+                [
+                    UpdateRun(record.number, status="failed", ended_at=now, error=text),
+                    UpdateLine(line, status="failed", ended_at=now, error=text),
+                    WithdrawRequests(line, now),
+                ]
+            )
+        except RondoError as refusal:
+            log.error("nor could it be failed", run=record.id, error=refusal.message)
 
     async def close(self, grace: float = 5.0) -> None:
         """Bring running steps to their boundary, at most for `grace` seconds, then end every process."""
@@ -92,62 +130,59 @@ class Runs:
             await asyncio.wait(waits, timeout=grace)
             for wait in waits:
                 wait.cancel()
-        await asyncio.gather(*(actor.close() for actor in list(self._actors.values())))
+        if self._beginning:
+            await asyncio.wait(self._beginning.values())
+        ended = await asyncio.gather(*(actor.close() for actor in list(self._actors.values())), return_exceptions=True)
+        for error in ended:
+            if isinstance(error, BaseException):
+                log.error("a run did not end cleanly", error=str(error), exc_info=error)
 
     # Starting and finding runs ------------------------------------------------------------------------------------
 
     async def start(
         self, run_id: str, start: StartRun, loaded: LoadedWorkflow, by: str, command: RecordCommand
     ) -> None:
-        """Write the run and its initial state, then begin."""
+        """Write the run and its initial state, then begin; a caller that goes away stops nothing of it."""
         if self.draining:
-            raise EngineStopping(
-                "The engine is stopping.", cause="It takes no more work.", next_step="Try again in a moment."
-            )
+            raise stopping_error()
+        task = asyncio.create_task(self._start(run_id, start, loaded, by, command), name=f"start {run_id[-8:]}")
+        self._beginning[run_id] = task
+        task.add_done_callback(lambda _: self._beginning.pop(run_id))
+        await asyncio.shield(task)
+
+    async def _start(
+        self, run_id: str, start: StartRun, loaded: LoadedWorkflow, by: str, command: RecordCommand
+    ) -> None:
         assert loaded.graph is not None and loaded.version is not None
-        state = check_inputs(loaded.graph, start.inputs)
-        delta = StateTracker({}).commit_delta(state)
         now = self.now()
-        results = await self.commit(
-            [
-                InsertRun(
-                    id=run_id,
-                    workflow=loaded.name,
-                    version=loaded.version,
-                    status="queued",
-                    until=start.until,
-                    source=by,
-                    inputs=json.dumps(start.inputs, ensure_ascii=False),
-                    presets=json.dumps([list(pair) for pair in start.answers], ensure_ascii=False),
-                    priority=0,
-                    created_at=now,
-                ),
-                InsertStep(
-                    line=Ref(0, 1),
-                    seq=0,
-                    node="",
-                    visit=0,
-                    attempt=0,
-                    next=loaded.graph.start,
-                    routing="",
-                    started_at=now,
-                    ended_at=now,
-                    changed=delta.changed,
-                    delta=delta.operations,
-                    blobs=tuple((blob_hash(data), data) for data in delta.blobs),
-                ),
-                command,
-            ]
+        first = await asyncio.to_thread(_initial_step, loaded.graph, start.inputs, now)
+        run = InsertRun(
+            id=run_id,
+            workflow=loaded.name,
+            version=loaded.version,
+            status="queued",
+            until=start.until,
+            source=by,
+            inputs=json.dumps(start.inputs, ensure_ascii=False),
+            presets=json.dumps([list(pair) for pair in start.answers], ensure_ascii=False),
+            priority=0,
+            created_at=now,
         )
-        number, line = results[0]
-        record = await self._store.run_by_number(number)
+        results = await self.commit([run, first, command], patient=False)
+        record = await self._store.run_by_number(results[0].run)
         version = await self._version_of(record)
-        actor = RunActor(self, record, version, loaded.graph, Position(0, loaded.graph.start), 0)
-        assert actor.line == line
+        actor = RunActor(self, record, version, loaded.graph, Position(0, loaded.graph.start))
         self._actors[run_id] = actor
         actor.begin()
         self._bus.publish(
-            RunChanged(run_id=run_id, workflow=loaded.name, line=line, status="queued", step=0, node=loaded.graph.start)
+            RunChanged(
+                run_id=run_id,
+                workflow=loaded.name,
+                line=actor.line,
+                status="queued",
+                step=0,
+                node=loaded.graph.start,
+            )
         )
         actor.post(actor.process_life.start)
 
@@ -155,18 +190,14 @@ class Runs:
         """The actor of a run, if it has one now."""
         return self._actors.get(run_id)
 
-    @contextlib.asynccontextmanager
-    async def actor(self, record: RunRecord) -> AsyncIterator[RunActor]:
-        """The actor of a run that is not final; one that was made for a command leaves again where nothing follows."""
+    async def actor(self, record: RunRecord) -> RunActor:
+        """The actor of a run that is not final; give it a command before anything else is awaited."""
+        while (beginning := self._beginning.get(record.id)) is not None:
+            await asyncio.wait([beginning])
         async with self._opening:
-            actor = self._actors.get(record.id)
-            if actor is None:
-                actor = await self._open(record)
-        try:
-            yield actor
-        finally:
-            if not actor.process_life.engaged and actor.idle and not actor.closed.is_set():
-                actor.leave()
+            if self.draining:
+                raise stopping_error()
+            return self._actors.get(record.id) or await self._open(record)
 
     @property
     def busy(self) -> bool:
@@ -188,7 +219,15 @@ class Runs:
         used = max((row.attempt for row in attempts), default=0)
         position = Position(last.seq, last.next, await self._store.visits(line), used)
         graph = Graph.from_dict(json.loads(version.graph))
-        actor = RunActor(self, fresh, version, graph, position, await self._store.last_log_row(fresh.number))
+        actor = RunActor(
+            self,
+            fresh,
+            version,
+            graph,
+            position,
+            log_last=await self._store.last_log_row(fresh.number),
+            open_requests=await self._store.requests(line=line, status="open"),
+        )
         self._actors[fresh.id] = actor
         actor.begin()
         return actor
@@ -213,50 +252,39 @@ class Runs:
         """Pass an event on to the clients."""
         self._bus.publish(event)
 
-    async def commit(self, operations: Sequence[Operation]) -> list[Any]:
-        """Commit; while the disk is full or the database held by another, say so, wait and try again."""
-        troubled = False
-        while True:
-            try:
-                results = await self._store.commit(operations)
-            except (DiskFull, DatabaseBusy) as error:
-                if self.draining:
+    async def commit(self, operations: Sequence[Operation], *, patient: bool = True) -> list[Any]:
+        """Commit; the patient wait while the disk is full or another has the database, and everybody is told."""
+        waiting = False
+        try:
+            while True:
+                try:
+                    return await self._store.commit(operations)
+                except (DiskFull, DatabaseBusy) as error:
+                    if self.draining or not patient:
+                        raise
+                    if not waiting:
+                        waiting = True
+                        self._patient += 1
+                    self._on_trouble(error)
+                    await asyncio.sleep(RETRY_SECONDS)
+                except DatabaseProblem as error:
+                    self._on_trouble(error)
                     raise
-                troubled = True
-                self._on_trouble(error)
-                await asyncio.sleep(RETRY_SECONDS)
-            else:
-                if troubled:
-                    self._on_trouble(None)
-                return results
+        finally:
+            if waiting:
+                self._patient -= 1
+                if not self._patient:
+                    self._on_relief()
 
     async def requests_of(self, line: int) -> list[RequestRow]:
         """Every request of a line."""
         return await self._store.requests(line=line)
 
-    def want_slot(self, actor: RunActor) -> None:
-        """Give the actor room for a process now or when there is some; waiting runs make room first."""
-        if actor.record.id in self._holding or actor in self._waiting:
-            return
-        if len(self._holding) < PROCESS_LIMIT:
-            self._holding.add(actor.record.id)
-            actor.post(actor.process_life.granted)
-            return
-        self._waiting.append(actor)
-        for other in self._actors.values():
-            if other.status == "waiting_input" and other.process_life.listening:
-                other.post(other.process_life.let_go_if_waiting)
-                break
-
-    def release_slot(self, actor: RunActor) -> None:
-        """Take the room back and give it to the next who waits."""
-        if actor in self._waiting:
-            self._waiting.remove(actor)
-        self._holding.discard(actor.record.id)
-        while self._waiting and len(self._holding) < PROCESS_LIMIT:
-            chosen = self._waiting.popleft()
-            self._holding.add(chosen.record.id)
-            chosen.post(chosen.process_life.granted)
+    def _idlers(self) -> Iterator[ProcessLife]:
+        """Who could give room back: runs that wait for a person while their process is still there."""
+        for actor in list(self._actors.values()):
+            if actor.status == "waiting_input" and actor.process_life.listening:
+                yield actor.process_life
 
     async def spawn(self, actor: RunActor) -> Process:
         """Start the run's process from its last committed state."""
@@ -300,7 +328,7 @@ class Runs:
 
     def forget(self, actor: RunActor) -> None:
         """Take an actor that is done out of the table."""
-        self.release_slot(actor)
+        self.slots.give_back(actor.process_life)
         if self._actors.get(actor.record.id) is actor:
             del self._actors[actor.record.id]
 
@@ -309,6 +337,20 @@ def _next_visit(position: Position) -> int:
     return position.visits.get(position.next or "", 0) + 1
 
 
-def trouble_event(error: RondoError | None) -> EngineChanged:
-    """What clients are told when the engine stops to take work, or goes on."""
-    return EngineChanged(state="ok") if error is None else EngineChanged(state="trouble", message=error.message)
+def _initial_step(graph: Graph, inputs: dict[str, Any], now: float) -> InsertStep:
+    """Step 0 of a new run: its inputs, checked, and the initial state. Raises InvalidInput. May take a while."""
+    delta = StateTracker({}).commit_delta(check_inputs(graph, inputs))
+    return InsertStep(
+        line=Ref(0, 1),
+        seq=0,
+        node="",
+        visit=0,
+        attempt=0,
+        next=graph.start,
+        routing="",
+        started_at=now,
+        ended_at=now,
+        changed=delta.changed,
+        delta=delta.operations,
+        blobs=tuple((blob_hash(data), data) for data in delta.blobs),
+    )
