@@ -25,6 +25,7 @@ from core.engine.engine import Engine
 from core.engine.heartbeat import HEARTBEAT_SECONDS, Heartbeat, WatchedEngine
 from core.engine.lock import EngineLock
 from core.engine.process_log import open_process_log
+from core.engine.processes import ProcessPool
 from core.engine.runs_folder import explain, prepare_runs_folder
 from core.errors import EnvironmentProblem, RondoError
 from core.link.api import EngineApi
@@ -80,10 +81,18 @@ class StartReporter:
         self._descriptor = None
 
 
-def main(arguments: Sequence[str] | None = None, make_engine: Callable[[Workspace], ServedEngine] = Engine) -> int:
+def make_engine(workspace: Workspace, umask: int) -> ServedEngine:
+    """The engine to serve; `umask` is what the files get that nodes write."""
+    return Engine(workspace, pool=ProcessPool(umask=umask))
+
+
+def main(
+    arguments: Sequence[str] | None = None, make_engine: Callable[[Workspace, int], ServedEngine] = make_engine
+) -> int:
     """Run an engine to its end; returns the exit status, 0 or that of the error that kept it from serving."""
     options = _parse(arguments)
-    os.umask(0o077)
+    # Rondo's own files are the user's alone; what nodes write is as the user's umask says.
+    umask = os.umask(0o077)
     # A handler that does nothing and not SIG_IGN, which run processes would inherit.
     signal.signal(signal.SIGHUP, lambda _number, _frame: None)
     # The writer's thread needs the interpreter for moments at a time; Python's 5 ms would let a busy loop starve it.
@@ -101,7 +110,7 @@ def main(arguments: Sequence[str] | None = None, make_engine: Callable[[Workspac
             raise explain(error, workspace.engine_log) from error
         import_own_modules()
         faulthandler.enable()
-        asyncio.run(_serve(workspace, lock, make_engine, reporter, options.heartbeat))
+        asyncio.run(_serve(workspace, lock, lambda place: make_engine(place, umask), reporter, options.heartbeat))
         return 0
     except RondoError as error:
         log.error("the engine could not start", **error.to_dict())
