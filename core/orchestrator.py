@@ -18,10 +18,22 @@ from core.engine.inline import InlinePool
 from core.engine.lock import EngineLock
 from core.engine.process_log import speak_only_of_trouble
 from core.engine.runs_folder import prepare_runs_folder
-from core.errors import UsageError, WorkspaceLocked
+from core.errors import EngineStopping, UsageError, WorkspaceLocked
 from core.link.api import EngineApi
+from core.link.client import RemoteEngine
 from core.link.start import connect
-from core.link.types import AT_REST, FINAL, Answer, RunChanged, RunFilter, RunView, StartRun
+from core.link.types import (
+    AT_REST,
+    FINAL,
+    Answer,
+    EngineChanged,
+    Event,
+    Resync,
+    RunChanged,
+    RunFilter,
+    RunView,
+    StartRun,
+)
 from core.places import Workspace
 
 T = TypeVar("T")
@@ -104,8 +116,14 @@ class TaskOrchestrator:
             view = await self._continue(engine, run_id, dict(data or {}), until)
         while view.status not in AT_REST:
             async for batch in events:
-                if any(isinstance(event, RunChanged) and event.run_id == view.run_id for event in batch):
+                if any(_concerns(event, view.run_id) for event in batch):
                     break
+            else:
+                raise EngineStopping(
+                    f"The engine ended while run {view.short_id} was going on.",
+                    cause="It was closed by another part of this program, or stopped.",
+                    next_step="Call again with this run_id: the run goes on from its last step.",
+                )
             view = await engine.get_run(view.run_id)
         return await _result(engine, view)
 
@@ -149,14 +167,19 @@ class TaskOrchestrator:
             ids += [row.run_id for row in rows]
 
 
+def _concerns(event: Event, run_id: str) -> bool:
+    """True where the run may stand elsewhere now: events are hints, and some may have been lost."""
+    return isinstance(event, Resync | EngineChanged) or (isinstance(event, RunChanged) and event.run_id == run_id)
+
+
 async def _result(engine: EngineApi, view: RunView) -> dict[str, Any]:
     """What the API answers: the run at rest with its whole state."""
     parts: list[bytes] = []
-    size = 1
+    size, seq = 1, None
     while (offset := sum(map(len, parts))) < size:
-        chunk = await engine.read_state_chunk(view.run_id, offset=offset)
+        chunk = await engine.read_state_chunk(view.run_id, seq, offset)
         parts.append(chunk.data)
-        size = chunk.size
+        size, seq = chunk.size, chunk.seq
     awaiting = None
     if view.awaiting_input is not None:
         request = view.awaiting_input
@@ -195,6 +218,8 @@ class _Host:
         if self._opening is None:
             self._opening = asyncio.Lock()
         async with self._opening:
+            if isinstance(self._engine, RemoteEngine) and self._engine.ended:
+                await self.close()
             if self._engine is None:
                 self._engine = await self._take_or_join()
             return self._engine

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ class Verdict:
 
 
 class Approvals:
-    """The user's approvals for one workspace.
+    """The user's approvals for one workspace; its methods read and write small files, so call them in a thread.
 
     With `consent` every version may run: in the Python API, naming the workflows folder is consent.
     """
@@ -36,6 +37,7 @@ class Approvals:
         self._consent = consent
         self._folder = data_folder() / "approvals"
         self._examples = frozenset(example_hashes().values())
+        self._writing = threading.Lock()
 
     def verdict(self, workflow_folder: Path, version: str) -> Verdict:
         """Say whether this version of the workflow in that folder may run."""
@@ -53,17 +55,19 @@ class Approvals:
 
     def approve(self, workflow_folder: Path, version: str) -> None:
         """Let this version of the workflow in that folder run from now on."""
-        document = self._read(workflow_folder)
-        versions = [known for known in document.get("versions", []) if known != version]
-        document["versions"] = [*versions, version]
-        self._write(workflow_folder, document)
+        with self._writing:
+            document = self._read(workflow_folder)
+            versions = [known for known in document.get("versions", []) if known != version]
+            document["versions"] = [*versions, version]
+            self._write(workflow_folder, document)
 
     def trust_own(self) -> None:
         """Approve every version in this workspace, now and later: "trust my edits here"."""
-        document = self._read(self._root)
-        if document.get("trust") != "own":
-            document["trust"] = "own"
-            self._write(self._root, document)
+        with self._writing:
+            document = self._read(self._root)
+            if document.get("trust") != "own":
+                document["trust"] = "own"
+                self._write(self._root, document)
 
     def _file(self, path: Path) -> Path:
         return self._folder / (hashlib.sha256(os.fsencode(path.resolve())).hexdigest() + ".json")
@@ -76,7 +80,7 @@ class Approvals:
                 if os.fstat(stream.fileno()).st_uid != os.getuid():
                     return {}
                 document = json.load(stream)
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         if not isinstance(document, dict) or document.get("path") != str(path.resolve()):
             return {}

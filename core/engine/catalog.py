@@ -46,6 +46,8 @@ class Catalog:
         self._bus = bus
         self._now = now
         self._loaded: dict[str, LoadedWorkflow] = {}
+        self._readings = 0
+        self._kept: dict[str, int] = {}
         self._stored: set[str] = set()
         self._stop = asyncio.Event()
         self._watcher: asyncio.Task[None] | None = None
@@ -75,9 +77,7 @@ class Catalog:
         folder = self._folder / name
         if not NAME.fullmatch(name) or name.startswith(".") or not await asyncio.to_thread(folder.is_dir):
             raise await self._unknown(name)
-        loaded = await asyncio.to_thread(load_folder, folder)
-        await self._keep(loaded)
-        return loaded
+        return await self._read(folder)
 
     async def stored(self, name: str, version: str) -> LoadedWorkflow:
         """A stored version, named by its hash or a unique beginning of it of at least 6 characters."""
@@ -130,6 +130,8 @@ class Catalog:
                 await self._scan()
             except RondoError as error:
                 log.warning("the workflows can't be read", folder=str(self._folder), error=error.message)
+            except Exception:
+                log.exception("the workflows can't be read", folder=str(self._folder))
             self._scanned.set()
             if not await asyncio.to_thread(self._folder.is_dir):
                 with contextlib.suppress(TimeoutError):
@@ -176,7 +178,7 @@ class Catalog:
     async def _scan(self) -> None:
         folders = await asyncio.to_thread(list_folders, self._folder)
         for folder in folders:
-            await self._reload(folder.name)
+            await self._read(folder)
         for name in set(self._loaded) - {folder.name for folder in folders}:
             await self._reload(name)
 
@@ -186,7 +188,17 @@ class Catalog:
             if self._loaded.pop(name, None) is not None:
                 self._bus.publish(WorkflowChanged(name=name, version=None, errors=0))
             return
-        await self._keep(await asyncio.to_thread(load_folder, folder))
+        await self._read(folder)
+
+    async def _read(self, folder: Path) -> LoadedWorkflow:
+        """Load a folder and keep what was found, unless a later reading has been quicker."""
+        self._readings += 1
+        reading = self._readings
+        loaded = await asyncio.to_thread(load_folder, folder)
+        if reading > self._kept.get(loaded.name, 0):
+            self._kept[loaded.name] = reading
+            await self._keep(loaded)
+        return loaded
 
     async def _keep(self, loaded: LoadedWorkflow) -> None:
         before = self._loaded.get(loaded.name)
@@ -200,15 +212,18 @@ class Catalog:
         self._bus.publish(WorkflowChanged(name=loaded.name, version=loaded.version, errors=len(loaded.errors)))
 
 
-def refuse_broken(loaded: LoadedWorkflow, last_good: str | None) -> None:
-    """Raise DefinitionError with the findings where a workflow has errors."""
-    if not loaded.errors and loaded.graph is not None and loaded.version is not None:
-        return
+def is_broken(loaded: LoadedWorkflow) -> bool:
+    """True where a workflow can't run as it is."""
+    return bool(loaded.errors) or loaded.graph is None or loaded.version is None
+
+
+def broken_error(loaded: LoadedWorkflow, last_good: str | None) -> DefinitionError:
+    """The refusal to run a workflow that has errors: the first of them in words, all findings as details."""
     first = loaded.errors[0]
     place = f"{first.file}:{first.line}" if first.line else first.file
     more = f", and {len(loaded.errors) - 1} more" if len(loaded.errors) > 1 else ""
     again = f", or run the last good version: rondo run {loaded.name} --version {last_good[:12]}" if last_good else ""
-    raise DefinitionError(
+    return DefinitionError(
         f"{loaded.name} has errors: {first.code} {place} {first.message}{more}",
         cause="The workflow's files are not right; nothing was started.",
         next_step=f"See them all: rondo validate {loaded.name}{again}",

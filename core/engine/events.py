@@ -17,6 +17,7 @@ class EventBus:
 
     def __init__(self) -> None:
         self._subscriptions: WeakSet[Subscription] = WeakSet()
+        self._closed = False
 
     def publish(self, event: Event) -> None:
         """Give an event to all who listen now."""
@@ -26,11 +27,14 @@ class EventBus:
     def subscribe(self) -> Subscription:
         """Batches of all events from this call on; dropping the iterator ends the subscription."""
         subscription = Subscription()
+        if self._closed:
+            subscription.end()
         self._subscriptions.add(subscription)
         return subscription
 
     def close(self) -> None:
-        """End every subscription after what it still holds."""
+        """End every subscription after what it still holds, and those that come later at once."""
+        self._closed = True
         for subscription in list(self._subscriptions):
             subscription.end()
 

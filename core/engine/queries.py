@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
+
 from core.engine.runlog import LEVELS
 from core.engine.runs import Runs
 from core.engine.state_parts import Path as StatePath
@@ -29,11 +31,16 @@ from core.places import Workspace
 from core.store.records import LogRow, RunRecord
 from core.store.store import Store
 
-LOG_REPLY_BYTES = REPLY_LIMIT // 2
-"""Text of log lines in one reply, in bytes: JSON may double it."""
+REPLY_BYTES = REPLY_LIMIT * 3 // 4
+"""Bytes of JSON that the rows of one reply may have: what is around them needs the rest."""
 CHUNK_BYTES = REPLY_LIMIT // 2
 STEPS_AT_MOST = 500
-ERRORS_WITH_TRACEBACK = 50
+ATTEMPTS_AT_MOST = 100
+TRACEBACKS_BYTES = REPLY_LIMIT // 4
+MESSAGE_LENGTH = 300
+"""Characters of a text of an error that is not sent whole."""
+PROMPT_LENGTH = 4_000
+OPTIONS_BYTES = 16 * 1024
 
 
 class Queries:
@@ -43,6 +50,7 @@ class Queries:
         self._workspace = workspace
         self._store = store
         self._runs = runs
+        self._chunked: tuple[int, int, bytes] | None = None
 
     async def record(self, run_id: str) -> RunRecord:
         """The row of a run named by its id or its ending; raises UnknownRun."""
@@ -63,19 +71,30 @@ class Queries:
         before = (await self.record(query.before)).id if query.before else None
         records = await self._store.runs(workflow=query.workflow, status=query.status, before=before, limit=limit)
         totals = await self._store.step_totals([record.line or 0 for record in records])
-        rows = []
-        for record in records:
-            waiting = record.status == "waiting_input"
-            count = len(await self._store.requests(line=record.line, status="open")) if waiting else 0
-            rows.append(run_row(record, self._runs.active(record.id), totals.get(record.line or 0, 0), count))
-        return rows
+        counts = await self._store.open_request_counts([record.line or 0 for record in records])
+        return [
+            run_row(record, self._runs.active(record.id), totals.get(line, 0), counts.get(line, 0))
+            for record in records
+            for line in [record.line or 0]
+        ]
 
     async def list_requests(self) -> list[RequestView]:
-        views = []
-        for row in await self._store.requests(status="open"):
-            record = await self._store.run_by_number(row.run)
-            views.append(request_view(row, record.id, record.workflow))
-        return sorted(views, key=lambda view: view.opened_at)
+        """Every open request, oldest first, as many as fit; `get_run` has long prompts and options whole."""
+        views: list[RequestView] = []
+        records: dict[int, RunRecord] = {}
+        left = REPLY_BYTES
+        for row in sorted(await self._store.requests(status="open"), key=lambda row: row.opened_at):
+            if row.run not in records:
+                records[row.run] = await self._store.run_by_number(row.run)
+            view = request_view(row, records[row.run].id, records[row.run].workflow)
+            view.prompt = view.prompt and view.prompt[:PROMPT_LENGTH]
+            if len(row.options) > OPTIONS_BYTES:
+                view.options = None
+            left -= _json_size(view)
+            if left < 0:
+                break
+            views.append(view)
+        return views
 
     async def read_steps(self, run_id: str, after: int, limit: int) -> StepPage:
         record = await self.record(run_id)
@@ -90,16 +109,20 @@ class Queries:
         by_seq: dict[int, list[StepView]] = {}
         for row in await self._store.attempts(line, after + 1, last_seq):
             by_seq.setdefault(row.before_seq, []).append(attempt_view(row))
-        failed = [view for views in by_seq.values() for view in views if view.error is not None]
-        for view in failed[:-ERRORS_WITH_TRACEBACK]:
-            if view.error is not None:
-                view.error.traceback = ""
+        _shorten_errors([view for seq in sorted(by_seq) for view in by_seq[seq]])
         views: list[StepView] = []
+        left = REPLY_BYTES
         for step in steps:
-            if step.seq > 0:
-                views += [*by_seq.pop(step.seq, []), step_view(step)]
+            if step.seq < 1:
+                continue
+            together = [*by_seq.pop(step.seq, [])[-ATTEMPTS_AT_MOST:], step_view(step)]
+            left -= sum(map(_json_size, together))
+            if views and left < 0:
+                more = True
+                break
+            views += together
         if not more:
-            views += [view for seq in sorted(by_seq) for view in by_seq[seq]]
+            views += [view for seq in sorted(by_seq) for view in by_seq[seq]][-ATTEMPTS_AT_MOST:]
             done = {(view.node, view.visit, view.attempt) for view in views}
             views += [running_view(f) for f in flights if (f.node, f.visit, f.attempt) not in done]
         return StepPage(steps=views, total=await self._store.step_total(line), more=more)
@@ -111,7 +134,7 @@ class Queries:
         return StateView(run_id=record.id, seq=at, path=path or [], value=value, elided=elided, size=size)
 
     async def read_state_chunk(self, run_id: str, seq: int | None, offset: int) -> StateChunk:
-        at, state = await self._state(run_id, seq)
+        at, state = await self._state_for_chunk(run_id, seq, offset)
         if offset < 0 or offset > len(state):
             raise UsageError(f"The state has {len(state)} bytes; {offset} is outside.", next_step="Start again at 0.")
         return StateChunk(seq=at, offset=offset, size=len(state), data=state[offset : offset + CHUNK_BYTES])
@@ -145,13 +168,24 @@ class Queries:
         kept: list[LogRow] = []
         size = 0
         for row in reversed(rows) if from_end else rows:
-            size += len(row.text) + 120
-            if kept and size > LOG_REPLY_BYTES:
+            size += _json_size(row.text) + _json_size(row.node) + 160
+            if kept and size > REPLY_BYTES:
                 break
             kept.append(row)
         if from_end:
             kept.reverse()
         return LogPage(lines=[log_line(row) for row in kept], last=last, dropped=record.logs_dropped)
+
+    async def _state_for_chunk(self, run_id: str, seq: int | None, offset: int) -> tuple[int, bytes]:
+        """The state for a reader of its chunks: kept from one to the next, since it never changes."""
+        line = (await self.record(run_id)).line or 0
+        if self._chunked is not None and offset > 0 and self._chunked[:2] == (line, seq):
+            at, state = seq or 0, self._chunked[2]
+        else:
+            at, state = await self._state(run_id, seq)
+        ends = offset + CHUNK_BYTES >= len(state)
+        self._chunked = None if ends else (line, at, state)
+        return at, state
 
     async def _state(self, run_id: str, seq: int | None) -> tuple[int, bytes]:
         record = await self.record(run_id)
@@ -164,3 +198,20 @@ class Queries:
                 next_step=f"See them: rondo show {record.id[-8:]}",
             )
         return await self._store.state_at(line, seq)
+
+
+def _shorten_errors(views: list[StepView]) -> None:
+    """Keep the errors of the last attempts whole, as far as they fit into a reply beside the steps."""
+    left = TRACEBACKS_BYTES
+    for view in reversed(views):
+        if view.error is not None:
+            left -= _json_size(view.error)
+            if left < 0:
+                view.error.traceback = ""
+                view.error.message = view.error.message[:MESSAGE_LENGTH]
+                view.error.cause = view.error.cause[:MESSAGE_LENGTH]
+                view.error.next_step = view.error.next_step[:MESSAGE_LENGTH]
+
+
+def _json_size(value: object) -> int:
+    return len(msgspec.json.encode(value))

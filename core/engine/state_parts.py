@@ -15,8 +15,12 @@ TEXT_LIMIT = 4_096
 ITEM_LIMIT = 200
 """Items of a list and keys of a dict that are sent at most."""
 SIZE_LIMIT = 128 * 1024
-"""Bytes of JSON after which the rest is elided."""
+"""Bytes of JSON, those that name what is left out counted, after which the rest is elided."""
+ELIDED_BYTES = 160
+"""What it takes to name a part that is left out, besides its path and preview."""
 PREVIEW_LIMIT = 120
+CHANGES_LIMIT = 500
+"""Changes of one step that are described at most."""
 
 Path = list[str | int]
 
@@ -58,27 +62,41 @@ class _Parts:
         self._left = SIZE_LIMIT
 
     def take(self, value: Any, path: Path, level: int) -> Any:
-        if isinstance(value, str):
-            if len(value) > TEXT_LIMIT or len(value) > self._left:
-                return self._leave_out(value, path, "text")
-            self._left -= len(value) + 3
-            return value
-        if not isinstance(value, (dict, list)):
-            self._left -= 8
-            return value
-        kind = "dict" if isinstance(value, dict) else "list"
-        if value and (level >= self._depth or self._left <= 0):
-            return self._leave_out(value, path, kind)
         if isinstance(value, dict):
-            taken: dict[str, Any] = {}
-            for count, (key, item) in enumerate(value.items()):
-                if count >= ITEM_LIMIT or self._left <= 0:
-                    self._rest(path, "dict", len(value) - count)
-                    break
-                self._left -= len(key) + 4
-                taken[key] = self.take(item, [*path, key], level + 1)
-            return taken
+            return self._take_dict(value, path, level)
+        if isinstance(value, list):
+            return self._take_list(value, path, level)
+        if isinstance(value, str) and len(value) > TEXT_LIMIT:
+            self._leave_out(value, path, "text")
+            return None
+        size = len(orjson.dumps(value)) + 1
+        if isinstance(value, str) and size > self._left:
+            self._leave_out(value, path, "text")
+            return None
+        self._left -= size
+        return value
+
+    def _take_dict(self, value: dict[str, Any], path: Path, level: int) -> dict[str, Any] | None:
+        if value and (level >= self._depth or self._left <= 0):
+            self._leave_out(value, path, "dict")
+            return None
+        taken: dict[str, Any] = {}
+        self._left -= 3
+        for count, (key, item) in enumerate(value.items()):
+            size = _json_size(key) + 2
+            if count >= ITEM_LIMIT or size > self._left:
+                self._rest(path, "dict", len(value) - count)
+                break
+            self._left -= size
+            taken[key] = self.take(item, [*path, key], level + 1)
+        return taken
+
+    def _take_list(self, value: list[Any], path: Path, level: int) -> list[Any] | None:
+        if value and (level >= self._depth or self._left <= 0):
+            self._leave_out(value, path, "list")
+            return None
         items: list[Any] = []
+        self._left -= 3
         for count, item in enumerate(value):
             if count >= ITEM_LIMIT or self._left <= 0:
                 self._rest(path, "list", len(value) - count)
@@ -87,13 +105,19 @@ class _Parts:
         return items
 
     def _leave_out(self, value: Any, path: Path, kind: str) -> None:
+        shown = preview(value)
         size = len(orjson.dumps(value))
-        self.elided.append(Elided(path=path, kind=kind, count=len(value), size=size, preview=preview(value)))
-        self._left -= PREVIEW_LIMIT
+        self.elided.append(Elided(path=path, kind=kind, count=len(value), size=size, preview=shown))
+        self._left -= ELIDED_BYTES + _json_size(path) + _json_size(shown)
 
     def _rest(self, path: Path, kind: str, count: int) -> None:
         """Name the items after the last one sent; the path is that of their container."""
         self.elided.append(Elided(path=path, kind=f"rest of {kind}", count=count, size=0))
+        self._left -= ELIDED_BYTES + _json_size(path)
+
+
+def _json_size(value: Any) -> int:
+    return len(orjson.dumps(value))
 
 
 def take_part(state: bytes, path: Path, depth: int) -> tuple[msgspec.Raw, list[Elided], int]:
@@ -106,13 +130,21 @@ def take_part(state: bytes, path: Path, depth: int) -> tuple[msgspec.Raw, list[E
 
 
 def describe_changes(before: bytes, after: bytes, operations: bytes) -> list[ChangeView]:
-    """What a step's delta did, path by path, with short previews of the old and the new value."""
+    """What a step's delta did, path by path, with short previews of the old and the new value.
+
+    Of many changes only the first are described, as many as fit into a reply.
+    """
     old, new = orjson.loads(before), orjson.loads(after)
-    changes = []
-    for operation in orjson.loads(operations):
+    changes: list[ChangeView] = []
+    left = SIZE_LIMIT
+    for operation in orjson.loads(operations)[:CHANGES_LIMIT]:
         op = {"setb": "set", "appendb": "append"}.get(operation[0], operation[0])
         path = operation[1]
-        changes.append(ChangeView(op=op, path=path, before=_preview_at(old, path), after=_preview_at(new, path)))
+        change = ChangeView(op=op, path=path, before=_preview_at(old, path), after=_preview_at(new, path))
+        left -= len(msgspec.json.encode(change))
+        if changes and left < 0:
+            break
+        changes.append(change)
     return changes
 
 

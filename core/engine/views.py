@@ -32,6 +32,9 @@ from core.link.types import (
 )
 from core.store.records import AttemptRow, LogRow, RequestRow, RunRecord, StepRow
 
+INPUTS_LIMIT = 32 * 1024
+"""Bytes of a run's inputs that are sent whole."""
+
 
 def short_id(run_id: str) -> str:
     """The ending of a run's id that people use."""
@@ -175,7 +178,8 @@ def run_view(
     output: Path,
 ) -> RunView:
     """A run as it is: its row, and what only its actor knows."""
-    inputs = [request for request in open_requests if request.kind == "input"]
+    questions = [request for request in open_requests if request.kind == "input"]
+    inputs = record.inputs.encode()
     return RunView(
         run_id=record.id,
         short_id=short_id(record.id),
@@ -188,7 +192,7 @@ def run_view(
         created_at=record.created_at,
         started_at=record.started_at,
         ended_at=record.ended_at,
-        awaiting_input=inputs[0] if inputs else None,
+        awaiting_input=questions[0] if questions else None,
         open_requests=open_requests,
         error=error_from(record.error),
         in_flight=list(actor.in_flight.values()) if actor is not None else [],
@@ -196,7 +200,8 @@ def run_view(
         logs_dropped=record.logs_dropped,
         source=record.source,
         output_dir=str(output / record.id),
-        inputs=msgspec.Raw(record.inputs.encode()),
+        inputs=msgspec.Raw(inputs if len(inputs) <= INPUTS_LIMIT else b"null"),
+        inputs_size=len(inputs),
     )
 
 

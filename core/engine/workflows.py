@@ -7,7 +7,7 @@ import asyncio
 from core.definition.difference import diff_files
 from core.definition.load import LoadedWorkflow
 from core.engine.approvals import Approvals, Verdict
-from core.engine.catalog import Catalog, refuse_broken
+from core.engine.catalog import Catalog, broken_error, is_broken
 from core.engine.views import last_run_view, workflow_detail, workflow_row
 from core.errors import DefinitionError, NotApproved, UsageError
 from core.link.types import ApprovalView, FileChange, WorkflowDetail, WorkflowRow
@@ -26,10 +26,10 @@ class Workflows:
         """One row a workflow, by name."""
         loaded = await self._catalog.all()
         last = await self._store.last_runs([workflow.name for workflow in loaded])
+        verdicts = await asyncio.to_thread(lambda: [self._read_verdict(workflow) for workflow in loaded])
         rows = []
-        for workflow in loaded:
+        for workflow, verdict in zip(loaded, verdicts, strict=True):
             last_good = await self._catalog.last_good(workflow.name) if workflow.errors else workflow.version
-            verdict = self._verdict(workflow)
             rows.append(workflow_row(workflow, verdict, last_run_view(last.get(workflow.name)), last_good))
         return rows
 
@@ -40,7 +40,7 @@ class Workflows:
         else:
             loaded = await self._catalog.stored(name, version)
         last_good = await self._catalog.last_good(name) if loaded.errors else loaded.version
-        return workflow_detail(loaded, self._verdict(loaded), last_good, self._catalog.folder(name))
+        return workflow_detail(loaded, await self._verdict(loaded), last_good, self._catalog.folder(name))
 
     async def runnable(self, name: str, version: str | None) -> LoadedWorkflow:
         """What a new run would run, kept as a version; raises DefinitionError or NotApproved."""
@@ -48,8 +48,9 @@ class Workflows:
             loaded = await self._catalog.fresh(name)
         else:
             loaded = await self._catalog.stored(name, version)
-        refuse_broken(loaded, await self._catalog.last_good(name))
-        verdict = self._verdict(loaded)
+        if is_broken(loaded):
+            raise broken_error(loaded, await self._catalog.last_good(name))
+        verdict = await self._verdict(loaded)
         if not verdict.approved:
             view = await self._view(loaded)
             why = "was never approved to run" if verdict.reason == "never" else "changed since it was last approved"
@@ -79,7 +80,10 @@ class Workflows:
         await asyncio.to_thread(self._approvals.approve, self._catalog.folder(name), version)
         return await self._view(loaded)
 
-    def _verdict(self, loaded: LoadedWorkflow) -> Verdict:
+    async def _verdict(self, loaded: LoadedWorkflow) -> Verdict:
+        return await asyncio.to_thread(self._read_verdict, loaded)
+
+    def _read_verdict(self, loaded: LoadedWorkflow) -> Verdict:
         if loaded.version is None:
             return Verdict(False, "unreadable", None)
         return self._approvals.verdict(self._catalog.folder(loaded.name), loaded.version)
@@ -91,7 +95,7 @@ class Workflows:
                 cause=loaded.errors[0].message if loaded.errors else "",
                 next_step=f"See why: rondo validate {loaded.name}",
             )
-        verdict = self._verdict(loaded)
+        verdict = await self._verdict(loaded)
         previous = await self._store.version(verdict.previous) if verdict.previous else None
         changes = await asyncio.to_thread(diff_files, previous.files if previous else None, loaded.files)
         return ApprovalView(

@@ -168,6 +168,11 @@ class RemoteEngine(EngineCalls):
         reader, writer = await asyncio.open_unix_connection(socket_path, limit=REPLY_LIMIT)
         return cls(reader, writer)
 
+    @property
+    def ended(self) -> bool:
+        """True once the connection is gone."""
+        return self._ended is not None
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -263,6 +263,9 @@ class RunView(_Struct):
     source: str
     output_dir: str
     inputs: msgspec.Raw = msgspec.Raw(b"{}")
+    """null where they are too large to be sent with every look; the state at step 0 has them."""
+    inputs_size: int = 2
+    """Bytes of the inputs as JSON."""
 
 
 class RunFilter(_Struct):

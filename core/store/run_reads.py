@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from core.errors import UnknownRun
 from core.store.reader import Reader
@@ -105,6 +105,15 @@ class RunReads(Reader):
         condition = f"WHERE {' AND '.join(filters)}" if filters else ""
         rows = await self._fetch(f"{SELECT_REQUESTS} {condition} ORDER BY number", values)
         return [RequestRow(*row) for row in rows]
+
+    async def open_request_counts(self, lines: Sequence[int]) -> dict[int, int]:
+        """How many open requests each of these lines has; lines without any are left out."""
+        rows = await self._fetch(
+            "SELECT line, count(*) FROM requests WHERE status = 'open'"
+            f" AND line IN ({', '.join('?' * len(lines))}) GROUP BY line",
+            lines,
+        )
+        return {row[0]: row[1] for row in rows}
 
     async def version(self, hash: str) -> VersionRecord | None:
         """A stored version with its files, each checked against its hash. Raises DatabaseDamaged."""
