@@ -8,14 +8,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rich.cells import cell_len
+
 from core.link.types import EdgeView, FindingView, NodeView, RunView, WorkflowDetail
 from tui.graph_run import NodeState, RunTrail, edge_verdicts, taken_edges
 from tui.spans import Spans
 from tui.status import look_of
-from tui.text import duration, plural, shorten, visible, wrap
+from tui.text import duration, fit, plural, shorten, visible, wrap
 from tui.workflow_text import SEVERITY_INKS, SEVERITY_SIGNS, finding_place, worst_first
 
 LABEL_WIDTH = 8
+NAME_WIDTH = 16
 VERDICTS = {"taken": ("yes", "good"), "no": ("no", "dim"), "error": ("error", "bad"), "not asked": ("not asked", "dim")}
 PROMPT_LINES = 3
 """How much of a question is shown; the whole stands on the run's screen."""
@@ -93,24 +96,24 @@ def _kind(node: NodeView, width: int) -> list[PaneLine]:
 
 def _settings(node: NodeView, width: int) -> list[PaneLine]:
     lines: list[PaneLine] = []
+    room = max(16, width - LABEL_WIDTH)
     if node.config:
-        lines += _labelled("config", list(_config_rows(node.config, max(16, width - LABEL_WIDTH))))
+        lines += _labelled("config", list(_config_rows(node.config, room)))
     if node.retry:
-        lines += _labelled("retry", [[(_retry_text(node.retry), "")]])
+        lines += _labelled("retry", [[(text, "")] for text in wrap(_retry_text(node.retry), room)])
     rest = [f"timeout {duration(node.timeout)}" if node.timeout else ""]
     rest += [f"on error {visible(node.on_error)}" if node.on_error not in ("", "fail") else ""]
     rest += [f"effects {visible(node.effects)}" if node.effects else ""]
     text = ", ".join(part for part in rest if part)
-    return lines + (_labelled("rules", [[(text, "")]]) if text else [])
+    return lines + (_labelled("rules", [[(row, "")] for row in wrap(text, room)]) if text else [])
 
 
 def _config_rows(config: Mapping[str, Any], width: int) -> Iterator[Spans]:
-    longest = min(16, max(len(visible(key)) for key in config))
+    names = {key: shorten(visible(key), NAME_WIDTH) for key in config}
+    longest = max(cell_len(name) for name in names.values())
     for key, value in config.items():
         text = visible(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
-        name = visible(key)
-        room = width - max(longest, len(name)) - 1
-        yield [(f"{name.ljust(longest)} ", ""), (shorten(text, max(6, room)), "strong")]
+        yield [(fit(names[key], longest), ""), (" ", ""), (shorten(text, max(6, width - longest - 1)), "strong")]
 
 
 def _retry_text(retry: Mapping[str, Any]) -> str:

@@ -175,7 +175,7 @@ class GraphKeys(RondoScreen):
 
     @action("graph.open-node", "details", keys="enter", help="To the details of the node; esc comes back", footer=12)
     def open_node(self) -> None:
-        if not self.pane.display:
+        if self.has_class("-graph-only"):
             self.zoom_panes()
         self.pane.focus()
 

@@ -30,6 +30,8 @@ AUTO_ZOOM_NODES = 60
 """With more nodes than this the size of boxes isn't chosen by trying both."""
 LOW_VIEW = 24
 """A view with fewer rows than this shows chips where boxes don't fit."""
+MARGIN = 1
+"""Free cells at both sides of the drawing."""
 ROUND_NODE = Spacing(1, 4, 1, 4)
 """What stays visible around the selected node."""
 
@@ -52,7 +54,7 @@ def make_drawing(wanted: Wanted, room: Size) -> Drawing:
         return Drawing(layout_graph(wanted.graph, zoom=zoom, direction=wanted.direction, counted=True))
 
     def fits(drawing: Drawing) -> bool:
-        return drawing.geometry.width <= room.width and drawing.geometry.height <= room.height
+        return drawing.geometry.width + 2 * MARGIN <= room.width and drawing.geometry.height <= room.height
 
     if wanted.zoom is not None:
         return drawn(wanted.zoom)
@@ -70,7 +72,7 @@ class GraphView(Inked, ScrollView, can_focus=True, inherit_bindings=False):
 
     DEFAULT_CSS = """
     GraphView {
-        width: 1fr; height: 1fr; background: $background; scrollbar-size: 1 1;
+        width: 1fr; height: 1fr; overflow: auto auto; background: $background; scrollbar-size: 1 1;
         scrollbar-color: $border; scrollbar-color-hover: $accent; scrollbar-color-active: $accent;
         scrollbar-background: $background; scrollbar-background-hover: $background;
         scrollbar-background-active: $background; scrollbar-corner-color: $background;
@@ -114,7 +116,7 @@ class GraphView(Inked, ScrollView, can_focus=True, inherit_bindings=False):
     def draw(self, wanted: Wanted) -> None:
         """Draw a graph; what is on the screen stays until the new drawing is ready."""
         self._wanted = wanted
-        room = self.size
+        room = self.outer_size
         self.run_worker(
             lambda: self._make(wanted, room), thread=True, exclusive=True, group="layout", name="laying out"
         )
@@ -137,7 +139,7 @@ class GraphView(Inked, ScrollView, can_focus=True, inherit_bindings=False):
         self._measure()
         if place is not None and self.selected in nodes:
             region = self._region(self.selected)
-            self.scroll_to(region.x - place.x, region.y - place.y, animate=False)
+            self.scroll_to(region.x - place.x, region.y - place.y, animate=False, force=True)
         self._show(self.selected)
         self.refresh()
         self.post_message(self.Selected(self.selected))
@@ -191,12 +193,12 @@ class GraphView(Inked, ScrollView, can_focus=True, inherit_bindings=False):
         """Free cells left of the drawing: it stands in the middle where it is narrower than the view."""
         if self.drawing is None:
             return 0
-        return max(1, (self.size.width - self.drawing.geometry.width) // 2)
+        return max(MARGIN, (self.size.width - self.drawing.geometry.width) // 2)
 
     def _measure(self) -> None:
         if self.drawing is not None:
             geometry = self.drawing.geometry
-            self.virtual_size = Size(max(geometry.width + 2, 1), geometry.height)
+            self.virtual_size = Size(geometry.width + 2 * MARGIN, geometry.height)
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
@@ -320,7 +322,7 @@ class GraphView(Inked, ScrollView, can_focus=True, inherit_bindings=False):
 
     def _show(self, node: str) -> None:
         if self.drawing is not None and node in self.drawing.geometry.nodes:
-            self.scroll_to_region(self._region(node), spacing=ROUND_NODE, animate=False)
+            self.scroll_to_region(self._region(node), spacing=ROUND_NODE, animate=False, force=True, immediate=True)
 
     def step(self, count: int) -> None:
         """Select the next (or an earlier) node in the order from the start onwards, around at the end."""
@@ -344,7 +346,8 @@ class GraphView(Inked, ScrollView, can_focus=True, inherit_bindings=False):
         if node:
             self.select(node)
         else:
-            self.scroll_to(self.scroll_offset.x + 8 * step_x, self.scroll_offset.y + 3 * step_y, animate=False)
+            x, y = self.scroll_offset
+            self.scroll_to(x + 8 * step_x, y + 3 * step_y, animate=False, force=True)
 
     def page(self, step: float) -> None:
         """Scroll by a part of the view's height and select the node that is then nearest to where the last one was."""
@@ -353,7 +356,7 @@ class GraphView(Inked, ScrollView, can_focus=True, inherit_bindings=False):
         height = max(1, self.scrollable_content_region.height)
         region = self._region(self.selected)
         target = region.y + step * height
-        self.scroll_to(y=self.scroll_offset.y + step * height, animate=False)
+        self.scroll_to(y=self.scroll_offset.y + step * height, animate=False, force=True)
         nodes = self.drawing.geometry.nodes
         middle = self.drawing.geometry.nodes[self.selected].middle.x
         self.select(min(nodes, key=lambda node: (abs(nodes[node].y - target), abs(nodes[node].middle.x - middle))))
