@@ -55,7 +55,9 @@ async def test_a_broken_save_shows_its_finding_and_keeps_the_last_good_version(b
         assert (finding.file, finding.line) == ("nodes.py", 1)
         assert row.last_good == before.version
         nodes.write_text(GOOD)
-        assert (await next_change(events)).errors == 0
+        # A reader may meet the file while it is being written; what counts is what is seen in the end.
+        while (await next_change(events)).errors:
+            pass
 
 
 async def test_a_new_and_a_removed_folder_appear_and_go(bench: Workbench) -> None:
