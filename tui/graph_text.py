@@ -209,7 +209,7 @@ def _edge_rows(head: str, edge: EdgeView, facts: _EdgeFacts, width: int) -> list
     elif not conditional and facts.beside:
         first.append(("   else", "dim"))
     if facts.count:
-        first.append((f"   taken {facts.count}×" if facts.count > 1 else "   taken", "dim"))
+        first.append((f"   taken {facts.count}×", "dim"))
     lines = [PaneLine(first, edge.to_id)]
     if conditional:
         for number, text in enumerate(wrap(edge.condition, room - 5)):

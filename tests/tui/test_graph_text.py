@@ -68,9 +68,9 @@ def test_conditions_tell_what_they_came_to_in_the_run(double: EngineDouble) -> N
     )
     rows = said(detail, "critic", trail, run_view("completed"))
     assert "run     ✓ 1.0s   visit 2" in rows
-    assert "edges   → draft   was error   taken" in rows
+    assert "edges   → draft   was error   taken 1×" in rows
     assert "          KeyError: 'score'" in rows
-    assert "        → post   was yes   taken" in rows
+    assert "        → post   was yes   taken 1×" in rows
     assert "        → post   else" in rows
     assert "edges   → critic   taken 2×" in said(detail, "draft", trail, run_view("completed"))
 

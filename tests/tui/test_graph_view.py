@@ -190,24 +190,16 @@ def test_the_size_is_chosen_by_what_fits() -> None:
 
 
 @given(st.integers(2, 25), st.integers(0, 1000))
-def test_every_node_can_be_reached_by_arrows_from_every_other(count: int, seed: int) -> None:
+def test_an_arrow_leads_to_a_node_on_that_side_wherever_there_is_one(count: int, seed: int) -> None:
     chance = random.Random(seed)
     cells = chance.sample([(x, y) for x in range(8) for y in range(8)], count)
     nodes = {f"n{number}": Region(x * 14, y * 5, 10, 3) for number, (x, y) in enumerate(cells)}
-    steps = ((1, 0), (-1, 0), (0, 1), (0, -1))
-    for step_x, step_y in steps:
-        for node in nodes:
-            other = nearest(nodes, node, step_x, step_y)
-            if other:
-                ahead_x, ahead_y = nodes[other].x - nodes[node].x, nodes[other].y - nodes[node].y
-                assert step_x * ahead_x + step_y * ahead_y > 0
-    reached = {"n0"}
-    waiting = ["n0"]
-    while waiting:
-        here = waiting.pop()
-        for step_x, step_y in steps:
-            other = nearest(nodes, here, step_x, step_y)
-            if other and other not in reached:
-                reached.add(other)
-                waiting.append(other)
-    assert reached == set(nodes)
+    for step_x, step_y in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+        for node, here in nodes.items():
+            there = [
+                name
+                for name, other in nodes.items()
+                if step_x * (other.x - here.x) >= 10 or step_y * (other.y - here.y) >= 3
+            ]
+            found = nearest(nodes, node, step_x, step_y)
+            assert found in there if there else found == ""

@@ -112,6 +112,8 @@ class GraphScreen(GraphKeys):
     def on_mount(self) -> None:
         self._detail_reader = Reader(self, "the workflow", self._read_workflow, WorkflowRead, period=0.2)
         self._run_reader = Reader(self, "the run", self._read_run, lambda message: message)
+        # Before the first layout, so that the graph isn't laid out for a view it never has.
+        self.set_class(self.app.size.width < WIDE, "-narrow")
         self.view_of_graph.focus()
         self._show_titles()
 

@@ -114,9 +114,11 @@ class GraphView(Inked, ScrollView, can_focus=True, inherit_bindings=False):
     # What is drawn -----------------------------------------------------------------------------------------------
 
     def draw(self, wanted: Wanted) -> None:
-        """Draw a graph; what is on the screen stays until the new drawing is ready."""
+        """Draw a graph; what is on the screen stays until the new drawing is ready. Without a size it is drawn later."""
         self._wanted = wanted
         room = self.outer_size
+        if not room:
+            return
         self.run_worker(
             lambda: self._make(wanted, room), thread=True, exclusive=True, group="layout", name="laying out"
         )
@@ -180,8 +182,8 @@ class GraphView(Inked, ScrollView, can_focus=True, inherit_bindings=False):
         """The drawing may stand elsewhere now, and where its size is chosen by what fits, be another one."""
         self._strips.clear()
         self._measure()
-        if self._wanted is not None and self._wanted.zoom is None:
-            self.draw(replace(self._wanted, focus=self.selected))
+        if self._wanted is not None and (self._wanted.zoom is None or self.drawing is None):
+            self.draw(replace(self._wanted, focus=self.selected or self._wanted.focus))
 
     def notify_style_update(self) -> None:
         """Forget the strips: their colours changed."""
