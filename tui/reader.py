@@ -50,7 +50,7 @@ class Reader(Generic[Result]):
         self._wanted = True
         if not self._reading:
             self._reading = True
-            self._owner.run_worker(self._read(), group=f"read {self._name}", name=self._name)
+            self._owner.run_worker(self._read, group=f"read {self._name}", name=self._name)  # type: ignore[arg-type]
 
     async def _read(self) -> None:
         try:

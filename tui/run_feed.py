@@ -21,7 +21,7 @@ FLOOD = 600
 FAR = 1 << 60
 """A row after all others."""
 
-StepsKind = Literal["newest", "older", "first", "last"]
+StepsKind = Literal["newest", "newer", "older", "first", "last", "around"]
 LogKind = Literal["newer", "older", "first", "last", "around"]
 
 
@@ -42,10 +42,11 @@ class WorkflowOfRun(Message, bubble=False):
 
 
 class StepsRead(Message, bubble=False):
-    """Attempts and steps after step `after`."""
+    """Attempts and steps after step `after`. `step` is where the cursor is to stand for kind "around"."""
 
-    def __init__(self, kind: StepsKind, after: int, page: StepPage) -> None:
+    def __init__(self, kind: StepsKind, after: int, page: StepPage, step: int = 0) -> None:
         super().__init__()
+        self.step = step
         self.kind = kind
         self.after = after
         self.page = page
@@ -95,6 +96,8 @@ class RunFeed:
         self.run_id = run_id
         self.steps_after = 0
         """The step after which the newest steps are read."""
+        self.steps_following = True
+        """Whether steps between may be passed over to show the newest ones."""
         self.state_step = 0
         """The step whose state is wanted."""
         self.log_after = 0
@@ -117,21 +120,34 @@ class RunFeed:
 
     def want_workflow(self, name: str) -> None:
         """Read the run's workflow, for the places of its code."""
-        self._screen.ask(self._screen.engine.get_workflow(name), WorkflowOfRun, group="workflow of run")
+        engine = self._screen.engine
+        self._screen.ask(lambda: engine.get_workflow(name), WorkflowOfRun, group="workflow of run")
 
     # Steps and states ------------------------------------------------------------------------------------------
 
     async def _newest_steps(self) -> Message:
+        """The steps after the last one that is loaded; the very newest ones where those are far ahead."""
+        engine = self._screen.engine
         after = self.steps_after
-        return StepsRead("newest", after, await self._screen.engine.read_steps(self.run_id, after, PAGE))
+        page = await engine.read_steps(self.run_id, after, PAGE)
+        if page.more and self.steps_following and page.total - after > 2 * PAGE:
+            after = page.total - PAGE
+            page = await engine.read_steps(self.run_id, after, PAGE)
+        return StepsRead("newest", after, page)
 
-    def want_steps(self, kind: StepsKind, *, before: int, total: int) -> None:
-        """Read another stretch: the one before step `before`, the first or the last one."""
-        after = {"older": max(0, before - PAGE), "first": 0}.get(kind, max(0, total - PAGE))
-        limit = before - after if kind == "older" else PAGE
+    def want_steps(self, kind: StepsKind, *, first: int = 0, last: int = 0, total: int = 0, step: int = 0) -> None:
+        """Read another stretch: before step `first`, after step `last`, around `step`, the first or the last one."""
+        starts = {"older": first - PAGE, "newer": last, "first": 0, "around": step - PAGE // 2, "last": total - PAGE}
+        after = max(0, starts[kind])
+        limit = first - after if kind == "older" else PAGE
         if limit > 0:
-            call = self._screen.engine.read_steps(self.run_id, after, limit)
-            self._screen.ask(call, lambda page: StepsRead(kind, after, page), group="steps")
+            engine = self._screen.engine
+            self._screen.ask(
+                lambda: engine.read_steps(self.run_id, after, limit),
+                lambda page: StepsRead(kind, after, page, step),
+                group=f"steps {kind}",
+                exclusive=False,
+            )
 
     def want_state(self, step: int) -> None:
         """Read the state after a step, and what it changed."""
@@ -148,8 +164,13 @@ class RunFeed:
 
     def want_part(self, step: int, path: Path) -> None:
         """Read a part of a state that was left out."""
-        call = self._screen.engine.read_state(self.run_id, step, list(path))
-        self._screen.ask(call, PartRead, group=f"part {path}", doing="reading a part of the state")
+        engine = self._screen.engine
+        self._screen.ask(
+            lambda: engine.read_state(self.run_id, step, list(path)),
+            PartRead,
+            group=f"part {path}",
+            doing="reading a part of the state",
+        )
 
     async def whole_state(self, step: int) -> object:
         """The whole state after a step, read piece by piece."""
@@ -183,7 +204,9 @@ class RunFeed:
 
     def want_log(self, kind: LogKind, row: int) -> None:
         """Read another stretch: before or after a row, around it, the first or the last one."""
-        self._screen.ask(self._stretch(kind, row), lambda message: message, group=f"log {kind}", exclusive=False)
+        self._screen.ask(
+            lambda: self._stretch(kind, row), lambda message: message, group=f"log {kind}", exclusive=False
+        )
 
     async def _stretch(self, kind: LogKind, row: int) -> Message:
         engine = self._screen.engine
@@ -203,7 +226,9 @@ class RunFeed:
 
     def find(self, text: str, row: int, *, backwards: bool) -> None:
         """Look for the next row after (or before) a row that contains the text; goes on at the other end."""
-        self._screen.ask(self._find(text, row, backwards), lambda message: message, group="find", doing="searching")
+        self._screen.ask(
+            lambda: self._find(text, row, backwards), lambda message: message, group="find", doing="searching"
+        )
 
     async def _find(self, text: str, row: int, backwards: bool) -> Message:
         engine = self._screen.engine

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -75,21 +75,21 @@ class StartsRuns(App[int]):
         from core.link.types import StartRun
 
         start = StartRun(command_id=str(uuid4()), workflow=workflow, inputs=inputs or {})
-        self._begin(self._check_and_start(start), f"starting {workflow}")
+        self._begin(lambda: self._check_and_start(start), f"starting {workflow}")
 
     def ask_for_inputs(self, workflow: str, given: dict[str, Any] | None = None) -> None:
         """Show the form for a run's inputs."""
-        self._begin(self._read_inputs(workflow, given or {}, ""), f"reading {workflow}")
+        self._begin(lambda: self._read_inputs(workflow, given or {}, ""), f"reading {workflow}")
 
-    def _begin(self, call: Awaitable[Message], doing: str) -> None:
+    def _begin(self, call: Callable[[], Awaitable[Message]], doing: str) -> None:
         async def work() -> None:
             try:
-                message = await call
+                message = await call()
             except RondoError as error:
                 message = EngineFailed(error, doing)
             self.post_message(message)
 
-        self.run_worker(work(), group="start", name=doing)
+        self.run_worker(work, group="start", name=doing)  # type: ignore[arg-type]
 
     async def _check_and_start(self, start: StartRun) -> Message:
         detail = await self.engine.get_workflow(start.workflow)
@@ -125,8 +125,8 @@ class StartsRuns(App[int]):
 
         def decided(decision: Decision | None) -> None:
             if decision is not None:
-                call = self._approve_and_start(decision, message.approval, message.start)
-                self._begin(call, f"starting {message.start.workflow}")
+                approval, start = message.approval, message.start
+                self._begin(lambda: self._approve_and_start(decision, approval, start), f"starting {start.workflow}")
 
         self.push_screen(ConsentSheet(message.approval), decided)
 
@@ -152,7 +152,7 @@ class StartsRuns(App[int]):
 
         def decided(yes: bool | None) -> None:
             if yes:
-                self._begin(self._start(replace(message.start, version=last_good)), f"starting {name}")
+                self._begin(lambda: self._start(replace(message.start, version=last_good)), f"starting {name}")
 
         text = f"The files as they are now have errors. The last version without any is {last_good[:8]}."
         self.push_screen(ConfirmSheet(f"Run the last good version of {name}?", text, yes="run it"), decided)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -24,13 +23,16 @@ def double() -> EngineDouble:
 
 
 @pytest.fixture
-def app_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[EngineDouble], RondoApp]:
+def app_on(monkeypatch: pytest.MonkeyPatch) -> Callable[[EngineDouble], RondoApp]:
     """Make the app on an engine; its pictures don't depend on the machine."""
     for variable in ("VISUAL", "EDITOR", "TMUX"):
         monkeypatch.delenv(variable, raising=False)
-    os.environ.setdefault("COLORTERM", "truecolor")
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    monkeypatch.setenv("HOME", "/home/me")
+    home = Path("/home/me/flows")
+    workspace = Workspace(home, home / "workflows", home / "runs")
 
     def make(engine: EngineDouble) -> RondoApp:
-        return RondoApp(Workspace.at(tmp_path), make_client=lambda workspace: engine, now=lambda: NOW)
+        return RondoApp(workspace, make_client=lambda workspace: engine, now=lambda: NOW)
 
     return make

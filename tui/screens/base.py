@@ -123,7 +123,7 @@ class RondoScreen(Acting, Screen[None]):
 
     def ask(
         self,
-        call: Awaitable[Result],
+        call: Callable[[], Awaitable[Result]],
         reply: Callable[[Result], Message],
         *,
         group: str,
@@ -135,13 +135,13 @@ class RondoScreen(Acting, Screen[None]):
 
         async def work() -> None:
             try:
-                result = await call
+                result = await call()
             except RondoError as error:
                 self.post_message(EngineFailed(error, doing))
             else:
                 self.post_message(reply(result))
 
-        self.run_worker(work(), group=group, exclusive=exclusive, name=group)
+        self.run_worker(work, group=group, exclusive=exclusive, name=group)  # type: ignore[arg-type]
 
     def say(self, text: str, kind: str = "info") -> None:
         """Show a few lines above the footer; kind is info, good, hint or problem."""
@@ -149,7 +149,10 @@ class RondoScreen(Acting, Screen[None]):
 
     def close_top_layer(self) -> bool:
         """Close what lies on top within this screen (a filter, a notice); False where there is nothing."""
-        return self.query_exactly_one(Notice).clear()
+        notice = self.query_exactly_one(Notice)
+        passing = notice.kind in ("info", "good")
+        # What goes by itself is not worth a key of its own.
+        return notice.clear() and not passing
 
     def on_engine_failed(self, message: EngineFailed) -> None:
         """A call failed: say what, why and what to do next. What is read again by itself is not worth a word."""
@@ -203,7 +206,7 @@ class RondoScreen(Acting, Screen[None]):
         here = panes.index(self.focused) if self.focused in panes else -1 if step > 0 else 0
         panes[(here + step) % len(panes)].focus()
 
-    @action("go.workflows", "workflows", keys="1", words="list", help="To the workflows")
+    @action("go.workflows", "to the workflows", keys="1", words="list", help="To the workflows")
     def go_workflows(self) -> None:
         self.rondo.go(Place("workflows"))
 
@@ -221,7 +224,7 @@ class RondoScreen(Acting, Screen[None]):
         name = workflow or self.workflow_name
         self.rondo.go(Place("graph", name, self.run_id if name == self.workflow_name else ""))
 
-    @action("go.run", "run", keys="4", words="show", argument="run", help="To a run: its steps, log and state")
+    @action("go.run", "to the run", keys="4", words="show", argument="run", help="To a run: its steps, log and state")
     def go_run(self, run_id: str = "") -> None:
         self.rondo.go_run(run_id or self.run_id)
 

@@ -76,6 +76,10 @@ class CommandSheet(Sheet[Chosen]):
         self.query_exactly_one(LineInput).focus()
         self._complete("")
 
+    def completions(self) -> list[Completion]:
+        """What the line could become now."""
+        return self.query_exactly_one(CompletionList).entries
+
     def _complete(self, text: str) -> None:
         self.query_exactly_one(CompletionList).show(complete(text, self._actions, self._words, self._history))
 

@@ -87,8 +87,8 @@ class HelpSheet(Sheet[Chosen]):
         view = getattr(screen, "view", "")
         self._sections = [
             ("This view", registry.of_view(view)),
-            ("Moving", registry.of_view(MOVING)),
             ("Everywhere", registry.of_view(EVERYWHERE)),
+            ("Moving", registry.of_view(MOVING)),
         ]
 
     def compose_body(self) -> Iterable[Widget]:

@@ -259,13 +259,15 @@ class RunScreen(StepActions, LogActions, QuestionActions):
         "run.step", "step", keys="s", words="step", help="Let a paused run do one step", footer=2, when=needs_paused
     )
     def step_run(self) -> None:
-        self.ask(self.engine.step_run(str(uuid4()), self.run_id, []), RunRead, group="step", doing="stepping")
+        command = str(uuid4())
+        self.ask(lambda: self.engine.step_run(command, self.run_id, []), RunRead, group="step", doing="stepping")
 
     @action(
         "run.continue", "go on", keys="p", words="continue", help="Let a paused run go on", footer=3, when=needs_paused
     )
     def continue_run(self) -> None:
-        self.ask(self.engine.continue_run(str(uuid4()), self.run_id), RunRead, group="continue", doing="going on")
+        command = str(uuid4())
+        self.ask(lambda: self.engine.continue_run(command, self.run_id), RunRead, group="continue", doing="going on")
 
     @action(
         "run.cancel", "cancel", keys="x", words="cancel", help="End the run; asks first", footer=4, when=needs_going
@@ -273,8 +275,10 @@ class RunScreen(StepActions, LogActions, QuestionActions):
     def cancel_run(self) -> None:
         def decided(yes: bool | None) -> None:
             if yes:
-                call = self.engine.cancel_run(str(uuid4()), self.run_id)
-                self.ask(call, RunRead, group="cancel", doing="cancelling")
+                command = str(uuid4())
+                self.ask(
+                    lambda: self.engine.cancel_run(command, self.run_id), RunRead, group="cancel", doing="cancelling"
+                )
 
         text = "Its process is ended at once. What its steps have done stays done; a cancelled run never goes on."
         self.rondo.push_screen(ConfirmSheet(f"Cancel run {self.run_id[-8:]}?", text, yes="cancel it"), decided)

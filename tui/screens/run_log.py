@@ -8,7 +8,7 @@ from tui.actions import action
 from tui.run_feed import LogFound, LogRead, RunFeed
 from tui.screens.base import RondoScreen
 from tui.spans import Span
-from tui.text import number, visible
+from tui.text import number, plural, visible
 from tui.widgets.line_input import FilterLine
 from tui.widgets.log_view import LEVELS, LogView
 from tui.widgets.rule import Title
@@ -60,7 +60,7 @@ class LogActions(RondoScreen):
         elif log.selected is not None and not log.following:
             end = f"{number(log.selected.row)} of {number(self.feed.log_last)}"
         else:
-            end = number(self.feed.log_last) if self.feed.log_last else ""
+            end = plural(self.feed.log_last, "line") if self.feed.log_last else ""
         return Title("log", active=log.has_focus, details=tuple(details), end=end)
 
     # Rows ------------------------------------------------------------------------------------------------------

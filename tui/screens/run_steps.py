@@ -52,26 +52,31 @@ class StepActions(RondoScreen):
         match message.kind:
             case "newest":
                 steps.show_newest(message.after, page)
+            case "newer":
+                steps.show_newer(message.after, page)
             case "older":
                 steps.show_older(message.after, page)
             case "first":
                 steps.show_stretch(message.after, page, 0)
             case "last":
                 steps.show_stretch(message.after, page, -1)
-        self.feed.steps_after = steps.next_read()
+            case "around":
+                steps.show_stretch(message.after, page, 0)
+                steps.go_step(message.step)
+        self.feed.steps_after = steps.steps.last_step
         if steps.has_newer and steps.following:
             self.feed.steps.want()
         self.want_state()
 
     def on_window_list_wanted(self, event: WindowList.Wanted) -> None:
         """The steps come near the edge of their window."""
-        if event.lines is not self.steps:
-            return
-        if event.where == "newer":
-            self.feed.steps.want()
-        else:
+        if event.lines is self.steps:
             rows = self.steps.steps
-            self.feed.want_steps(event.where, before=rows.after, total=rows.total)
+            self.feed.want_steps(event.where, first=rows.after, last=rows.last_step, total=rows.total)
+
+    def on_window_list_following_changed(self, event: WindowList.FollowingChanged) -> None:
+        """While following, steps between may be passed over."""
+        self.feed.steps_following = self.steps.following
 
     def on_line_list_moved(self, event: LineList.Moved) -> None:
         if event.lines is self.steps:
@@ -116,7 +121,7 @@ class StepActions(RondoScreen):
             self.steps.follow(False)
             self.feed.want_state(0)
         elif not self.steps.go_step(step):
-            self.feed.want_steps("older", before=step + 1, total=total)
+            self.feed.want_steps("around", step=step)
         elif step == total:
             self.steps.follow(True)
 

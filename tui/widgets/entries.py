@@ -7,7 +7,7 @@ from typing import Any
 
 from textual import events
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
@@ -158,7 +158,7 @@ class Field(Vertical):
 
     DEFAULT_CSS = """
     Field { height: auto; width: 1fr; }
-    Field Paragraph { max-height: 8; }
+    Field .prompt { height: auto; max-height: 25vh; scrollbar-size: 1 1; }
     Field Horizontal { height: auto; }
     Field Note.sign { padding: 0 1; }
     Field LineInput { max-width: 100; }
@@ -187,7 +187,8 @@ class Field(Vertical):
     def compose(self) -> ComposeResult:
         prompt = self.spec.prompt + (" *" if self.spec.required else "")
         if prompt:
-            yield Paragraph(prompt, remark=self.spec.hint)
+            with VerticalScroll(can_focus=False, classes="prompt"):
+                yield Paragraph(prompt, remark=self.spec.hint)
         with Horizontal():
             yield from self._compose_entry()
         yield Paragraph(ink="bad", classes="problem")
@@ -226,6 +227,15 @@ class Field(Vertical):
         if entered is None and self.spec.required:
             raise BadText("pick one")
         return entered
+
+    def on_key(self, event: events.Key) -> None:
+        """A prompt that is too long to be seen whole is paged through while one answers."""
+        if event.key in ("pageup", "pagedown"):
+            for prompt in self.query(VerticalScroll):
+                step = prompt.size.height if event.key == "pagedown" else -prompt.size.height
+                prompt.scroll_to(y=prompt.scroll_y + step, animate=False)
+            event.stop()
+            event.prevent_default()
 
     def show_problem(self, text: str) -> None:
         """Say what is wrong with the answer; "" takes it away."""

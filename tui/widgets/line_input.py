@@ -31,7 +31,7 @@ class LineInput(Input):
     def on_paste(self, event: events.Paste) -> None:
         event.prevent_default()
         event.stop()
-        line = " ".join(event.text.split("\n")).replace("\r", "").strip("\n")
+        line = " ".join(event.text.strip("\r\n").splitlines())
         if self.selection.is_empty:
             self.insert_text_at_cursor(line)
         else:

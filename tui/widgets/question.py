@@ -16,6 +16,10 @@ from tui.forms import BadText, field_of_request
 from tui.spans import Inked, Spans
 from tui.widgets.entries import Field
 
+GRACE_SECONDS = 0.5
+"""How long the next question, which gets the focus by itself, takes no Enter: nobody answers with the second half of
+a double press what they have not read."""
+
 
 class Sent(Inked, can_focus=True):
     """What stands in the form after an answer was sent: it keeps the focus, so that what one goes on typing is not
@@ -44,7 +48,7 @@ class QuestionForm(VerticalScroll, can_focus=False):
     """Asks one request. It never takes the focus by itself; drafts are kept per request."""
 
     DEFAULT_CSS = """
-    QuestionForm { height: auto; max-height: 40%; display: none; }
+    QuestionForm { height: auto; max-height: 65vh; display: none; }
     """
 
     class Answered(Message):
@@ -61,6 +65,8 @@ class QuestionForm(VerticalScroll, can_focus=False):
         self.request: RequestView | None = None
         self._field: Field | None = None
         self._sent = Sent()
+        self._armed = True
+        """False while Enter doesn't count yet."""
 
     @property
     def asks(self) -> bool:
@@ -101,9 +107,14 @@ class QuestionForm(VerticalScroll, can_focus=False):
         if request is not None:
             self._field = Field(field_of_request(request), self._drafts.get(self._draft_key(request)))
             self.mount(self._field)
+            self._armed = not was_typing
             if was_typing:
                 self.call_after_refresh(self.begin)
+                self.set_timer(GRACE_SECONDS, self._arm)
         return True
+
+    def _arm(self) -> None:
+        self._armed = True
 
     def put_away(self) -> bool:
         """Close the form where it only says that an answer was sent; True if it had the focus."""
@@ -146,7 +157,7 @@ class QuestionForm(VerticalScroll, can_focus=False):
 
     def on_field_submitted(self, event: Field.Submitted) -> None:
         event.stop()
-        if self.request is None or event.field is not self._field:
+        if self.request is None or event.field is not self._field or not self._armed:
             return
         try:
             value = event.field.value_of(event.entered)

@@ -66,7 +66,8 @@ class PaneRule(Inked):
 
     def _with_joints(self, strip: Strip) -> Strip:
         for column, sign in self.joints:
-            if 0 <= column < strip.cell_length:
+            # A title is worth more than a joint.
+            if strip.crop(column, column + 1).text == "─":
                 strip = Strip.join([strip.crop(0, column), self.strip([(sign, "rule")]), strip.crop(column + 1)])
         return strip
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from core.link.types import RequestView, StepPage, StepView
 from tui.spans import Spans
 from tui.status import look_of
-from tui.step_rows import PAGE, StepRows
+from tui.step_rows import StepRows
 from tui.text import bar, duration, fit, visible
 from tui.widgets.window_list import WindowList
 
@@ -49,11 +49,6 @@ class StepList(WindowList):
 
     # Rows ------------------------------------------------------------------------------------------------------
 
-    def next_read(self) -> int:
-        """The step after which the newest rows are to be read."""
-        behind = self.steps.total - self.steps.last_step > PAGE
-        return max(0, self.steps.total - PAGE) if behind and self.following else self.steps.last_step
-
     def _with_waiting(self, page: StepPage) -> StepPage:
         """The page with a row for the node that waits; a run that waits long has no process and nothing in flight."""
         request = self.waiting
@@ -71,11 +66,15 @@ class StepList(WindowList):
         return StepPage(steps=[*page.steps, row], total=page.total, more=False)
 
     def show_newest(self, after: int, page: StepPage) -> None:
-        """Rows after a step came: they take the place of what was there."""
-        page = self._with_waiting(page)
+        """The newest rows came; where one looks at older ones they are only counted."""
         if not self.following and self.has_newer:
             self.steps.total = page.total
-            return
+        else:
+            self.show_newer(after, page)
+
+    def show_newer(self, after: int, page: StepPage) -> None:
+        """Rows after a step came, which lie in the window or right behind it."""
+        page = self._with_waiting(page)
         cut = self.steps.extend(after, page.steps, page.total, more=page.more)
         self._measure(page)
         if cut:

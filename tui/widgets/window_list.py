@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import Literal
 
 from textual import events
@@ -12,6 +13,9 @@ from tui.widgets.line_list import LineList
 
 EDGE = 40
 """Lines from the edge of the window at which the next rows are asked for."""
+
+PATIENCE_SECONDS = 2.0
+"""How long rows that were asked for are waited for."""
 
 Where = Literal["older", "newer", "first", "last"]
 
@@ -44,6 +48,18 @@ class WindowList(LineList):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._following = True
+        self._asked: dict[Where, float] = {}
+
+    def _ask_for(self, where: Where) -> None:
+        """Ask for rows once until they come; a call that was lost is made again after a while."""
+        now = monotonic()
+        if now - self._asked.get(where, -PATIENCE_SECONDS) >= PATIENCE_SECONDS:
+            self._asked[where] = now
+            self.post_message(self.Wanted(self, where))
+
+    def lines_changed(self) -> None:
+        self._asked.clear()
+        super().lines_changed()
 
     @property
     def has_older(self) -> bool:
@@ -64,7 +80,7 @@ class WindowList(LineList):
         """Keep the newest line in view, or stop doing so."""
         if on:
             if self.has_newer:
-                self.post_message(self.Wanted(self, "last"))
+                self._ask_for("last")
             else:
                 super().move_last()
         if on != self._following:
@@ -96,9 +112,9 @@ class WindowList(LineList):
     def watch_cursor(self, old: int, new: int) -> None:
         super().watch_cursor(old, new)
         if new < EDGE and self.has_older:
-            self.post_message(self.Wanted(self, "older"))
+            self._ask_for("older")
         elif new >= self.line_count() - EDGE and self.has_newer:
-            self.post_message(self.Wanted(self, "newer"))
+            self._ask_for("newer")
         if new == self.line_count() - 1 and not self.has_newer and new > old and not self._following:
             self.follow(True)
 
@@ -106,9 +122,9 @@ class WindowList(LineList):
         super().watch_scroll_y(old_value, new_value)
         height = self.scrollable_content_region.height
         if new_value < EDGE and self.has_older:
-            self.post_message(self.Wanted(self, "older"))
+            self._ask_for("older")
         elif new_value + height >= self.line_count() - EDGE and self.has_newer:
-            self.post_message(self.Wanted(self, "newer"))
+            self._ask_for("newer")
 
     # The wheel and the scroll bar move the view without the cursor: going up with them ends following too.
 
@@ -127,7 +143,7 @@ class WindowList(LineList):
         """To the first row of all, also where it lies before the window."""
         self.follow(False)
         if self.has_older:
-            self.post_message(self.Wanted(self, "first"))
+            self._ask_for("first")
         else:
             super().move_first()
 

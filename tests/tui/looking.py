@@ -1,0 +1,66 @@
+"""Waiting for what a person would wait for, and reading what they would read."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import re
+from collections.abc import Callable
+from typing import Any
+
+from textual.pilot import Pilot
+
+from tui.app import RondoApp
+
+LIMIT_SECONDS = 20.0
+TEXT = re.compile(r'<text class="[^"]*-r\d+" x="(?P<x>[\d.]+)" y="(?P<y>[\d.]+)"[^>]*>(?P<text>.*?)</text>', re.S)
+
+
+async def until(pilot: Pilot[Any], condition: Callable[[], Any], what: str = "") -> None:
+    """Let the app work until something holds; fails after a generous while."""
+    deadline = asyncio.get_running_loop().time() + LIMIT_SECONDS
+    while not condition():
+        if asyncio.get_running_loop().time() > deadline:
+            raise AssertionError(f"never seen: {what or condition}\n{screen_text(pilot.app)}")
+        await pilot.pause(0.01)
+
+
+async def shows(pilot: Pilot[Any], text: str) -> None:
+    """Wait until a text stands on the screen."""
+    await until(pilot, lambda: text in screen_text(pilot.app), repr(text))
+
+
+async def hides(pilot: Pilot[Any], text: str) -> None:
+    """Wait until a text doesn't stand on the screen."""
+    await until(pilot, lambda: text not in screen_text(pilot.app), f"{text!r} gone")
+
+
+async def settled(pilot: Pilot[Any]) -> None:
+    """Wait until nothing on the screen changes any more."""
+    before = ""
+    same = 0
+    while same < 3:
+        await pilot.pause(0.06)
+        now = screen_text(pilot.app)
+        same = same + 1 if now == before else 0
+        before = now
+
+
+def screen_text(app: Any) -> str:
+    """What stands on the screen, line by line."""
+    rows: dict[float, list[tuple[float, str]]] = {}
+    for found in TEXT.finditer(app.export_screenshot()):
+        text = html.unescape(found["text"]).replace("\xa0", " ")
+        rows.setdefault(float(found["y"]), []).append((float(found["x"]), text))
+    lines = []
+    for _, parts in sorted(rows.items()):
+        line = ""
+        for x, text in sorted(parts):
+            line = line.ljust(round(x / 12.2)) + text
+        lines.append(line.rstrip())
+    return "\n".join(lines)
+
+
+def line_with(app: RondoApp, text: str) -> str:
+    """The first line on the screen that contains a text, or ""."""
+    return next((line for line in screen_text(app).splitlines() if text in line), "")

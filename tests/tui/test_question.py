@@ -1,0 +1,272 @@
+"""The question of a waiting run: every type can be answered, nothing is answered by accident."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from engine_double import EngineDouble, Run
+from looking import hides, screen_text, settled, shows, until
+from textual import events
+from textual.pilot import Pilot
+
+from core.errors import AlreadyAnswered, EngineLost
+from core.link.types import RequestView
+from tui.app import RondoApp
+from tui.screens.run import RunScreen
+from tui.widgets.line_input import LineInput
+from tui.widgets.question import GRACE_SECONDS
+
+AppOn = Callable[[EngineDouble], RondoApp]
+
+
+def waiting(double: EngineDouble, input_type: str, options: Any = None) -> tuple[Run, RequestView]:
+    """A run that asks one question."""
+    double.workflow("asks", ["ask", "then"])
+    run = double.run("asks")
+    double.begin(run, "ask")
+    return run, double.ask(run, "ask", "q", "What now?", input_type, options)
+
+
+async def open_question(pilot: Pilot[Any], run: Run) -> RunScreen:
+    """To the run's screen, with its question shown."""
+    app = pilot.app
+    assert isinstance(app, RondoApp)
+    await until(pilot, lambda: app.connected_once)
+    app.go_run(run.id)
+    await shows(pilot, "ask asks")
+    await shows(pilot, "What now?")
+    screen = app.screen
+    assert isinstance(screen, RunScreen)
+    return screen
+
+
+@pytest.mark.parametrize(
+    ("input_type", "options", "keys", "answer"),
+    [
+        ("text", None, [*"Ada", "enter"], "Ada"),
+        ("text", None, ["enter"], ""),
+        ("number", None, [*"2.5", "enter"], 2.5),
+        ("json", None, [*"[1,2]", "enter"], [1, 2]),
+        ("select", ["post", "edit", "discard"], ["right", "enter"], "edit"),
+        ("select", ["post", "edit", "discard"], ["l", "l", "space", "enter"], "discard"),
+        ("select", [{"value": 1, "label": "one"}, {"value": 2, "label": "two"}], ["j", "enter"], 2),
+        (
+            "select",
+            [f"choice number {n} of many" for n in range(30)],
+            ["up", *["down"] * 20, "enter"],
+            "choice number 20 of many",
+        ),
+        ("multiselect", ["a", "b", "c"], ["space", "right", "right", "space", "enter"], ["a", "c"]),
+        ("multiselect", ["a", "b"], ["enter"], []),
+        ("confirm", None, ["enter"], True),
+        ("confirm", None, ["right", "enter"], False),
+    ],
+)
+async def test_every_type_is_answered(
+    input_type: str, options: Any, keys: list[str], answer: Any, double: EngineDouble, app_on: AppOn
+) -> None:
+    run, request = waiting(double, input_type, options)
+    async with app_on(double).run_test(size=(80, 24)) as pilot:
+        await open_question(pilot, run)
+        await pilot.press("tab", *keys)
+        await until(pilot, lambda: request.status == "answered")
+        assert request.answer == answer
+
+
+@pytest.mark.parametrize(
+    ("input_type", "keys", "problem", "mend", "answer"),
+    [
+        ("number", [*"many", "enter"], "a number is needed", ["ctrl+u", *"3", "enter"], 3),
+        ("number", ["enter"], "an answer is needed", [*"3", "enter"], 3),
+        ("json", [*"{a", "enter"], "this is not JSON", ["ctrl+u", *"{}", "enter"], {}),
+    ],
+)
+async def test_what_can_not_be_meant_is_said_beside_the_field(
+    input_type: str, keys: list[str], problem: str, mend: list[str], answer: Any, double: EngineDouble, app_on: AppOn
+) -> None:
+    run, request = waiting(double, input_type)
+    async with app_on(double).run_test(size=(80, 24)) as pilot:
+        await open_question(pilot, run)
+        await pilot.press("tab", *keys)
+        await shows(pilot, problem)
+        assert "answer" not in double.calls
+        await pilot.press(*mend)
+        await until(pilot, lambda: request.status == "answered")
+        assert request.answer == answer
+
+
+async def test_what_the_engine_refuses_is_said_and_can_be_mended(double: EngineDouble, app_on: AppOn) -> None:
+    run, request = waiting(double, "select", ["post", "edit"])
+    app = app_on(double)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_question(pilot, run)
+        request.options = ["edit"]
+        await pilot.press("tab", "enter")
+        await shows(pilot, "'post' is not one of the options.")
+        await until(pilot, lambda: app.screen.question.typing)
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: request.status == "answered")
+
+
+async def test_somebody_else_was_faster(double: EngineDouble, app_on: AppOn) -> None:
+    run, request = waiting(double, "text")
+    async with app_on(double).run_test(size=(80, 24)) as pilot:
+        await open_question(pilot, run)
+        double.problems["answer"] = AlreadyAnswered("Answered before.", cause="By cli, 3 s ago.", next_step="Go on.")
+        request.status = "answered"
+        await pilot.press("tab", *"x", "enter")
+        await hides(pilot, "ask asks")
+
+
+async def test_a_lost_engine_keeps_what_was_typed(double: EngineDouble, app_on: AppOn) -> None:
+    run, request = waiting(double, "text")
+    async with app_on(double).run_test(size=(80, 24)) as pilot:
+        await open_question(pilot, run)
+        double.problems["answer"] = EngineLost("The engine went away.", next_step="Try again.")
+        await pilot.press("tab", *"Ada", "enter")
+        await shows(pilot, "The engine went away.")
+        await pilot.press("enter")
+        await until(pilot, lambda: request.status == "answered")
+        assert request.answer == "Ada"
+
+
+async def test_a_question_never_takes_the_focus(double: EngineDouble, app_on: AppOn) -> None:
+    double.workflow("asks", ["ask"])
+    run = double.run("asks")
+    double.begin(run, "ask")
+    app = app_on(double)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.connected_once)
+        app.go_run(run.id)
+        await shows(pilot, "1 ask")
+        await pilot.press("slash", *"ab")
+        before = app.focused
+        assert isinstance(before, LineInput)
+        double.ask(run, "ask", "q", "What now?")
+        await shows(pilot, "What now?")
+        assert app.focused is before
+        await pilot.press(*"c")
+        assert before.value == "abc"
+
+
+async def test_a_draft_is_kept_while_one_looks_elsewhere(double: EngineDouble, app_on: AppOn) -> None:
+    run, request = waiting(double, "text")
+    app = app_on(double)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_question(pilot, run)
+        await pilot.press("tab", *"half an ans", "escape")
+        await until(pilot, lambda: not app.screen.question.typing)
+        await pilot.press("q")
+        await shows(pilot, "NODES")
+        await pilot.press("minus")
+        await shows(pilot, "half an ans")
+        await pilot.press("a", *"wer", "enter")
+        await until(pilot, lambda: request.status == "answered")
+        assert request.answer == "half an answer"
+
+
+async def test_the_oldest_question_comes_first_and_the_next_one_follows(double: EngineDouble, app_on: AppOn) -> None:
+    run, first = waiting(double, "text")
+    second = double.ask(run, "then", "r", "And then?")
+    second.opened_at += 5
+    app = app_on(double)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_question(pilot, run)
+        assert "1 of 2 questions" in screen_text(app)
+        await pilot.press("tab", *"one", "enter")
+        await shows(pilot, "And then?")
+        await until(pilot, lambda: app.screen.question.typing)
+        await pilot.press(*"two")
+        await pilot.pause(GRACE_SECONDS + 0.1)
+        await pilot.press("enter")
+        await until(pilot, lambda: second.status == "answered")
+        assert (first.answer, second.answer) == ("one", "two")
+
+
+async def test_what_is_typed_on_after_an_answer_does_nothing_else(double: EngineDouble, app_on: AppOn) -> None:
+    run, request = waiting(double, "select", ["post", "discard"])
+
+    def ask_again(asked: Run, answered: RequestView) -> None:
+        if answered.request_id == "q":
+            double.ask(asked, "then", "sure", "Really?", "confirm")
+
+    double.on_answer["asks"] = ask_again
+    app = app_on(double)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_question(pilot, run)
+        # `r` runs again, `x` cancels, `e` opens an editor, `q` leaves: on the screen, but not here.
+        await pilot.press("tab", "right", "enter", *"rxeq r", "enter")
+        await until(pilot, lambda: request.status == "answered")
+        assert request.answer == "discard"
+        await shows(pilot, "Really?")
+        await settled(pilot)
+        assert app.screen is screen
+        assert len(double.runs) == 1
+        assert run.requests[1].status == "open"
+
+
+async def test_the_second_half_of_a_double_press_answers_nothing(double: EngineDouble, app_on: AppOn) -> None:
+    run, _ = waiting(double, "confirm")
+
+    def ask_again(asked: Run, answered: RequestView) -> None:
+        if answered.request_id == "q":
+            double.ask(asked, "then", "sure", "Delete everything?", "confirm")
+
+    double.on_answer["asks"] = ask_again
+    app = app_on(double)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_question(pilot, run)
+        await pilot.press("tab", "enter")
+        await shows(pilot, "Delete everything?")
+        await pilot.press("enter")
+        assert run.requests[1].status == "open"
+        await pilot.press("right")
+        await pilot.pause(GRACE_SECONDS + 0.1)
+        await pilot.press("enter")
+        await until(pilot, lambda: run.requests[1].status == "answered")
+        assert run.requests[1].answer is False
+
+
+async def test_after_the_last_answer_the_keys_belong_to_the_screen_again(double: EngineDouble, app_on: AppOn) -> None:
+    run, request = waiting(double, "text")
+    double.on_answer["asks"] = lambda asked, answered: double.finish(asked)
+    app = app_on(double)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_question(pilot, run)
+        await pilot.press("tab", *"Ada", "enter")
+        await shows(pilot, "✓ completed")
+        await until(pilot, lambda: screen.steps.has_focus)
+        assert request.answer == "Ada"
+        assert "sent" not in screen_text(app)
+
+
+async def test_pasted_lines_all_arrive(double: EngineDouble, app_on: AppOn) -> None:
+    run, request = waiting(double, "text")
+    app = app_on(double)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_question(pilot, run)
+        await pilot.press("tab")
+        app.post_message(events.Paste("first\r\nsecond\nthird\n"))
+        await shows(pilot, "first second third")
+        await pilot.press("enter")
+        await until(pilot, lambda: request.status == "answered")
+        assert request.answer == "first second third"
+
+
+async def test_a_long_prompt_leaves_room_for_the_rest(double: EngineDouble, app_on: AppOn) -> None:
+    double.workflow("asks", ["ask"])
+    run = double.run("asks")
+    double.begin(run, "ask")
+    double.ask(run, "ask", "q", "\n".join(f"line {n} of the prompt" for n in range(60)), "confirm")
+    app = app_on(double)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.connected_once)
+        app.go_run(run.id)
+        await shows(pilot, "ask asks")
+        await settled(pilot)
+        text = screen_text(app)
+        assert "( ) yes" in text
+        assert "─ log" in text
+        assert "? help" in text
