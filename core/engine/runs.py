@@ -45,6 +45,8 @@ from core.store.records import RequestRow, RunRecord, VersionRecord
 from core.store.store import Store
 
 RETRY_SECONDS = 2.0
+CLOSE_GRACE_SECONDS = 5.0
+"""How long running visits may take to their end when the engine stops."""
 
 log = structlog.get_logger()
 
@@ -121,13 +123,13 @@ class Runs:
         except RondoError as refusal:
             log.error("nor could it be failed", run=record.id, error=refusal.message)
 
-    async def close(self, grace: float = 5.0) -> None:
-        """Bring running steps to their boundary, at most for `grace` seconds, then end every process."""
+    async def close(self) -> None:
+        """Bring running steps to their boundary, for a few seconds at most, then end every process."""
         self.draining = True
         busy = [actor for actor in self._actors.values() if actor.in_flight and actor.status == "running"]
         if busy:
             waits = [asyncio.ensure_future(actor.closed.wait()) for actor in busy]
-            await asyncio.wait(waits, timeout=grace)
+            await asyncio.wait(waits, timeout=CLOSE_GRACE_SECONDS)
             for wait in waits:
                 wait.cancel()
         if self._beginning:

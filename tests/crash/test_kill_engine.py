@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from cli_world import is_engine
+from cli_world import is_engine, wait_until
 
 from core.errors import AlreadyAnswered, RunAtRest, UnknownRequest
 from core.link.session import EngineSession
@@ -150,10 +150,8 @@ class Battered:
         if self.session.info is not None:
             await self.session.stop_engine()
         await self.session.close()
-        async with asyncio.timeout(LIMIT_SECONDS):
-            for pid in self.pids:
-                while is_engine(pid):
-                    await asyncio.sleep(0.02)
+        for pid in self.pids:
+            await asyncio.to_thread(wait_until, lambda pid=pid: not is_engine(pid), "the engine's end")
 
 
 @pytest.fixture

@@ -84,6 +84,11 @@ class Workbench:
             Answer(command_id=uuid.uuid4().hex, run_id=run_id, request=request, value=value)
         )
 
+    def database_bytes(self) -> int:
+        """How large the database is, with its log."""
+        database = self.workspace.database
+        return database.stat().st_size + Path(f"{database}-wal").stat().st_size
+
     async def state(self, run_id: str, seq: int | None = None) -> Any:
         """The whole state of a run."""
         data = b""
