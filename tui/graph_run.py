@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from core.flow.graph import EdgeSpec
 from core.link.types import EdgeView, RunView, StepView
 
 ALWAYS = "True"
@@ -81,7 +82,7 @@ class RunTrail:
         return {node: (run.status, visit)}
 
 
-def taken_edges(edges: Sequence[EdgeView], trail: RunTrail) -> dict[int, int]:
+def taken_edges(edges: Sequence[EdgeView | EdgeSpec], trail: RunTrail) -> dict[int, int]:
     """How often each edge was followed, by its place in the list; a node's own choice follows no edge's condition."""
     counts: dict[int, int] = {}
     for (source, target, condition), count in trail.taken.items():

@@ -51,12 +51,33 @@ def node_lines(
     if trail is not None and run is not None:
         lines += _run_lines(node, trail, run, width)
     lines += _edge_lines(detail, node.id, trail, width)
+    known = {other.id for other in detail.nodes}
     findings = [finding for finding in detail.findings if finding.node == node.id]
+    # An error that belongs to no node stops every run, so it is told beside all of them.
+    findings += [finding for finding in detail.findings if finding.node not in known and finding.severity == "error"]
     if findings:
         lines += [PaneLine([]), *finding_lines(findings, width)]
     if node.source:
         lines += [PaneLine([]), *_source_lines(node)]
     return lines
+
+
+def broken_lines(detail: WorkflowDetail, width: int) -> list[PaneLine]:
+    """What to say where there is no graph: the findings, and what to do."""
+    findings = detail.findings
+    if not findings:
+        return [
+            PaneLine([("The graph has no nodes yet.", "strong")]),
+            PaneLine([]),
+            PaneLine(
+                [("e", "key"), (" opens the code in your editor; the graph is ", "dim"), (f"{detail.name}.json", "")]
+            ),
+        ]
+    hints: Spans = [("e", "key"), (" opens the file at the finding", "dim")]
+    if detail.last_good:
+        hints += [("   ", ""), ("r", "key"), (" runs the last good version, ", "dim"), (detail.last_good[:8], "")]
+    head = f"There is no graph to show: {plural(len(findings), 'finding')}."
+    return [PaneLine([(head, "strong")]), PaneLine([]), *finding_lines(findings, width), PaneLine([]), PaneLine(hints)]
 
 
 def finding_lines(findings: Sequence[FindingView], width: int) -> list[PaneLine]:
@@ -171,12 +192,15 @@ def _edge_lines(detail: WorkflowDetail, node: str, trail: RunTrail | None, width
     leaving = [edge for edge in detail.edges if edge.from_id == node]
     step = trail.last.get(node) if trail is not None else None
     counts = taken_edges(detail.edges, trail) if trail is not None else {}
+    known = {other.id for other in detail.nodes}
     lines: list[PaneLine] = []
     verdicts = edge_verdicts(leaving, step)
     places = [place for place, edge in enumerate(detail.edges) if edge.from_id == node]
     for edge, place, (verdict, error) in zip(leaving, places, verdicts, strict=True):
         head = "edges" if not lines else ""
-        facts = _EdgeFacts(verdict, error, counts.get(place, 0), step is not None, len(leaving) > 1)
+        facts = _EdgeFacts(
+            verdict, error, counts.get(place, 0), step is not None, len(leaving) > 1, edge.to_id not in known
+        )
         lines += _edge_rows(head, edge, facts, width)
     if step is not None and step.reason == "goto":
         text = f"the node chose {visible(step.next_node or '')} itself"
@@ -190,19 +214,23 @@ def _edge_lines(detail: WorkflowDetail, node: str, trail: RunTrail | None, width
 
 @dataclass(frozen=True, slots=True)
 class _EdgeFacts:
-    """What an edge came to in the node's last visit (`ran`), how often it was taken, whether others stand `beside`."""
+    """What an edge came to in the node's last visit (`ran`), how often it was taken, whether others stand `beside`,
+    and whether it leads nowhere."""
 
     verdict: str
     error: str
     count: int
     ran: bool
     beside: bool
+    nowhere: bool
 
 
 def _edge_rows(head: str, edge: EdgeView, facts: _EdgeFacts, width: int) -> list[PaneLine]:
     room = max(16, width - LABEL_WIDTH)
     conditional = bool(edge.condition.strip())
     first: Spans = [(head.ljust(LABEL_WIDTH), "dim"), ("→ ", "dim"), (visible(edge.to_id), "strong")]
+    if facts.nowhere:
+        first.append(("   no such node", "bad"))
     if facts.ran and conditional and facts.verdict in VERDICTS:
         word, ink = VERDICTS[facts.verdict]
         first += [("   was ", "dim"), (word, ink)]

@@ -352,6 +352,8 @@ async def test_edges_to_nowhere_leave_the_rest_drawn(double: EngineDouble, app_o
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await opened(pilot)
         assert "✗ 1 error" in screen_text(app)
+        assert "→ gone   no such node" in screen_text(app)
+        assert "The edge leads to gone." in screen_text(app)
         run = double.run("loop")
         double.complete(run, "a", next_node="b")
         await shows(pilot, "✓ a")

@@ -15,8 +15,9 @@ from textual.strip import Strip
 from core.drawing import layout
 from core.drawing.geometry import Region
 from core.flow.graph import EdgeSpec, Graph, NodeSpec
+from tui.graph_drawing import Wanted, make_drawing, nearest
 from tui.graph_run import NodeState
-from tui.widgets.graph_view import GraphView, Wanted, make_drawing, nearest
+from tui.widgets.graph_view import GraphView
 
 
 def graph_of(*edges: tuple[str, str]) -> Graph:

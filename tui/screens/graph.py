@@ -6,28 +6,17 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
-from textual.message import Message
 from textual.widget import Widget
 
-from core.flow.graph import EdgeSpec, Graph, NodeSpec
-from core.link.types import (
-    FindingView,
-    RunChanged,
-    RunFilter,
-    RunView,
-    StepChanged,
-    StepView,
-    WorkflowChanged,
-    WorkflowDetail,
-)
+from core.link.types import RunChanged, RunView, StepChanged, WorkflowChanged, WorkflowDetail
+from tui.graph_feed import RunRead, WorkflowRead, graph_of, read_run, read_workflow
 from tui.graph_run import RunTrail, taken_edges
-from tui.graph_text import PaneLine, finding_lines, node_lines
+from tui.graph_text import broken_lines, node_lines
 from tui.messages import EngineEvents
 from tui.navigation import Place
 from tui.reader import Reader
 from tui.screens.base import RondoScreen
 from tui.screens.graph_keys import GraphKeys
-from tui.spans import Spans
 from tui.status import look_of
 from tui.text import plural, visible
 from tui.widgets.graph_pane import NodePane
@@ -39,31 +28,6 @@ from tui.widgets.rule import Bar, PaneRule, Title
 
 WIDE = 100
 """From this many columns on the pane stands beside the graph, else below it."""
-
-
-class WorkflowRead(Message, bubble=False):
-    """The workflow that is drawn: the folder as it is now, or the version of the run that was asked for."""
-
-    def __init__(self, detail: WorkflowDetail) -> None:
-        super().__init__()
-        self.detail = detail
-
-
-class RunRead(Message, bubble=False):
-    """The run that is shown (None: there is none yet) and its steps after `after`."""
-
-    def __init__(self, run: RunView | None, steps: list[StepView], after: int) -> None:
-        super().__init__()
-        self.run = run
-        self.steps = steps
-        self.after = after
-
-
-def graph_of(detail: WorkflowDetail) -> Graph:
-    """The graph as the drawing takes it."""
-    nodes = {node.id: NodeSpec(node.id, node.class_name) for node in detail.nodes}
-    edges = tuple(EdgeSpec(edge.from_id, edge.to_id, edge.condition) for edge in detail.edges)
-    return Graph(detail.name, nodes, edges, detail.start, detail.mode)
 
 
 class GraphScreen(GraphKeys):
@@ -96,8 +60,8 @@ class GraphScreen(GraphKeys):
         self.trail: RunTrail | None = None
         self._opened = False
         self._out_of_date = False
-        self._detail_reader: Reader[WorkflowDetail] | None = None
-        self._run_reader: Reader[RunRead] | None = None
+        self._workflow_reader = Reader(self, "the workflow", self._read_workflow, WorkflowRead, period=0.2)
+        self._run_reader = Reader(self, "the run", self._read_run, lambda message: message)
 
     def compose_body(self) -> ComposeResult:
         yield FilterLine("part of a node's name", id="search")
@@ -110,8 +74,6 @@ class GraphScreen(GraphKeys):
                 yield NodePane(id="node")
 
     def on_mount(self) -> None:
-        self._detail_reader = Reader(self, "the workflow", self._read_workflow, WorkflowRead, period=0.2)
-        self._run_reader = Reader(self, "the run", self._read_run, lambda message: message)
         # Before the first layout, so that the graph isn't laid out for a view it never has.
         self.set_class(self.app.size.width < WIDE, "-narrow")
         self.view_of_graph.focus()
@@ -139,8 +101,8 @@ class GraphScreen(GraphKeys):
 
     def on_engine_ready(self) -> None:
         """Connected, or events were lost: read everything again."""
-        self._want_workflow()
-        self._want_run()
+        self._workflow_reader.want()
+        self._run_reader.want()
 
     def on_engine_events(self, message: EngineEvents) -> None:
         """Read again what changed; a screen that lies below another one waits until it is shown again."""
@@ -149,9 +111,9 @@ class GraphScreen(GraphKeys):
             return
         for event in message.events:
             if isinstance(event, WorkflowChanged) and event.name == self._workflow:
-                self._want_workflow()
+                self._workflow_reader.want()
             elif isinstance(event, RunChanged | StepChanged) and self._shows(event):
-                self._want_run()
+                self._run_reader.want()
 
     @property
     def _is_covered(self) -> bool:
@@ -160,7 +122,6 @@ class GraphScreen(GraphKeys):
 
     def on_screen_resume(self) -> None:
         """Shown again: read what changed meanwhile."""
-        super().on_screen_resume()
         if self._out_of_date:
             self._out_of_date = False
             self.on_engine_ready()
@@ -170,40 +131,11 @@ class GraphScreen(GraphKeys):
             return event.run_id.endswith(self._wanted_run)
         return event.workflow == self._workflow
 
-    def _want_workflow(self) -> None:
-        if self._detail_reader is not None:
-            self._detail_reader.want()
-
-    def _want_run(self) -> None:
-        if self._run_reader is not None:
-            self._run_reader.want()
-
     async def _read_workflow(self) -> WorkflowDetail:
-        detail = await self.engine.get_workflow(self._workflow)
-        if self._wanted_run:
-            run = await self.engine.get_run(self._wanted_run)
-            if run.version != detail.version:
-                return await self.engine.get_workflow(self._workflow, run.version)
-        return detail
+        return await read_workflow(self.engine, self._workflow, self._wanted_run)
 
     async def _read_run(self) -> RunRead:
-        run_id = self._wanted_run
-        if not run_id:
-            rows = await self.engine.list_runs(RunFilter(workflow=self._workflow, limit=1))
-            if not rows:
-                return RunRead(None, [], 0)
-            run_id = rows[0].run_id
-        run = await self.engine.get_run(run_id)
-        trail = self.trail
-        known = trail is not None and (trail.run_id, trail.line) == (run.run_id, run.line)
-        first = after = trail.seq if trail is not None and known else 0
-        steps: list[StepView] = []
-        while True:
-            page = await self.engine.read_steps(run_id, after)
-            steps += page.steps
-            after = max([after, *(step.step for step in page.steps if step.step is not None)])
-            if not page.more:
-                return RunRead(run, steps, first)
+        return await read_run(self.engine, self._workflow, self._wanted_run, self.trail)
 
     def on_workflow_read(self, message: WorkflowRead) -> None:
         """Draw the graph again if it changed."""
@@ -239,13 +171,12 @@ class GraphScreen(GraphKeys):
     # Showing -----------------------------------------------------------------------------------------------------
 
     def _show_run_on_graph(self) -> None:
-        trail, run, detail = self.trail, self.run_shown, self.detail
-        if detail is None:
-            return
+        trail, run = self.trail, self.run_shown
         if trail is None or run is None:
             self.view_of_graph.set_run({}, (), in_run=False)
         else:
-            self.view_of_graph.set_run(trail.states(run), taken_edges(detail.edges, trail), in_run=True)
+            taken = taken_edges(self.view_of_graph.edges, trail)
+            self.view_of_graph.set_run(trail.states(run), taken, in_run=True)
 
     def _run_spans(self) -> tuple[tuple[str, str], ...]:
         run = self.run_shown
@@ -263,7 +194,7 @@ class GraphScreen(GraphKeys):
         node = next((node for node in detail.nodes if node.id == self.view_of_graph.selected), None)
         trail, run = self.trail, self.run_shown
         if self.has_class("-no-graph"):
-            self.pane.show("", lambda width: _nothing_lines(detail, width))
+            self.pane.show("", lambda width: broken_lines(detail, width))
         elif node is not None:
             self.pane.show(node.id, lambda width: node_lines(detail, node, trail, run, width))
         self._show_titles()
@@ -310,6 +241,7 @@ class GraphScreen(GraphKeys):
 
     def on_graph_view_selected(self, event: GraphView.Selected) -> None:
         """Another node, or a new drawing."""
+        self._show_run_on_graph()
         self._show_about()
         self._go_where_the_run_is()
         self.refresh_footer()
@@ -359,21 +291,3 @@ class GraphScreen(GraphKeys):
         if self.pane.has_focus:
             return self.pane.line_text
         return self.view_of_graph.text
-
-
-def _nothing_lines(detail: WorkflowDetail, width: int) -> list[PaneLine]:
-    """What to say where there is no graph: the findings, and what to do."""
-    findings: list[FindingView] = detail.findings
-    if not findings:
-        return [
-            PaneLine([("The graph has no nodes yet.", "strong")]),
-            PaneLine([]),
-            PaneLine(
-                [("e", "key"), (" opens the code in your editor; the graph is ", "dim"), (f"{detail.name}.json", "")]
-            ),
-        ]
-    hints: Spans = [("e", "key"), (" opens the file at the finding", "dim")]
-    if detail.last_good:
-        hints += [("   ", ""), ("r", "key"), (" runs the last good version, ", "dim"), (detail.last_good[:8], "")]
-    head = f"There is no graph to show: {plural(len(findings), 'finding')}."
-    return [PaneLine([(head, "strong")]), PaneLine([]), *finding_lines(findings, width), PaneLine([]), PaneLine(hints)]

@@ -6,10 +6,11 @@ from core.drawing.geometry import Direction, Zoom
 from core.drawing.parts import neighbourhood
 from core.flow.graph import Graph
 from tui.actions import action
+from tui.graph_drawing import Wanted
 from tui.screens.base import RondoScreen
 from tui.text import plural
 from tui.widgets.graph_pane import NodePane
-from tui.widgets.graph_view import GraphView, Wanted
+from tui.widgets.graph_view import GraphView
 from tui.widgets.line_input import FilterLine
 
 NEAR_HOPS = 2
@@ -45,6 +46,7 @@ class GraphKeys(RondoScreen):
         return self.query_exactly_one(NodePane)
 
     def draw(self, focus: str = "") -> None:
+        """Draw the graph, or what is near, and select `focus` then; without a graph the pane stands alone."""
         if self.graph is None or not self.graph.nodes:
             self.view_of_graph.clear_drawing()
             self.add_class("-no-graph")

@@ -6,8 +6,8 @@ status redraws the rows of its node and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from rich.cells import cell_len
 from textual import events
@@ -16,55 +16,19 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from core.drawing.geometry import Direction, Zoom
 from core.drawing.geometry import Region as Box
-from core.drawing.paint import Drawing, NodeLook
-from core.flow.graph import Graph
+from core.drawing.geometry import Zoom
+from core.drawing.paint import Drawing
+from core.flow.graph import EdgeSpec
+from tui.graph_drawing import MARGIN, Wanted, make_drawing, nearest
+from tui.graph_rows import GraphRows
 from tui.graph_run import NodeState
-from tui.spans import Inked, Spans
-from tui.status import look_of
+from tui.spans import Inked
 
 KEPT_ROWS = 500
 """How many rows are kept as strips."""
-AUTO_ZOOM_NODES = 60
-"""With more nodes than this the size of boxes isn't chosen by trying both."""
-LOW_VIEW = 24
-"""A view with fewer rows than this shows chips where boxes don't fit."""
-MARGIN = 1
-"""Free cells at both sides of the drawing."""
 ROUND_NODE = Spacing(1, 4, 1, 4)
 """What stays visible around the selected node."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is to be drawn; a zoom of None is chosen by what fits. `focus` names the node to select then."""
-
-    graph: Graph
-    zoom: Zoom | None = None
-    direction: Direction = "down"
-    focus: str = ""
-
-
-def make_drawing(wanted: Wanted, room: Size) -> Drawing:
-    """Lay out and paint; takes up to a second for 500 nodes, so it runs in a thread."""
-    from core.drawing.layout import layout_graph
-
-    def drawn(zoom: Zoom) -> Drawing:
-        return Drawing(layout_graph(wanted.graph, zoom=zoom, direction=wanted.direction, counted=True))
-
-    def fits(drawing: Drawing) -> bool:
-        return drawing.geometry.width + 2 * MARGIN <= room.width and drawing.geometry.height <= room.height
-
-    if wanted.zoom is not None:
-        return drawn(wanted.zoom)
-    if len(wanted.graph.nodes) > AUTO_ZOOM_NODES:
-        return drawn("chip")
-    boxes = drawn("box")
-    if fits(boxes):
-        return boxes
-    chips = drawn("chip")
-    return chips if fits(chips) or room.height < LOW_VIEW else boxes
 
 
 class GraphView(Inked, ScrollView, can_focus=True, inherit_bindings=False):
@@ -103,18 +67,34 @@ class GraphView(Inked, ScrollView, can_focus=True, inherit_bindings=False):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.drawing: Drawing | None = None
-        self.selected = ""
+        self._rows = GraphRows()
         self._wanted: Wanted | None = None
-        self._states: dict[str, NodeState] = {}
-        self._in_run = False
-        self._taken: frozenset[int] = frozenset()
         self._strips: dict[int, Strip] = {}
+
+    @property
+    def drawing(self) -> Drawing | None:
+        """What is shown."""
+        return self._rows.drawing
+
+    @property
+    def selected(self) -> str:
+        """The selected node, or ""."""
+        return self._rows.selected
+
+    @property
+    def edges(self) -> Sequence[EdgeSpec]:
+        """The edges of the graph that is shown, in its order."""
+        return self._rows.edges
+
+    @property
+    def text(self) -> str:
+        """The whole drawing as plain text, with the statuses on it."""
+        return self._rows.text
 
     # What is drawn -----------------------------------------------------------------------------------------------
 
     def draw(self, wanted: Wanted) -> None:
-        """Draw a graph; what is on the screen stays until the new drawing is ready. Without a size it is drawn later."""
+        """Draw a graph; what is on the screen stays until the new drawing is ready. Without a size it comes later."""
         self._wanted = wanted
         room = self.outer_size
         if not room:
@@ -133,10 +113,10 @@ class GraphView(Inked, ScrollView, can_focus=True, inherit_bindings=False):
         if self.drawing is not None and self.drawing.geometry is message.drawing.geometry:
             return
         place = self._place_on_screen(self.selected)
-        self.drawing = message.drawing
         nodes = message.drawing.geometry.nodes
         wished = message.wanted.focus or self.selected
-        self.selected = wished if wished in nodes else message.drawing.geometry.start
+        self._rows.show(message.drawing, message.wanted.graph.edges)
+        self._rows.selected = wished if wished in nodes else message.drawing.geometry.start
         self._strips.clear()
         self._measure()
         if place is not None and self.selected in nodes:
@@ -148,7 +128,7 @@ class GraphView(Inked, ScrollView, can_focus=True, inherit_bindings=False):
 
     def clear_drawing(self) -> None:
         """Show nothing."""
-        self.drawing = None
+        self._rows.show(None, ())
         self._wanted = None
         self._strips.clear()
         self.virtual_size = Size(0, 0)
@@ -161,18 +141,13 @@ class GraphView(Inked, ScrollView, can_focus=True, inherit_bindings=False):
 
     def set_run(self, states: Mapping[str, NodeState], taken: Iterable[int], *, in_run: bool) -> None:
         """Show how the nodes stand and which edges were followed; only rows that changed are drawn again."""
-        new_states, new_taken = dict(states), frozenset(taken)
-        if in_run != self._in_run:
-            self._in_run = in_run
-            self._states, self._taken = new_states, new_taken
+        if in_run != self._rows.in_run:
+            self._rows.set_run(states, taken, in_run=in_run)
             self._strips.clear()
             self.refresh()
             return
-        names = self._states.keys() | new_states.keys()
-        changed = [node for node in names if self._states.get(node) != new_states.get(node)]
-        edges = self._taken ^ new_taken
-        self._states, self._taken = new_states, new_taken
-        for node in changed:
+        nodes, edges = self._rows.set_run(states, taken, in_run=in_run)
+        for node in nodes:
             self._redraw_node(node)
         self._redraw_edges(edges)
 
@@ -203,6 +178,13 @@ class GraphView(Inked, ScrollView, can_focus=True, inherit_bindings=False):
             self.virtual_size = Size(geometry.width + 2 * MARGIN, geometry.height)
             self.refresh()
 
+    def _place_scrollbars(self) -> None:
+        """Scrollbars that came only now have not heard of scrolling that was done before."""
+        if self.show_vertical_scrollbar:
+            self.vertical_scrollbar.position = self.scroll_y
+        if self.show_horizontal_scrollbar:
+            self.horizontal_scrollbar.position = self.scroll_x
+
     def render_line(self, y: int) -> Strip:
         row = y + self.scroll_offset.y
         width = self.size.width
@@ -212,60 +194,10 @@ class GraphView(Inked, ScrollView, can_focus=True, inherit_bindings=False):
         if strip is None:
             if len(self._strips) >= KEPT_ROWS:
                 self._strips.clear()
-            strip = self.strip([(" " * self._margin, ""), *self._row_spans(self.drawing, row)])
+            strip = self.strip([(" " * self._margin, ""), *self._rows.spans(row)])
             self._strips[row] = strip
         left = self.scroll_offset.x
         return strip.crop_extend(left, left + width, self.rich_style)
-
-    def _row_spans(self, drawing: Drawing, row: int) -> Spans:
-        pieces: list[tuple[int, Spans]] = []
-        for run in drawing.runs(row):
-            pieces.append((run.x, [(run.text, self._edge_ink(run.edge))]))
-        for span in drawing.spans(row):
-            pieces.append((span.x, self._node_spans(drawing, span.node, row)))
-        pieces.sort(key=lambda piece: piece[0])
-        spans: Spans = []
-        at = 0
-        for x, piece in pieces:
-            spans.append((" " * (x - at), ""))
-            spans += piece
-            at = x + sum(cell_len(text) for text, _ in piece)
-        return spans
-
-    def _edge_ink(self, edge: int) -> str:
-        if self._wanted is not None and self._wanted.graph.edges[edge].from_id == self.selected:
-            return "key"
-        return "" if edge in self._taken else "dim"
-
-    def _node_spans(self, drawing: Drawing, node: str, row: int) -> Spans:
-        state = self._states.get(node, NodeState())
-        look = look_of(state.status) if state.status else None
-        selected = node == self.selected
-        border = "dim"
-        if selected:
-            border = "accent"
-        elif look is not None:
-            border = "" if state.status == "completed" else look.ink
-        stands_out = selected or state.status not in ("", "completed")
-        inks = {
-            "border": border,
-            "sign": look.ink if look is not None else "",
-            "name": "strong" if stands_out else "" if look is not None or not self._in_run else "dim",
-            "count": "dim",
-        }
-        return [(text, inks[part]) for text, part in drawing.box_row(node, row, self._look(node))]
-
-    def _look(self, node: str) -> NodeLook:
-        state = self._states.get(node, NodeState())
-        sign = look_of(state.status).sign if state.status else ""
-        return NodeLook(sign, state.visits, node == self.selected)
-
-    @property
-    def text(self) -> str:
-        """The whole drawing as plain text, with the statuses on it."""
-        if self.drawing is None:
-            return ""
-        return "\n".join(self.drawing.text_rows({node: self._look(node) for node in self._states}))
 
     # Redrawing ---------------------------------------------------------------------------------------------------
 
@@ -313,18 +245,18 @@ class GraphView(Inked, ScrollView, can_focus=True, inherit_bindings=False):
         """Select a node and scroll as little as it takes to see it."""
         if self.drawing is None or node not in self.drawing.geometry.nodes or node == self.selected:
             return
-        before, self.selected = self.selected, node
-        graph = self._wanted.graph if self._wanted is not None else None
-        edges = graph.edges if graph is not None else ()
-        self._redraw_node(before)
+        edges = self._rows.leaving(self.selected) | self._rows.leaving(node)
+        self._redraw_node(self.selected)
         self._redraw_node(node)
-        self._redraw_edges(place for place, edge in enumerate(edges) if edge.from_id in (before, node))
+        self._redraw_edges(edges)
+        self._rows.selected = node
         self._show(node)
         self.post_message(self.Selected(node))
 
     def _show(self, node: str) -> None:
         if self.drawing is not None and node in self.drawing.geometry.nodes:
             self.scroll_to_region(self._region(node), spacing=ROUND_NODE, animate=False, force=True, immediate=True)
+            self.call_after_refresh(self._place_scrollbars)
 
     def step(self, count: int) -> None:
         """Select the next (or an earlier) node in the order from the start onwards, around at the end."""
@@ -373,27 +305,3 @@ class GraphView(Inked, ScrollView, can_focus=True, inherit_bindings=False):
         if node == self.selected:
             self.post_message(self.Chosen(node))
         self.select(node)
-
-
-def nearest(nodes: Mapping[str, Box], here: str, step_x: int, step_y: int) -> str:
-    """The node nearest to another one in a direction (one of the steps is 0), or "".
-
-    What lies straight ahead comes before what lies aside; a row counts twice, because cells are twice as high as wide.
-    """
-    if here not in nodes:
-        return next(iter(nodes), "")
-    box = nodes[here]
-
-    def distance(other: Box) -> float | None:
-        if step_y:
-            ahead = 2 * (other.y - box.bottom if step_y > 0 else box.y - other.bottom)
-            aside = max(other.x - box.right + 1, box.x - other.right + 1, 0)
-            bend = abs(other.middle.x - box.middle.x)
-        else:
-            ahead = other.x - box.right if step_x > 0 else box.x - other.right
-            aside = 2 * max(other.y - box.bottom + 1, box.y - other.bottom + 1, 0)
-            bend = 2 * abs(other.middle.y - box.middle.y)
-        return None if ahead < 0 else ahead + 2.0 * aside + bend / 10
-
-    found = [(far, node) for node, other in nodes.items() if node != here and (far := distance(other)) is not None]
-    return min(found)[1] if found else ""
