@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,13 +11,16 @@ from looking import settled, until
 from textual.app import App, ComposeResult
 from textual.geometry import Size
 from textual.pilot import Pilot
+from textual.screen import Screen
 from textual.strip import Strip
 
+import tui.app
 from core.drawing import layout
 from core.drawing.geometry import Region
 from core.flow.graph import EdgeSpec, Graph, NodeSpec
 from tui.graph_drawing import Wanted, make_drawing, nearest
 from tui.graph_run import NodeState
+from tui.spans import InkWell
 from tui.widgets.graph_view import GraphView
 
 
@@ -46,8 +50,17 @@ class CountingView(GraphView):
         return super().render_line(y)
 
 
+class ViewScreen(InkWell, Screen[None]):
+    """A screen with the inks and nothing else."""
+
+
 class ViewApp(App[None]):
     """The canvas alone."""
+
+    CSS_PATH = Path(tui.app.__file__).parent / "styles" / "app.tcss"
+
+    def get_default_screen(self) -> Screen[None]:
+        return ViewScreen()
 
     def compose(self) -> ComposeResult:
         view = CountingView()
