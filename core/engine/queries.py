@@ -81,11 +81,10 @@ class Queries:
     async def list_requests(self) -> list[RequestView]:
         """Every open request, oldest first, as many as fit; `get_run` has long prompts and options whole."""
         views: list[RequestView] = []
-        records: dict[int, RunRecord] = {}
+        rows = sorted(await self._store.requests(status="open"), key=lambda row: row.opened_at)
+        records = await self._store.runs_by_numbers({row.run for row in rows})
         left = REPLY_BYTES
-        for row in sorted(await self._store.requests(status="open"), key=lambda row: row.opened_at):
-            if row.run not in records:
-                records[row.run] = await self._store.run_by_number(row.run)
+        for row in rows:
             view = request_view(row, records[row.run].id, records[row.run].workflow)
             view.prompt = view.prompt and view.prompt[:PROMPT_LENGTH]
             if len(row.options) > OPTIONS_BYTES:

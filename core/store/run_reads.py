@@ -40,6 +40,13 @@ class RunReads(Reader):
             raise _unknown_run(f"number {number}", [])
         return RunRecord(*row)
 
+    async def runs_by_numbers(self, numbers: Iterable[int]) -> dict[int, RunRecord]:
+        """The runs of these numbers that there are."""
+        rows = await self._fetch(
+            f"{SELECT_RUNS} WHERE number IN (SELECT value FROM json_each(?))", (json.dumps(list(numbers)),)
+        )
+        return {record.number: record for record in (RunRecord(*row) for row in rows)}
+
     async def runs(
         self, workflow: str | None = None, status: str | None = None, before: str | None = None, limit: int = 50
     ) -> list[RunRecord]:

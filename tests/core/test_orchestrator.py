@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -10,10 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cli_world import is_engine, wait_until
 from workbench import Workbench
 
 from core import TaskOrchestrator
 from core.errors import UnknownRun, UnknownWorkflow, WorkspaceLocked
+from core.link.client import RemoteEngine
+from core.link.start import connect
+from core.link.types import EngineChanged, Event, LogsChanged, Resync, RunChanged
+from core.orchestrator import _concerns
 
 ASKING = """
 class Ask(Node):
@@ -82,6 +89,36 @@ async def test_the_plain_calls_work_inside_a_running_event_loop(orchestrator: Ta
     result = await orchestrator.run_workflow("ask")
     assert orchestrator.list_runs() == [result["run_id"]]
     assert orchestrator.list_runs("another") == []
+
+
+async def test_a_program_whose_engine_died_goes_on_by_itself(orchestrator: TaskOrchestrator, bench: Workbench) -> None:
+    remote = await connect(bench.workspace, kind="test")
+    assert remote.info is not None
+    pid = remote.info.pid
+    try:
+        result = await orchestrator.run_workflow("ask")
+        joined = orchestrator._host._engine
+        assert isinstance(joined, RemoteEngine)
+        await remote.close()
+    finally:
+        os.kill(pid, signal.SIGKILL)
+    await asyncio.to_thread(wait_until, lambda: joined.ended and not is_engine(pid), "the engine's end")
+    result = await orchestrator.run_workflow("ask", run_id=result["run_id"], input_data={"pick": "a"})
+    assert result["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("event", "concerns"),
+    [
+        (Resync(), True),
+        (EngineChanged(state="connected"), True),
+        (RunChanged(run_id="mine", workflow="w", line=1, status="running", step=0), True),
+        (RunChanged(run_id="other", workflow="w", line=1, status="running", step=0), False),
+        (LogsChanged(run_id="mine", last=1), False),
+    ],
+)
+def test_a_waiting_call_looks_again_when_events_were_lost(event: Event, concerns: bool) -> None:
+    assert _concerns(event, "mine") is concerns
 
 
 async def test_what_is_not_there_raises(orchestrator: TaskOrchestrator) -> None:
