@@ -16,10 +16,7 @@ from textual.screen import Screen
 from core.errors import EngineLost, RondoError
 from core.places import Workspace, state_folder
 from tui.actions import MOVING, Action, registry
-from tui.clipboard import copied_text, fits_terminal, write_copy
-from tui.commands import History
 from tui.connection import Connection, EngineClient, StatusRead, after_events, after_status
-from tui.editor import edit
 from tui.keys import DoubledKeys
 from tui.messages import Copied, EngineEvents, EngineFailed, EngineReady, EngineStopped
 from tui.navigation import Place
@@ -32,6 +29,7 @@ from tui.widgets.line_list import LineList
 
 if TYPE_CHECKING:
     from core.link.api import EngineApi
+    from tui.commands import History
 
 
 def open_session(workspace: Workspace) -> EngineClient:
@@ -65,7 +63,6 @@ class RondoApp(StartsRuns, inherit_bindings=False):
         self.workspace = workspace
         self.now = now
         self.connected_once = False
-        self.over_ssh = bool(os.environ.get("SSH_CONNECTION"))
         self._make_client = make_client
         self._connection: Connection | None = None
         self._doubled_keys = DoubledKeys(self)
@@ -73,7 +70,7 @@ class RondoApp(StartsRuns, inherit_bindings=False):
         self._last_run = ""
         self.drafts: dict[str, Any] = {}
         """Answers that were typed and not sent, by run and request."""
-        self._history = History(state_folder() / "commands.jsonl")
+        self._history: History | None = None
         self.command_words: dict[str, tuple[str, ...]] = {}
         """What can be completed on the command line, by kind of argument: workflow, run."""
         self.register_theme(RONDO)
@@ -96,7 +93,6 @@ class RondoApp(StartsRuns, inherit_bindings=False):
         self.call_after_refresh(self._connect)
 
     def _connect(self) -> None:
-        self._history.load()
         self._connection = Connection(self._make_client(self.workspace), self.post_message)
         self.run_worker(self._connection.follow(), group="engine", name="events")
         self.run_worker(self._connection.count(), group="engine", name="counts")
@@ -187,17 +183,23 @@ class RondoApp(StartsRuns, inherit_bindings=False):
 
     def edit_file(self, path: str, line: int = 0) -> None:
         """Open the person's editor on a file; what it changes is seen by the engine."""
+        from tui.editor import edit
+
         problem = edit(self, path, line)
         if problem:
             self.say(problem, "problem")
 
     def copy(self, text: str) -> None:
         """Copy text: to the terminal's clipboard, and to a file."""
+        from tui.clipboard import fits_terminal
+
         if fits_terminal(text):
             self.copy_to_clipboard(text)
         self.run_worker(self._write_copy(text), group="copy", name="copy")
 
     async def _write_copy(self, text: str) -> None:
+        from tui.clipboard import copied_text, write_copy
+
         problem = await asyncio.to_thread(write_copy, text)
         self.post_message(Copied(copied_text(text, problem)))
 
@@ -276,13 +278,17 @@ class RondoApp(StartsRuns, inherit_bindings=False):
 
     def open_command_line(self) -> None:
         """Open the command line, which is the palette too."""
+        from tui.commands import History
         from tui.screens.command import CommandSheet
 
+        if self._history is None:
+            self._history = History(state_folder() / "commands.jsonl")
+            self._history.load()
         actions = [found for found in registry if self.target_of(found) is not None]
         self.push_screen(CommandSheet(actions, self.command_words, self._history.lines), self._command_typed)
 
     def _command_typed(self, chosen: tuple[Action, str] | None) -> None:
-        if chosen is not None:
+        if chosen is not None and self._history is not None:
             self._history.add(f"{chosen[0].command} {chosen[1]}".strip())
             self.run_worker(self._history.save, thread=True, group="history", name="history")
         self._perform_chosen(chosen)

@@ -26,10 +26,15 @@ INKS = (
 INK_CLASSES = frozenset(f"ink--{name}" for name in INKS)
 
 
-class Inked(Widget):
-    """A widget that turns spans into strips. The colours of the inks stand in `styles/app.tcss`."""
+class InkWell(Widget):
+    """Where the inks are: the screen of the widgets that draw with them, so that they are worked out once a screen and
+    not once a widget. Their colours stand in `styles/app.tcss`."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = set(INK_CLASSES)
+
+
+class Inked(Widget):
+    """A widget that turns spans into strips. Its screen is an `InkWell`."""
 
     def __init__(self, *children: Widget, **options: Any) -> None:
         super().__init__(*children, **options)
@@ -44,7 +49,7 @@ class Inked(Widget):
         """The colour and weight of an ink, without its background."""
         style = self._ink_styles.get(name)
         if style is None:
-            whole = self.get_component_rich_style(f"ink--{name}")
+            whole = self.screen.get_component_rich_style(f"ink--{name}")
             background = whole.bgcolor if name in ("match", "cursor") else None
             style = Style(
                 color=whole.color,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from statistics import median
 
 from core.link.types import FindingView, RunRow, WorkflowDetail, WorkflowRow
 from tui.spans import Spans
@@ -110,8 +109,9 @@ def history_spans(runs: Sequence[RunRow], now: float) -> Spans:
             spans.append((look.sign, look.ink))
     done = sorted(seconds for run, seconds in zip(ordered, times, strict=True) if run.status == "completed")
     if done:
+        middle = (done[(len(done) - 1) // 2] + done[len(done) // 2]) / 2
         slow = done[min(len(done) - 1, int(len(done) * 0.95))]
-        spans.append((f"   median {duration(median(done))}", "dim"))
+        spans.append((f"   median {duration(middle)}", "dim"))
         if len(done) > 4:
             spans.append((f"   p95 {duration(slow)}", "dim"))
     return spans

@@ -15,8 +15,8 @@ from core.errors import AlreadyAnswered, EngineLost
 from core.link.types import RequestView
 from tui.app import RondoApp
 from tui.screens.run import RunScreen
+from tui.widgets import question
 from tui.widgets.line_input import LineInput
-from tui.widgets.question import GRACE_SECONDS
 
 AppOn = Callable[[EngineDouble], RondoApp]
 
@@ -179,13 +179,16 @@ async def test_the_oldest_question_comes_first_and_the_next_one_follows(double: 
         await shows(pilot, "And then?")
         await until(pilot, lambda: app.screen.question.typing)
         await pilot.press(*"two")
-        await pilot.pause(GRACE_SECONDS + 0.1)
+        await until(pilot, lambda: app.screen.question.armed)
         await pilot.press("enter")
         await until(pilot, lambda: second.status == "answered")
         assert (first.answer, second.answer) == ("one", "two")
 
 
-async def test_what_is_typed_on_after_an_answer_does_nothing_else(double: EngineDouble, app_on: AppOn) -> None:
+async def test_what_is_typed_on_after_an_answer_does_nothing_else(
+    double: EngineDouble, app_on: AppOn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(question, "GRACE_SECONDS", 60.0)
     run, request = waiting(double, "select", ["post", "discard"])
 
     def ask_again(asked: Run, answered: RequestView) -> None:
@@ -207,7 +210,10 @@ async def test_what_is_typed_on_after_an_answer_does_nothing_else(double: Engine
         assert run.requests[1].status == "open"
 
 
-async def test_the_second_half_of_a_double_press_answers_nothing(double: EngineDouble, app_on: AppOn) -> None:
+async def test_the_second_half_of_a_double_press_answers_nothing(
+    double: EngineDouble, app_on: AppOn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(question, "GRACE_SECONDS", 2.0)
     run, _ = waiting(double, "confirm")
 
     def ask_again(asked: Run, answered: RequestView) -> None:
@@ -223,7 +229,7 @@ async def test_the_second_half_of_a_double_press_answers_nothing(double: EngineD
         await pilot.press("enter")
         assert run.requests[1].status == "open"
         await pilot.press("right")
-        await pilot.pause(GRACE_SECONDS + 0.1)
+        await until(pilot, lambda: app.screen.question.armed)
         await pilot.press("enter")
         await until(pilot, lambda: run.requests[1].status == "answered")
         assert run.requests[1].answer is False

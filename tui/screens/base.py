@@ -14,6 +14,7 @@ from core.errors import EngineLost, EngineStopping, EngineUnreachable, RondoErro
 from tui.actions import EVERYWHERE, Acting, action, registry
 from tui.messages import EngineFailed, EngineReady
 from tui.navigation import Place
+from tui.spans import InkWell
 from tui.widgets.footer import Footer, Notice
 from tui.widgets.header import Header
 
@@ -29,7 +30,7 @@ def needs_workflow(screen: RondoScreen) -> str:
     return "" if screen.workflow_name else "Select a workflow first"
 
 
-class RondoScreen(Acting, Screen[None]):
+class RondoScreen(Acting, InkWell, Screen[None]):
     """A screen with header, notice and footer; subclasses name their `view` and compose a body.
 
     They hear `EngineReady` when the engine can be called (read everything) and `EngineEvents` for what changed.

@@ -11,6 +11,7 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 
 from tui.actions import Acting, registry
+from tui.spans import InkWell
 from tui.widgets.footer import Footer
 from tui.widgets.rule import PaneRule, Title
 
@@ -29,7 +30,7 @@ class SheetFooter(Footer):
     TAIL: ClassVar[tuple[tuple[str, str], ...]] = ()
 
 
-class Sheet(Acting, ModalScreen[Answer], Generic[Answer]):
+class Sheet(Acting, InkWell, ModalScreen[Answer], Generic[Answer]):
     """A sheet with a title in its upper line and its keys in its last one. Subclasses name their `view`."""
 
     DEFAULT_CSS = """

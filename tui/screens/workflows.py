@@ -72,8 +72,11 @@ class WorkflowsScreen(RondoScreen):
         yield WorkflowHead(table)
         yield table
         yield Paragraph("Connecting to the engine…", "dim", classes="empty")
-        yield PaneRule()
-        yield WorkflowPane(self.rondo.now)
+        rule, pane = PaneRule(), WorkflowPane(self.rondo.now)
+        # Nothing is there yet; widgets that come and go before the first paint would be painted for nothing.
+        table.display = rule.display = pane.display = False
+        yield rule
+        yield pane
 
     def on_mount(self) -> None:
         self._list_reader = Reader(

@@ -58,7 +58,7 @@ class FilterLine(Horizontal):
     """The line that `/` opens: what is typed, and how much of the list is left. Hidden while it is not used."""
 
     DEFAULT_CSS = """
-    FilterLine { height: 1; width: 1fr; display: none; }
+    FilterLine { height: 1; width: 1fr; }
     FilterLine Note { padding: 0 1; }
     """
 
@@ -88,6 +88,7 @@ class FilterLine(Horizontal):
 
     def __init__(self, placeholder: str = "", *, sign: str = "/", id: str | None = None) -> None:
         super().__init__(id=id)
+        self.display = False
         self._placeholder = placeholder
         self._sign = sign
 

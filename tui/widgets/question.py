@@ -65,7 +65,7 @@ class QuestionForm(VerticalScroll, can_focus=False):
         self.request: RequestView | None = None
         self._field: Field | None = None
         self._sent = Sent()
-        self._armed = True
+        self.armed = True
         """False while Enter doesn't count yet."""
 
     @property
@@ -107,14 +107,14 @@ class QuestionForm(VerticalScroll, can_focus=False):
         if request is not None:
             self._field = Field(field_of_request(request), self._drafts.get(self._draft_key(request)))
             self.mount(self._field)
-            self._armed = not was_typing
+            self.armed = not was_typing
             if was_typing:
                 self.call_after_refresh(self.begin)
                 self.set_timer(GRACE_SECONDS, self._arm)
         return True
 
     def _arm(self) -> None:
-        self._armed = True
+        self.armed = True
 
     def put_away(self) -> bool:
         """Close the form where it only says that an answer was sent; True if it had the focus."""
@@ -157,7 +157,7 @@ class QuestionForm(VerticalScroll, can_focus=False):
 
     def on_field_submitted(self, event: Field.Submitted) -> None:
         event.stop()
-        if self.request is None or event.field is not self._field or not self._armed:
+        if self.request is None or event.field is not self._field or not self.armed:
             return
         try:
             value = event.field.value_of(event.entered)
