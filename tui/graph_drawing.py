@@ -34,7 +34,7 @@ def make_drawing(wanted: Wanted, room: Size) -> Drawing:
     from core.drawing.layout import layout_graph
 
     def drawn(zoom: Zoom) -> Drawing:
-        return Drawing(layout_graph(wanted.graph, zoom=zoom, direction=wanted.direction, counted=True))
+        return Drawing(layout_graph(wanted.graph, zoom=zoom, direction=wanted.direction, counted=True, apart=True))
 
     def fits(drawing: Drawing) -> bool:
         return drawing.geometry.width + 2 * MARGIN <= room.width and drawing.geometry.height <= room.height

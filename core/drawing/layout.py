@@ -1,29 +1,21 @@
-"""Where every node, line and condition of a graph goes. The only place that knows the graph library."""
+"""Where every node, line and condition of a graph goes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from itertools import pairwise
 
 from rich.cells import cell_len
 
 from core.drawing.geometry import Cell, Direction, EdgePath, Geometry, Label, Region, Zoom
 from core.drawing.labels import condition_label, node_name
 from core.drawing.lanes import draw_lanes, label_paths
-from core.drawing.layered import Piece, Placement, Spot, draw_rows
+from core.drawing.layered import Piece, PlaceSpots, draw_rows
+from core.drawing.placing import place_spots
 from core.drawing.ranks import Descent, Wire, back_wires, components, visiting_order
 from core.flow.graph import Graph
 
-UNIT = 10.0
-"""The library's units for one cell: its own distances are made for pixels."""
-SPACING: dict[Direction, dict[str, float]] = {
-    "down": {"layer_gap": 40, "node_gap": 40, "dummy_gap": 30, "port_gap": 20, "stub": 20, "bundle_lane_gap": 10},
-    "right": {"layer_gap": 40, "node_gap": 20, "dummy_gap": 20, "port_gap": 10, "stub": 20, "bundle_lane_gap": 10},
-}
-THOROUGH_SPOTS = 60
-"""With more nodes and conditions than this the library takes less care with crossings, and half the time."""
 LANE_NODES = 80
 """With more nodes than this, lines back run among the rows: looking for lanes would mean more than one layout."""
 LANE_ROUNDS = 3
@@ -34,11 +26,14 @@ PART_GAP = 4
 """Cells between parts that stand side by side."""
 
 
-def layout_graph(graph: Graph, *, zoom: Zoom = "box", direction: Direction = "down", counted: bool = False) -> Geometry:
+def layout_graph(
+    graph: Graph, *, zoom: Zoom = "box", direction: Direction = "down", counted: bool = False, apart: bool = False
+) -> Geometry:
     """Lay a graph out; equal graphs give the same, kept, result, whatever their statuses.
 
     Edges from or to a node that doesn't exist are left out. `counted` keeps room in each box for a status sign and a
-    count of visits. May take a second for 500 nodes: call it in a thread where an event loop runs.
+    count of visits. May take a second for 500 nodes. Where an event loop runs, call it in a thread and with `apart`:
+    the graph library holds the interpreter's lock, so for a large graph it then works in a process of its own.
     """
     nodes = tuple((node, node_name(node)) for node in graph.nodes)
     wires = tuple(
@@ -47,7 +42,7 @@ def layout_graph(graph: Graph, *, zoom: Zoom = "box", direction: Direction = "do
         if edge.from_id in graph.nodes and edge.to_id in graph.nodes
     )
     start = graph.start if graph.start in graph.nodes else next(iter(graph.nodes), "")
-    return _layout(nodes, wires, start, zoom, direction, counted)
+    return _layout(nodes, wires, start, zoom, direction, counted, apart)
 
 
 @lru_cache(maxsize=32)
@@ -58,12 +53,13 @@ def _layout(
     zoom: Zoom,
     direction: Direction,
     counted: bool,
+    apart: bool,
 ) -> Geometry:
     names = dict(named)
     if not names:
         return Geometry(0, 0, {}, {}, (), (), "", zoom, direction, counted)
     boxes = {node: _box(name, zoom, counted) for node, name in names.items()}
-    pieces = _draw_parts(names, boxes, wires, start, direction)
+    pieces = _draw_parts(_Job(boxes, wires, start, direction, partial(place_spots, direction, apart=apart)))
     return _assemble(pieces, names, start, zoom, direction, counted)
 
 
@@ -73,94 +69,69 @@ def _box(name: str, zoom: Zoom, counted: bool) -> tuple[int, int]:
     return max(width, 7) | 1, 3 if zoom == "box" else 1
 
 
-def _draw_parts(
-    names: dict[str, str], boxes: dict[str, tuple[int, int]], wires: Sequence[Wire], start: str, direction: Direction
-) -> list[Piece]:
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What is to be drawn; `boxes` are widths and heights by node, in the order of the file."""
+
+    boxes: dict[str, tuple[int, int]]
+    wires: Sequence[Wire]
+    start: str
+    direction: Direction
+    place: PlaceSpots
+
+
+def _draw_parts(job: _Job) -> list[Piece]:
     """Draw every connected part, the one with the start first."""
-    nodes = list(names)
-    closing = back_wires(nodes, wires, start)
-    back = {wire.index: wire for wire in wires if wire.index in closing}
-    forward = [wire for wire in wires if wire.index not in back and not wire.is_loop]
+    nodes = list(job.boxes)
+    closing = back_wires(nodes, job.wires, job.start)
+    back = {wire.index: wire for wire in job.wires if wire.index in closing}
     among_rows = set(back) if len(nodes) > LANE_NODES else set()
     rounds = 0
     while True:
-        descents = [Descent(wire, wire.source, wire.target) for wire in forward]
-        descents += [Descent(back[index], back[index].target, back[index].source) for index in sorted(among_rows)]
-        descents.sort(key=lambda descent: descent.wire.index)
+        descents = _descents(job.wires, set(back), among_rows)
         parts = components(nodes, ((descent.upper, descent.lower) for descent in descents))
         part_of = {node: place for place, part in enumerate(parts) for node in part}
         apart = {index for index, wire in back.items() if part_of[wire.source] != part_of[wire.target]}
         if apart:
             among_rows |= apart
             continue
-        pieces, missing = _draw_once(parts, part_of, boxes, descents, wires, set(back) - among_rows, start, direction)
+        pieces, missing = _draw_once(job, parts, part_of, descents, set(back) - among_rows)
         if not missing:
-            return sorted(pieces, key=lambda piece: (start not in piece.nodes, -len(piece.nodes)))
+            return sorted(pieces, key=lambda piece: (job.start not in piece.nodes, -len(piece.nodes)))
         rounds += 1
         among_rows |= missing if rounds < LANE_ROUNDS else set(back)
 
 
+def _descents(wires: Sequence[Wire], back: set[int], among_rows: set[int]) -> list[Descent]:
+    """The wires that run among the rows, those that close a loop upside down."""
+    descents = []
+    for wire in wires:
+        if wire.index in among_rows:
+            descents.append(Descent(wire, wire.target, wire.source))
+        elif wire.index not in back and not wire.is_loop:
+            descents.append(Descent(wire, wire.source, wire.target))
+    return descents
+
+
 def _draw_once(
-    parts: list[list[str]],
-    part_of: dict[str, int],
-    boxes: dict[str, tuple[int, int]],
-    descents: list[Descent],
-    wires: Sequence[Wire],
-    lanes: set[int],
-    start: str,
-    direction: Direction,
+    job: _Job, parts: list[list[str]], part_of: dict[str, int], descents: list[Descent], lanes: set[int]
 ) -> tuple[list[Piece], set[int]]:
+    """Draw the parts; returns them and the lanes that found no place."""
+    own_descents: list[list[Descent]] = [[] for _ in parts]
+    for descent in descents:
+        own_descents[part_of[descent.upper]].append(descent)
+    own_wires: list[list[Wire]] = [[] for _ in parts]
+    for wire in job.wires:
+        own_wires[part_of[wire.source]].append(wire)
     pieces: list[Piece] = []
     missing: set[int] = set()
     for place, part in enumerate(parts):
-        own = [descent for descent in descents if part_of[descent.upper] == place]
-        loops = [wire for wire in wires if wire.is_loop and part_of[wire.source] == place]
-        piece = draw_rows(part, boxes, own, loops, start, direction, partial(_place_spots, SPACING[direction]))
-        beside = [wire for wire in wires if wire.index in lanes and part_of[wire.source] == place]
-        missing |= draw_lanes(piece, beside, loops, direction)
+        loops = [wire for wire in own_wires[place] if wire.is_loop]
+        piece = draw_rows(part, job.boxes, own_descents[place], loops, job.start, job.direction, job.place)
+        missing |= draw_lanes(piece, [wire for wire in own_wires[place] if wire.index in lanes], loops, job.direction)
         label_paths(piece, loops)
         pieces.append(piece)
     return pieces, missing
-
-
-def _place_spots(spacing: dict[str, float], spots: Sequence[Spot], links: Sequence[tuple[int, int]]) -> Placement:
-    """Ask the graph library where spots go across the direction of growth, and where links pass the rows between."""
-    if len(spots) == 1:
-        return Placement([0.0], [])
-    import graphlay
-
-    request = {
-        "nodes": [
-            {
-                "size": {"width": spot.across * UNIT, "height": max(spot.along, 1) * UNIT},
-                "rank": {"fixed": spot.row},
-                "margin": {"cross_pos": spot.after * UNIT + spacing["node_gap"] if spot.after else 0},
-            }
-            for spot in spots
-        ],
-        "edges": [{"source": upper, "target": lower} for upper, lower in links],
-    }
-    effort = "balanced" if len(spots) <= THOROUGH_SPOTS else "fast"
-    options = {"direction": "topbottom", "spacing": spacing, "routing": {"lane_gap": 10}, "effort": effort}
-    answer = graphlay.layout(request, options=options)
-    middle_of_row: dict[int, float] = {}
-    for spot, node in zip(spots, answer.nodes, strict=True):
-        middle_of_row.setdefault(spot.row, node["center"]["y"])
-    middles = [node["center"]["x"] / UNIT for node in answer.nodes]
-    crossings = []
-    for (upper, lower), edge in zip(links, answer.edges, strict=True):
-        points = [(point["x"] / UNIT, point["y"]) for point in edge["points"]]
-        between = range(spots[upper].row + 1, spots[lower].row)
-        crossings.append({row: _at_height(points, middle_of_row[row]) for row in between})
-    return Placement(middles, crossings)
-
-
-def _at_height(points: Sequence[tuple[float, float]], height: float) -> float:
-    """Where a line of corner points passes a height."""
-    for (x, y), (next_x, next_y) in pairwise(points):
-        if y <= height <= next_y:
-            return x + (next_x - x) * ((height - y) / (next_y - y) if next_y > y else 0.5)
-    return points[-1][0] if height > points[-1][1] else points[0][0]
 
 
 def _assemble(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
@@ -42,6 +44,11 @@ def random_graph(size: int, seed: int) -> Graph:
     edges = [(*edge, chance.choice(conditions)) for edge in edges]
     chance.shuffle(edges)
     return graph_of(names[0], *edges, more=tuple(names))
+
+
+def long_chain(size: int) -> Graph:
+    """A chain with a condition on every edge."""
+    return graph_of("n0", *((f"n{number}", f"n{number + 1}", f"x > {number}") for number in range(size)))
 
 
 def broken_rules(graph: Graph, geometry: Geometry) -> list[str]:
@@ -171,6 +178,23 @@ def test_equal_graphs_are_laid_out_once_and_the_same() -> None:
     graph = random_graph(20, 7)
     again = Graph(graph.name, dict(graph.nodes), graph.edges, graph.start)
     assert layout_graph(graph) is layout_graph(again)
+
+
+def test_a_large_graph_laid_out_in_a_process_of_its_own_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = long_chain(140)
+    here = layout_graph(graph)
+    ran: list[object] = []
+    run = subprocess.run
+    monkeypatch.setattr(subprocess, "run", lambda *words, **options: ran.append(words) or run(*words, **options))
+    assert layout_graph(graph, apart=True) == here
+    assert len(ran) == 1
+
+
+def test_where_no_process_can_be_had_the_layout_is_made_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = long_chain(141)
+    here = layout_graph(graph)
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    assert layout_graph(graph, apart=True) == here
 
 
 def test_edges_to_nowhere_are_left_out() -> None:
