@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -359,3 +360,25 @@ async def test_edges_to_nowhere_leave_the_rest_drawn(double: EngineDouble, app_o
         await shows(pilot, "✓ a")
         await pilot.press("j")
         assert screen.view_of_graph.selected == "b"
+
+
+async def test_any_keys_in_any_order_do_no_harm(double: EngineDouble, app_on: AppOn) -> None:
+    loop(double)
+    run = double.run("loop")
+    app = app_on(double)
+    chance = random.Random(8)
+    keys = [*"hjklzotnN+yG", "tab", "shift+tab", "enter", "escape", "home", "end", "pageup", "pagedown", "slash"]
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot)
+        for number in range(100):
+            await pilot.press(chance.choice(keys))
+            if number % 20 == 0:
+                node = chance.choice(["draft", "critic", "review", "revise"])
+                double.begin(run, node)
+                double.complete(run, node, visit=number)
+            if number % 31 == 0:
+                await pilot.resize_terminal(*chance.choice([(80, 24), (120, 40), (60, 10), (200, 60)]))
+        await pilot.press("escape", "escape", "escape")
+        await settled(pilot)
+        assert app.screen is screen
+        assert screen.view_of_graph.selected in screen.graph.nodes
