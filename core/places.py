@@ -52,7 +52,9 @@ class Workspace:
     runs_dir: Path
 
     @classmethod
-    def at(cls, root: Path | str, *, workflows_dir: Path | str | None = None, runs_dir: Path | str | None = None) -> Workspace:
+    def at(
+        cls, root: Path | str, *, workflows_dir: Path | str | None = None, runs_dir: Path | str | None = None
+    ) -> Workspace:
         """The workspace at a folder, by its real path, so that two names of one folder are one workspace."""
         real = Path(root).expanduser().resolve()
         workflows = Path(workflows_dir).expanduser().resolve() if workflows_dir is not None else real / "workflows"

@@ -165,7 +165,7 @@ async def _show_run(call: Call, client: Client, view: RunView, step: int | None)
 async def _show_steps(output: Output, client: Client, view: RunView, chosen: int | None) -> None:
     steps = await _read_steps(client, view.run_id, after=max(0, view.step - STEPS_SHOWN))
     left_out = view.step > STEPS_SHOWN or len(steps) > STEPS_SHOWN
-    steps = steps[-STEPS_SHOWN:]
+    steps = [*steps[-STEPS_SHOWN:], *_waiting_row(view, steps)]
     if not steps:
         return
     rows = [_step_cells(step, view.status, chosen) for step in steps]
@@ -173,6 +173,24 @@ async def _show_steps(output: Output, client: Client, view: RunView, chosen: int
     if left_out:
         output.line((f"earlier steps: {'rondo show ' + view.short_id + ' --json'}", "dim"))
     output.line("")
+
+
+def _waiting_row(view: RunView, steps: list[StepView]) -> list[StepView]:
+    """A row for the node that asks, where it is not among the steps: a run that waits long has nothing in flight."""
+    request = view.awaiting_input
+    if request is None or any(step.status == "running" for step in steps):
+        return []
+    return [
+        StepView(
+            step=None,
+            node=request.node,
+            visit=request.visit,
+            attempt=1,
+            status=view.status,
+            started_at=request.opened_at,
+            ended_at=None,
+        )
+    ]
 
 
 def _step_cells(step: StepView, run_status: str, chosen: int | None) -> list[Part | list[Part]]:

@@ -19,6 +19,8 @@ async def cancel(actor: RunActor, command: RecordCommand) -> None:
         if actor.status in FINAL:
             raise actor.at_rest_error()
         now = actor.world.now()
+        for flight in list(actor.in_flight.values()):
+            actor.frames.attempt_cancelled(flight, now)
         actor.log.line(now, "WARNING", "run cancelled", "")
         await actor.commit(
             [

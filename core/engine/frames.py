@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from core.engine.actor import RunActor
 
 
+CANCELLED = "Cancelled"
+"""The failure type of an attempt that a cancel cut short."""
+
+
 class Frames:
     """Takes the frames of one actor's process, in order."""
 
@@ -76,6 +80,28 @@ class Frames:
         actor.in_flight.pop(node, None)
         text = f"attempt {attempt} failed: {failure['type']}: {failure['message']}"
         actor.log.line(ended, "ERROR", text, node, visit, attempt)
+
+    def attempt_cancelled(self, flight: InFlight, at: float) -> None:
+        """Note the attempt that a cancel cuts short for its commit, so that one sees where the run was."""
+        failure = {
+            "type": CANCELLED,
+            "message": "The run was cancelled.",
+            "traceback": "",
+            "cause": "",
+            "next_step": "",
+        }
+        self._actor.failed_attempts.append(
+            InsertAttempt(
+                line=self._actor.line,
+                before_seq=self._actor.position.seq + 1,
+                node=flight.node,
+                visit=flight.visit,
+                attempt=flight.attempt,
+                started_at=flight.started_at,
+                ended_at=at,
+                error=json.dumps(failure),
+            )
+        )
 
     async def _step(self, header: dict[str, Any], payload: bytes) -> None:
         """Commit a completed visit with everything that belongs to it, then let the process go on.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Protocol
 
 import structlog
@@ -14,6 +15,8 @@ from core.link.server import LinkServer
 log = structlog.get_logger()
 
 HEARTBEAT_SECONDS = 5.0
+LINGER_SECONDS = 20.0
+"""How long an engine that lost its workspace still says so to its clients before it ends."""
 
 
 class WatchedEngine(Protocol):
@@ -37,10 +40,11 @@ class Heartbeat:
         self._lock = lock
         self._interval = interval
         self._in_trouble = False
+        self._lock_lost_at: float | None = None
 
     async def run(self) -> None:
-        """Check every `interval` seconds, for ever."""
-        while True:
+        """Check every `interval` seconds; return when the engine no longer owns its workspace and may end."""
+        while not self._is_over():
             await asyncio.sleep(self._interval)
             await self.check()
 
@@ -48,6 +52,8 @@ class Heartbeat:
         """Compare the files with their paths once."""
         if not self._lock.is_in_place():
             # The socket is left as it is: it may be that of the engine which took the new lock.
+            if self._lock_lost_at is None:
+                self._lock_lost_at = time.monotonic()
             self._stop_taking_work(_lock_replaced())
             return
         try:
@@ -61,6 +67,12 @@ class Heartbeat:
             except OSError as error:
                 log.warning("the socket could not be bound again", error=str(error))
 
+    def _is_over(self) -> bool:
+        """True once the lock is lost and nobody is left to be told so, or everybody had time to read it."""
+        if self._lock_lost_at is None:
+            return False
+        return not self._server.clients or time.monotonic() - self._lock_lost_at >= LINGER_SECONDS
+
     def _stop_taking_work(self, error: RondoError) -> None:
         if not self._in_trouble:
             self._in_trouble = True
@@ -71,5 +83,5 @@ def _lock_replaced() -> RondoError:
     return WorkspaceLocked(
         "The workspace's lock was removed or replaced, so this engine takes no more work.",
         cause="The file engine.lock is not the one this engine holds; another engine may own the workspace now.",
-        next_step="Call `rondo engine stop`; the next command goes on with every run.",
+        next_step="This engine ends by itself in a moment; whoever calls next uses the one that owns the workspace.",
     )

@@ -200,6 +200,8 @@ class ProcessLife:
 
     def _failure(self, description: str, flights: list[InFlight], blameless: bool) -> ErrorView:
         cause = "Code of the node, or of a library it uses, ended the whole process."
+        if "from outside" in description:
+            cause = "Nothing in Rondo did: the system when memory is short, or a person."
         if blameless:
             cause = "It did not end by itself, and this has happened several times now."
         elif not flights:

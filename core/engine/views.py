@@ -12,6 +12,7 @@ from core.definition.finding import Finding
 from core.definition.load import LoadedWorkflow
 from core.engine.actor import RunActor
 from core.engine.approvals import Verdict
+from core.engine.frames import CANCELLED
 from core.engine.requests import request_key
 from core.engine.runlog import level_name
 from core.link.types import (
@@ -224,15 +225,16 @@ def step_view(row: StepRow) -> StepView:
 
 
 def attempt_view(row: AttemptRow) -> StepView:
+    error = error_from(row.error)
     return StepView(
         step=None,
         node=row.node,
         visit=row.visit,
         attempt=row.attempt,
-        status="failed",
+        status="cancelled" if error is not None and error.type == CANCELLED else "failed",
         started_at=row.started_at,
         ended_at=row.ended_at,
-        error=error_from(row.error),
+        error=error,
     )
 
 

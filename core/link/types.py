@@ -285,7 +285,7 @@ class StepView(_Struct):
     visit: int
     attempt: int
     status: str
-    """completed, failed or running."""
+    """completed, failed, cancelled or running."""
     started_at: float
     ended_at: float | None
     next_node: str | None = None

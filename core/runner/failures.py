@@ -87,8 +87,8 @@ def _missing_module(name: str, place: str, folder: str, modules: list[str], trac
         package = DISTRIBUTIONS.get(top, top)
         cause = f"The Python that runs this workflow ({sys.executable}) doesn't have the package."
         hint = (
-            f"Add the line {package} to {folder}/requirements.txt, "
-            f"or install it for that Python: {sys.executable} -m pip install {package}"
+            f"Install it for that Python: {sys.executable} -m pip install {package}\n"
+            f"and name it in {folder}/requirements.txt (a line {package}), which is not installed by itself yet."
         )
     return Failure("NodeImportError", f"The module {name} is not there{place}.", trace, cause, hint)
 

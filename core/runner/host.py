@@ -222,9 +222,13 @@ class Watcher:
         _thread.start_new_thread(self._watch, ())
 
     def _watch(self) -> None:
+        descriptor = self._socket.fileno()
+        if descriptor < 0:
+            # The run was over before this thread came to its turn.
+            return
         poll = select.poll()
         # Only hang-up and errors, which are always reported: the frames are for others to read.
-        poll.register(self._socket.fileno(), 0)
+        poll.register(descriptor, 0)
         if not poll.poll(self._import_seconds * 1000):
             if self.decision.acquire(blocking=False):
                 self._give_up()

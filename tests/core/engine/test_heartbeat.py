@@ -88,7 +88,7 @@ async def test_a_replaced_lock_stops_the_work_once_and_the_new_owners_socket_is_
     await watched.heartbeat.check()
     await watched.heartbeat.check()
     assert [type(error) for error in watched.engine.troubles] == [WorkspaceLocked]
-    assert "rondo engine stop" in watched.engine.troubles[0].next_step
+    assert "ends by itself" in watched.engine.troubles[0].next_step
     assert not watched.server.socket_path.exists()
 
 
@@ -99,3 +99,9 @@ async def test_a_replaced_database_stops_the_work_once_and_clients_still_get_in(
     await watched.heartbeat.check()
     assert watched.engine.troubles == [watched.engine.database]
     assert watched.server.is_bound()
+
+
+async def test_an_engine_that_lost_its_workspace_ends_once_nobody_is_left_to_be_told(watched: Watched) -> None:
+    watched.server.socket_path.with_name("engine.lock").unlink()
+    await asyncio.wait_for(watched.heartbeat.run(), 30)
+    assert [type(error) for error in watched.engine.troubles] == [WorkspaceLocked]

@@ -292,6 +292,8 @@ async def test_a_node_that_loops_for_ever_can_be_cancelled_for_good(bench: Workb
         view = await bench.until(view.run_id, lambda view: bool(view.in_flight))
         view = await engine.cancel_run("c1", view.run_id)
         assert view.status == "cancelled"
+        (step,) = (await engine.read_steps(view.run_id)).steps
+        assert (step.node, step.status) == ("loop", "cancelled")
         with pytest.raises(RunAtRest):
             await engine.cancel_run("c2", view.run_id)
         assert not engine.busy
