@@ -137,10 +137,17 @@ def describe_changes(before: bytes, after: bytes, operations: bytes) -> list[Cha
     old, new = orjson.loads(before), orjson.loads(after)
     changes: list[ChangeView] = []
     left = SIZE_LIMIT
-    for operation in orjson.loads(operations)[:CHANGES_LIMIT]:
-        op = {"setb": "set", "appendb": "append"}.get(operation[0], operation[0])
-        path = operation[1]
-        change = ChangeView(op=op, path=path, before=_preview_at(old, path), after=_preview_at(new, path))
+    done: list[tuple[str, Path]] = [
+        ({"setb": "set", "appendb": "append"}.get(operation[0], operation[0]), operation[1])
+        for operation in orjson.loads(operations)[:CHANGES_LIMIT]
+    ]
+    set_again = {orjson.dumps(path) for op, path in done if op != "del"}
+    for op, path in done:
+        if op == "del" and orjson.dumps(path) in set_again:
+            # Taken out and put back behind others, to keep the order of the keys.
+            continue
+        after_text = None if op == "del" else _preview_at(new, path)
+        change = ChangeView(op=op, path=path, before=_preview_at(old, path), after=after_text)
         left -= len(msgspec.json.encode(change))
         if changes and left < 0:
             break
