@@ -123,16 +123,26 @@ def _members(owner: type) -> Iterator[Any]:
         yield from vars(base).values()
 
 
+def _bindings(key: str, found: Action) -> list[BindingType]:
+    """How Textual hears of a key: at once where nobody is typing, so that the keys after it already meet what it did
+    (the keys of a slow line come in one piece), else after the widget with the focus didn't want it."""
+    press = f"('{key}', '{found.id}')"
+    return [
+        Binding(key, f"press_now{press}", show=False, priority=True),
+        Binding(key, f"press{press}", found.title, show=False, id=found.id),
+    ]
+
+
 class Registry:
     """Every action by id, and the bindings of each view."""
 
     def __init__(self) -> None:
         self._actions: dict[str, Action] = {}
+        self._first_keys: list[tuple[Action, frozenset[str]]] = []
 
     def add_view(self, view: str, owner: type) -> list[BindingType]:
         """Take in the actions that a class defines and return its key bindings."""
-        bindings: list[BindingType] = []
-        prefixes: set[str] = set()
+        keys: list[tuple[str, Action]] = []
         for member in _members(owner):
             found: Action | None = getattr(member, "__action__", None)
             if found is None:
@@ -142,14 +152,10 @@ class Registry:
             if known is not None and known.method.__qualname__ != owned.method.__qualname__:
                 raise ValueError(f"two actions are called {owned.id}")
             self._actions[owned.id] = owned
-            for key in owned.keys:
-                if " " not in key:
-                    bindings.append(Binding(key, f"perform('{owned.id}')", owned.title, show=False, id=owned.id))
-                else:
-                    prefixes.add(key.split(" ")[0])
-        for key in sorted(prefixes):
-            bindings.append(Binding(key, f"begin_keys('{key}')", show=False))
-        return bindings
+            first_keys = [key.split(" ")[0] for key in owned.keys]
+            self._first_keys.append((owned, frozenset(first_keys)))
+            keys += [(key, owned) for key in first_keys]
+        return [binding for key, owned in dict(keys).items() for binding in _bindings(key, owned)]
 
     def __getitem__(self, action_id: str) -> Action:
         return self._actions[action_id]
@@ -164,6 +170,10 @@ class Registry:
                 if found.view == view and keys in found.keys:
                     return found
         return None
+
+    def knows(self, owner: type, key: str) -> bool:
+        """True where instances of a class have an action on a key, alone or doubled."""
+        return any(key in own and issubclass(owner, found.owner) for found, own in self._first_keys)
 
     def of_view(self, view: str) -> list[Action]:
         """The actions of one view, in the order in which they were written."""
@@ -190,11 +200,16 @@ class Acting:
             cls.BINDINGS = [*registry.add_view(cls.view, cls), *own]  # type: ignore[attr-defined]
         super().__init_subclass__(**options)
 
-    def action_perform(self, action_id: str) -> None:
-        """Do one of this node's actions because its key was pressed."""
-        self.app.settle_keys()  # type: ignore[attr-defined]
-        self.app.perform(registry[action_id], self)  # type: ignore[attr-defined]
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A key acts at once only while nobody is typing, and on the innermost node that has an action for it."""
+        if action == "press_now" and self.app.hears_first(str(parameters[0])) is not self:  # type: ignore[attr-defined]
+            return False
+        return super().check_action(action, parameters)  # type: ignore[misc,no-any-return]
 
-    def action_begin_keys(self, key: str) -> None:
-        """A key that may be doubled was pressed."""
-        self.app.begin_keys(key)  # type: ignore[attr-defined]
+    def action_press(self, key: str, action_id: str) -> None:
+        """Do one of this node's actions because its key was pressed."""
+        self.app.press(key, registry[action_id], self)  # type: ignore[attr-defined]
+
+    def action_press_now(self, key: str, action_id: str) -> None:
+        """The same, before the widget with the focus hears of the key."""
+        self.action_press(key, action_id)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual.binding import Binding, BindingType
 from textual.reactive import reactive
 from textual.screen import Screen
+from textual.widgets import Input
 
 from core.errors import EngineLost, RondoError
 from core.places import Workspace, state_folder
-from tui.actions import MOVING, Action, registry
+from tui.actions import EVERYWHERE, MOVING, Action, registry
 from tui.connection import Connection, EngineClient, StatusRead, after_events, after_status
 from tui.keys import DoubledKeys
 from tui.messages import Copied, EngineEvents, EngineFailed, EngineReady, EngineStopped
@@ -153,20 +154,34 @@ class RondoApp(StartsRuns, inherit_bindings=False):
         else:
             method()
 
-    def begin_keys(self, key: str) -> None:
-        """A key that may be doubled was pressed: wait a moment for its second press."""
+    @property
+    def typing(self) -> bool:
+        """True while the widget with the focus takes letters."""
+        focused = self.focused
+        return isinstance(focused, Input) or getattr(focused, "takes_letters", False)
+
+    def hears_first(self, key: str) -> Any | None:
+        """The widget or screen that has an action for a key, from the one with the focus on outwards; None while
+        somebody is typing."""
+        if self.typing:
+            return None
+        inside = self.focused or self.screen
+        return next((node for node in inside.ancestors_with_self if registry.knows(type(node), key)), None)
+
+    def press(self, key: str, found: Action, target: Any) -> None:
+        """The key of an action was pressed; one that may be doubled waits a moment for its second press."""
         view = getattr(self.screen, "view", "")
         doubled = registry.of_keys(f"{key} {key}", (MOVING, view))
-        alone = registry.of_keys(key, (view,))
-        self._doubled_keys.press(key, doubled=self._deed(doubled), alone=self._deed(alone))
+        if doubled is not None and self.target_of(doubled) is not None:
+            alone = registry.of_keys(key, (view, EVERYWHERE))
+            self._doubled_keys.press(key, doubled=self._deed(doubled), alone=self._deed(alone))
+        else:
+            self._doubled_keys.settle()
+            self.perform(found, target)
 
     def _deed(self, found: Action | None) -> Callable[[], None] | None:
         target = self.target_of(found) if found is not None else None
         return None if found is None or target is None else lambda: self.perform(found, target)
-
-    def settle_keys(self) -> None:
-        """Another key came: a first press that waited for its second means what it means alone."""
-        self._doubled_keys.settle()
 
     def call_later_in(self, seconds: float, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back after some time; returns what cancels that."""

@@ -23,33 +23,45 @@ INKS = (
     *("dim", "strong", "accent", "key", "rule", "match", "cursor"),
     *("running", "waiting", "good", "bad", "added", "removed"),
 )
-INK_CLASSES = frozenset(f"ink--{name}" for name in INKS)
+INK_CLASSES = {f"ink--{name}" for name in INKS}
 
 
-class InkWell(Widget):
-    """Where the inks are: the screen of the widgets that draw with them, so that they are worked out once a screen and
-    not once a widget. Their colours stand in `styles/app.tcss`."""
+class InkWell:
+    """Mixin for screens: the inks are worked out once a screen and not once a widget.
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = set(INK_CLASSES)
+    Mixins here are no widgets, because Textual takes styles from the first of several widget classes only.
+    """
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = INK_CLASSES
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        # Textual looks at what each class of its own defines.
+        cls.COMPONENT_CLASSES = INK_CLASSES | vars(cls).get("COMPONENT_CLASSES", set())
+        super().__init_subclass__(**options)
 
 
-class Inked(Widget):
-    """A widget that turns spans into strips. Its screen is an `InkWell`."""
+class Inking:
+    """Mixin for widgets that turn spans into strips; stands before the Textual class among the bases.
 
-    def __init__(self, *children: Widget, **options: Any) -> None:
-        super().__init__(*children, **options)
+    Their screen is an `InkWell`; on another one all inks are the widget's own colour.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
         self._ink_styles: dict[str, Style] = {}
+        super().__init__(*arguments, **options)
 
     def notify_style_update(self) -> None:
         """Forget the colours: a theme or a style changed."""
         self._ink_styles = {}
-        super().notify_style_update()
+        super().notify_style_update()  # type: ignore[misc]
 
     def ink(self, name: str) -> Style:
         """The colour and weight of an ink, without its background."""
         style = self._ink_styles.get(name)
         if style is None:
-            whole = self.screen.get_component_rich_style(f"ink--{name}")
+            whole = self.screen.get_component_rich_style(  # type: ignore[attr-defined]
+                f"ink--{name}", default=Style.null()
+            )
             background = whole.bgcolor if name in ("match", "cursor") else None
             style = Style(
                 color=whole.color,
@@ -65,10 +77,14 @@ class Inked(Widget):
 
     def strip(self, spans: Sequence[Span], *, under: str = "") -> Strip:
         """Spans as a strip; `under` is an ink whose background lies below all of them."""
-        base = self.rich_style
+        base: Style = self.rich_style  # type: ignore[attr-defined]
         if under:
             base = base + self.ink(under)
         return Strip([Segment(text, base + self.ink(ink) if ink else base) for text, ink in spans if text])
+
+
+class Inked(Inking, Widget):
+    """A widget that draws with inks."""
 
 
 def spans_width(spans: Sequence[Span]) -> int:

@@ -15,6 +15,7 @@ from tui.actions import registry
 from tui.app import RondoApp
 from tui.navigation import Place
 from tui.screens.command import CommandSheet
+from tui.screens.help import HelpList
 from tui.screens.workflows import WorkflowsScreen
 
 AppOn = Callable[[EngineDouble], RondoApp]
@@ -154,7 +155,7 @@ async def test_help_shows_the_keys_of_this_view_only_and_does_the_chosen_one(
         assert "Keep workflows whose name matches" in text
         assert "Keep the newest log lines in view" not in text
         await pilot.press("slash", *"filter", "enter")
-        await until(pilot, lambda: isinstance(app.focused, type(app.screen.query("HelpList").first())))
+        await until(pilot, lambda: isinstance(app.focused, HelpList))
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, WorkflowsScreen) and app.screen.filter_line.typing)
 
@@ -201,7 +202,7 @@ async def test_each_action_of_the_view_is_offered_by_the_line_and_the_palette(
         sheet = app.screen
         assert isinstance(sheet, CommandSheet)
         for action_id in sorted(expected):
-            sheet.query_exactly_one("LineInput").value = action_id
+            sheet.line.value = action_id
             await until(pilot, lambda wanted=action_id: wanted in {entry.action.id for entry in sheet.completions()})
 
 

@@ -37,10 +37,17 @@ class RondoScreen(Acting, InkWell, Screen[None]):
     """
 
     view = EVERYWHERE
-
     DEFAULT_CSS = """
     RondoScreen { layout: vertical; }
     """
+
+    # Screens hold their parts and don't look them up: a message that comes while a screen goes finds them all the same.
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.header = Header()
+        self.notice = Notice()
+        self.footer = Footer()
 
     # What a subclass says of itself ------------------------------------------------------------------------------
 
@@ -96,10 +103,10 @@ class RondoScreen(Acting, InkWell, Screen[None]):
         return self.rondo.engine
 
     def compose(self) -> ComposeResult:
-        yield Header()
+        yield self.header
         yield from self.compose_body()
-        yield Notice()
-        yield Footer()
+        yield self.notice
+        yield self.footer
 
     def on_mount(self) -> None:
         """Fill header and footer; the engine is asked as soon as it can be."""
@@ -114,13 +121,11 @@ class RondoScreen(Acting, InkWell, Screen[None]):
 
     def refresh_crumbs(self) -> None:
         """Show the crumbs again: what they name changed."""
-        self.query_exactly_one(Header).crumbs = ("rondo", *self.crumbs())
+        self.header.crumbs = ("rondo", *self.crumbs())
 
     def refresh_footer(self) -> None:
         """Show the keys that make sense now."""
-        self.query_exactly_one(Footer).show_actions(
-            [found for found in registry.footer(self.view) if not found.why_not(self)]
-        )
+        self.footer.show_actions([found for found in registry.footer(self.view) if not found.why_not(self)])
 
     def ask(
         self,
@@ -146,14 +151,13 @@ class RondoScreen(Acting, InkWell, Screen[None]):
 
     def say(self, text: str, kind: str = "info") -> None:
         """Show a few lines above the footer; kind is info, good, hint or problem."""
-        self.query_exactly_one(Notice).say(text, kind)
+        self.notice.say(text, kind)
 
     def close_top_layer(self) -> bool:
         """Close what lies on top within this screen (a filter, a notice); False where there is nothing."""
-        notice = self.query_exactly_one(Notice)
-        passing = notice.kind in ("info", "good")
+        passing = self.notice.kind in ("info", "good")
         # What goes by itself is not worth a key of its own.
-        return notice.clear() and not passing
+        return self.notice.clear() and not passing
 
     def on_engine_failed(self, message: EngineFailed) -> None:
         """A call failed: say what, why and what to do next. What is read again by itself is not worth a word."""

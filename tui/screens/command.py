@@ -67,27 +67,47 @@ class CommandSheet(Sheet[Chosen]):
         self._actions = actions
         self._words = words
         self._history = history
+        self._early = ""
+        self.line = LineInput()
+        self._completions = CompletionList()
 
     def compose_body(self) -> Iterable[Widget]:
-        yield CompletionList()
-        yield CommandLine()
+        yield self._completions
+        yield CommandLine(self.line)
 
     def on_mount(self) -> None:
-        self.query_exactly_one(LineInput).focus()
+        self.set_focus(self.line)
         self._complete("")
+
+    def on_key(self, event: events.Key) -> None:
+        """What is typed before the line is there is put on it."""
+        if event.is_printable and event.character and not self._line_ready():
+            event.stop()
+            event.prevent_default()
+            self._early += event.character
+            self.call_after_refresh(self._take_early)
+
+    def _line_ready(self) -> bool:
+        """True once keys reach the line by themselves."""
+        return isinstance(self.focused, LineInput)
+
+    def _take_early(self) -> None:
+        if self._early and self._line_ready():
+            self.line.insert_text_at_cursor(self._early)
+            self._early = ""
 
     def completions(self) -> list[Completion]:
         """What the line could become now."""
-        return self.query_exactly_one(CompletionList).entries
+        return self._completions.entries
 
     def _complete(self, text: str) -> None:
-        self.query_exactly_one(CompletionList).show(complete(text, self._actions, self._words, self._history))
+        self._completions.show(complete(text, self._actions, self._words, self._history))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         self._complete(event.value)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        completions = self.query_exactly_one(CompletionList)
+        completions = self._completions
         selected = completions.entries[completions.cursor] if completions.entries else None
         typed = parse(event.value, self._actions)
         if typed is not None and (selected is None or completions.cursor == 0):
@@ -96,24 +116,24 @@ class CommandSheet(Sheet[Chosen]):
             self.dismiss((selected.action, selected.argument))
 
     def on_line_list_chosen(self, event: LineList.Chosen) -> None:
-        entry = self.query_exactly_one(CompletionList).entries[event.cursor]
+        entry = self._completions.entries[event.cursor]
         self.dismiss((entry.action, entry.argument))
 
     @action("command.next", "next", keys="down", help="The next completion", footer=2)
     def select_next(self) -> None:
-        self.query_exactly_one(CompletionList).move_down()
+        self._completions.move_down()
 
     @action("command.previous", "previous", keys="up", help="The completion before", footer=3)
     def select_previous(self) -> None:
-        self.query_exactly_one(CompletionList).move_up()
+        self._completions.move_up()
 
     @action("command.complete", "complete", keys="tab", help="Put the selected completion on the line", footer=1)
     def take_completion(self) -> None:
-        completions = self.query_exactly_one(CompletionList)
+        completions = self._completions
         if not completions.entries:
             return
         entry = completions.entries[completions.cursor]
-        line = self.query_exactly_one(LineInput)
+        line = self.line
         more = " " if entry.action.argument and not entry.argument else ""
         line.value = entry.text + more
         line.cursor_position = len(line.value)
@@ -126,13 +146,17 @@ class CommandSheet(Sheet[Chosen]):
 class CommandLine(Horizontal):
     """The colon and the input after it. Backspace on the empty line leaves, as in an editor."""
 
+    def __init__(self, line: LineInput) -> None:
+        super().__init__()
+        self._line = line
+
     def compose(self) -> ComposeResult:
         sign = Note()
         sign.spans = ((":", "key"),)
         yield sign
-        yield LineInput()
+        yield self._line
 
     def on_key(self, event: events.Key) -> None:
-        if event.key == "backspace" and not self.query_exactly_one(LineInput).value:
+        if event.key == "backspace" and not self._line.value:
             event.stop()
             self.screen.dismiss(None)

@@ -39,10 +39,6 @@ class ConsentSheet(Sheet[Decision]):
     view = "consent"
     guarded = True
 
-    DEFAULT_CSS = """
-    ConsentSheet TextList { max-height: 24; }
-    """
-
     def __init__(self, approval: ApprovalView) -> None:
         super().__init__(f"Let {visible(approval.workflow)} run?")
         self._approval = approval
@@ -55,7 +51,7 @@ class ConsentSheet(Sheet[Decision]):
         else:
             text = f"The folder changed since you approved it: {files}. Running it runs this code with your rights."
         yield Paragraph(text)
-        yield TextList(diff_lines(approval) or [[("No files.", "dim")]])
+        yield TextList(diff_lines(approval) or [[("No files.", "dim")]], classes="tall")
 
     @action("consent.approve", "approve and run", keys="y", help="Let exactly this version run", footer=1)
     def approve(self) -> None:

@@ -74,6 +74,9 @@ class GraphScreen(GraphKeys):
                 yield NodePane(id="node")
 
     def on_mount(self) -> None:
+        if not self.query(GraphView):
+            # Left again before it stood: a quick typist's `g`, `q`.
+            return
         # Before the first layout, so that the graph isn't laid out for a view it never has.
         self.set_class(self.app.size.width < WIDE, "-narrow")
         self.view_of_graph.focus()

@@ -19,7 +19,9 @@ NEAR_HOPS = 2
 
 def has_graph(screen: GraphKeys) -> str:
     """Why there is nothing to move in; "" if there is."""
-    return "" if screen.view_of_graph.drawing is not None else "There is no graph to show"
+    # A screen that is left again before it stood has no canvas.
+    there = any(canvas.drawing is not None for canvas in screen.query(GraphView))
+    return "" if there else "There is no graph to show"
 
 
 class GraphKeys(RondoScreen):

@@ -23,11 +23,11 @@ class HelpList(LineList):
     """Actions by section. A line is an action, or the title of a section."""
 
     DEFAULT_CSS = """
-    HelpList { height: auto; max-height: 30; min-height: 8; }
+    HelpList { height: auto; min-height: 8; }
     """
 
     def __init__(self, sections: list[tuple[str, list[Action]]]) -> None:
-        super().__init__()
+        super().__init__(classes="tall")
         self._sections = sections
         self._entries: list[tuple[str, Action | None]] = []
         self.show_matching("")
@@ -67,13 +67,13 @@ class HelpList(LineList):
         title, found = self._entries[line]
         if found is None:
             return [(title, "dim")]
+        command_width = 24 if width >= 100 else 0
         return [
             (fit(found.key_signs, 14, right=True), "key"),
             ("  ", ""),
-            (fit(found.title, 24), ""),
-            (fit(found.help, max(0, width - 44 - 22)), "dim"),
-            ("  ", ""),
-            (fit(f":{found.command}", 22), "dim"),
+            (fit(found.title, 22), ""),
+            (fit(found.help, max(0, width - 38 - command_width)), "dim"),
+            (fit(f"  :{found.command}", command_width), "dim"),
         ]
 
 
@@ -91,29 +91,32 @@ class HelpSheet(Sheet[Chosen]):
             ("Moving", registry.of_view(MOVING)),
         ]
 
+        self._filter_line = FilterLine("words of an action")
+        self.help_list = HelpList(self._sections)
+
     def compose_body(self) -> Iterable[Widget]:
-        yield FilterLine("words of an action")
-        yield HelpList(self._sections)
+        yield self._filter_line
+        yield self.help_list
 
     def on_mount(self) -> None:
-        self.query_exactly_one(HelpList).focus()
+        self.help_list.focus()
 
     def on_filter_line_changed(self, event: FilterLine.Changed) -> None:
-        count = self.query_exactly_one(HelpList).show_matching(event.text)
+        count = self.help_list.show_matching(event.text)
         event.line.show_count(f"{count} found")
 
     def on_filter_line_done(self, event: FilterLine.Done) -> None:
         if not event.kept:
             event.line.close()
-        self.query_exactly_one(HelpList).focus()
+        self.help_list.focus()
 
     def on_line_list_chosen(self, event: LineList.Chosen) -> None:
-        found = self.query_exactly_one(HelpList).chosen()
+        found = self.help_list.chosen()
         self.dismiss((found, "") if found is not None else None)
 
     @action("help.filter", "find", keys="slash", help="Find an action by its words", footer=2)
     def filter(self) -> None:
-        self.query_exactly_one(FilterLine).open()
+        self._filter_line.open()
 
     @action("help.close", "close", keys="escape,q,question_mark,f1", help="Back to the screen", footer=3)
     def close(self) -> None:

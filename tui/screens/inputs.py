@@ -24,30 +24,30 @@ class InputsSheet(Sheet[dict[str, Any]]):
     view = "inputs"
 
     DEFAULT_CSS = """
-    InputsSheet VerticalScroll { height: auto; max-height: 24; }
+    InputsSheet .tall { height: auto; }
     """
 
     def __init__(self, detail: WorkflowDetail, given: dict[str, Any] | None = None, problem: str = "") -> None:
         super().__init__(f"Run {visible(detail.name)} with inputs")
         state = msgspec.json.decode(detail.initial_state)
         self._specs = fields_of_inputs(detail.inputs, {**state, **(given or {})})
+        self._fields = [Field(spec) for spec in self._specs]
         self._problem = problem
 
     def compose_body(self) -> Iterable[Widget]:
-        with VerticalScroll(can_focus=False):
-            for spec in self._specs:
-                yield Field(spec)
+        with VerticalScroll(can_focus=False, classes="tall"):
+            yield from self._fields
         if not self._specs:
             yield Paragraph("This workflow declares no inputs and begins with an empty state: enter runs it.", "dim")
         yield Paragraph(self._problem, "bad", classes="form-problem")
 
     def on_mount(self) -> None:
-        fields = list(self.query(Field))
+        fields = self._fields
         if fields:
             fields[0].entry.focus()
 
     def on_field_submitted(self, event: Field.Submitted) -> None:
-        fields = list(self.query(Field))
+        fields = self._fields
         here = fields.index(event.field)
         if here + 1 < len(fields):
             fields[here + 1].entry.focus()
@@ -58,7 +58,7 @@ class InputsSheet(Sheet[dict[str, Any]]):
     def run_with_these(self) -> None:
         """Read every field; the first one that can't be read gets the focus."""
         values: dict[str, Any] = {}
-        for field in self.query(Field):
+        for field in self._fields:
             try:
                 value = field.value()
             except BadText as problem:

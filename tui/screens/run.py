@@ -22,13 +22,8 @@ from tui.spans import Span
 from tui.status import look_of
 from tui.text import plural, stopwatch, visible
 from tui.widgets.error_pane import ErrorPane
-from tui.widgets.header import Header
-from tui.widgets.line_input import FilterLine
-from tui.widgets.log_view import LogView, copied_rows
-from tui.widgets.question import QuestionForm
+from tui.widgets.log_view import copied_rows
 from tui.widgets.rule import Bar, PaneRule, Title
-from tui.widgets.state_view import StateView
-from tui.widgets.step_list import StepList
 
 
 def needs_paused(screen: RunScreen) -> str:
@@ -60,21 +55,26 @@ class RunScreen(StepActions, LogActions, QuestionActions):
         self.feed = RunFeed(self, run_id)
         self._workflow = workflow
         self._detail: WorkflowDetail | None = None
+        self.error_pane = ErrorPane()
+        self._upper = Horizontal(id="upper")
+        self._upper_rule = PaneRule()
+        self._bar = Bar()
+        self._log_rule = PaneRule()
+        self._error_rule = PaneRule(classes="below")
 
     def compose_body(self) -> Iterable[Widget]:
-        now = self.rondo.now
-        yield PaneRule(id="upper-rule")
-        with Horizontal(id="upper"):
-            yield StepList(now)
-            yield Bar()
-            yield StateView()
-        yield PaneRule(id="log-rule")
-        yield LogView()
-        yield FilterLine("text in the log", id="search")
-        yield PaneRule(id="error-rule", classes="below")
-        yield ErrorPane()
-        yield PaneRule(id="question-rule", classes="below")
-        yield QuestionForm(self.rondo.drafts)
+        yield self._upper_rule
+        with self._upper:
+            yield self.steps
+            yield self._bar
+            yield self.state
+        yield self._log_rule
+        yield self.log_view
+        yield self.search_line
+        yield self._error_rule
+        yield self.error_pane
+        yield self.question_rule
+        yield self.question
 
     def on_mount(self) -> None:
         self.steps.focus()
@@ -82,11 +82,6 @@ class RunScreen(StepActions, LogActions, QuestionActions):
         self.refresh_titles()
 
     # Parts -----------------------------------------------------------------------------------------------------
-
-    @property
-    def error_pane(self) -> ErrorPane:
-        """Why the run failed."""
-        return self.query_exactly_one(ErrorPane)
 
     @property
     def workflow_name(self) -> str:
@@ -161,7 +156,7 @@ class RunScreen(StepActions, LogActions, QuestionActions):
         ended = run.ended_at if run.ended_at is not None else self.rondo.now()
         spans: list[Span] = [(look.sign, look.ink), (f" {look.word}", look.ink), (f"  step {run.step}", "")]
         spans.append((f"  {stopwatch(ended - (run.started_at or run.created_at))}", "dim"))
-        self.query_exactly_one(Header).status = tuple(spans)
+        self.header.status = tuple(spans)
 
     def refresh_titles(self) -> None:
         """Show the titles of the panes again: steps, state, log, question."""
@@ -181,12 +176,10 @@ class RunScreen(StepActions, LogActions, QuestionActions):
         titles = [Title("steps", 0, steps.has_focus)] if steps.display else []
         if state.display:
             titles.append(Title(name, bar + 1 if bar else 0, state.has_focus, end, past))
-        upper = self.query_exactly_one("#upper-rule", PaneRule)
-        upper.titles = tuple(titles)
-        upper.joints = ((bar, "┬"),) if bar else ()
-        log_rule = self.query_exactly_one("#log-rule", PaneRule)
-        log_rule.titles = (self.log_title(),)
-        log_rule.joints = ((bar, "┴"),) if bar else ()
+        self._upper_rule.titles = tuple(titles)
+        self._upper_rule.joints = ((bar, "┬"),) if bar else ()
+        self._log_rule.titles = (self.log_title(),)
+        self._log_rule.joints = ((bar, "┴"),) if bar else ()
         self._show_status()
 
     def on_resize(self) -> None:
@@ -199,7 +192,7 @@ class RunScreen(StepActions, LogActions, QuestionActions):
     def _show_error(self) -> None:
         error = self.run.error if self.run is not None else None
         shown = error is not None and self.zoomed in (None, self.error_pane)
-        rule = self.query_exactly_one("#error-rule", PaneRule)
+        rule = self._error_rule
         rule.display = self.error_pane.display = shown
         if error is not None:
             where = f" in {visible(error.node)}" if error.node else ""
@@ -218,10 +211,9 @@ class RunScreen(StepActions, LogActions, QuestionActions):
         for pane in (self.steps, self.state, self.log_view):
             pane.display = zoomed in (None, pane)
         in_upper = zoomed in (None, self.steps, self.state)
-        for selector in ("#upper", "#upper-rule"):
-            self.query_exactly_one(selector).display = in_upper
-        self.query_exactly_one(Bar).display = zoomed is None
-        self.query_exactly_one("#log-rule").display = zoomed in (None, self.log_view)
+        self._upper.display = self._upper_rule.display = in_upper
+        self._bar.display = zoomed is None
+        self._log_rule.display = zoomed in (None, self.log_view)
         self.steps.styles.max_width = None if zoomed is None else "100%"
         self.steps.styles.width = None if zoomed is None else "1fr"
         self.show_question()

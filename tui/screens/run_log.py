@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tui.actions import action
 from tui.run_feed import LogFound, LogRead, RunFeed
@@ -19,19 +19,14 @@ if TYPE_CHECKING:
 
 
 class LogActions(RondoScreen):
-    """What can be done with the log. The screen has a `LogView`, a `FilterLine` called search, and a feed."""
+    """What can be done with the log. The screen has a feed."""
 
     feed: RunFeed
 
-    @property
-    def log_view(self) -> LogView:
-        """The log."""
-        return self.query_exactly_one(LogView)
-
-    @property
-    def search_line(self) -> FilterLine:
-        """The line that `/` opens."""
-        return self.query_exactly_one("#search", FilterLine)
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.log_view = LogView()
+        self.search_line = FilterLine("text in the log", id="search")
 
     def run_ended(self) -> bool:
         """True where no more lines will come."""

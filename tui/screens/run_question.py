@@ -46,7 +46,7 @@ def needs_question(screen: QuestionActions) -> str:
 
 
 class QuestionActions(RondoScreen):
-    """What can be done with a run's question. The screen has a `QuestionForm`, a rule called question-rule, a feed."""
+    """What can be done with a run's question. The screen has a feed."""
 
     feed: RunFeed
 
@@ -55,12 +55,9 @@ class QuestionActions(RondoScreen):
         self.run: RunView | None = None
         self.zoomed: Widget | None = None
         """The pane that is shown alone, if one is."""
+        self.question = QuestionForm(lambda: self.rondo.drafts)
+        self.question_rule = PaneRule(classes="below")
         self._answer_ids: dict[str, str] = {}
-
-    @property
-    def question(self) -> QuestionForm:
-        """The form for the oldest open question."""
-        return self.query_exactly_one(QuestionForm)
 
     def show_question(self) -> None:
         """Show the oldest open question, or none."""
@@ -80,13 +77,13 @@ class QuestionActions(RondoScreen):
 
     def _show_form(self) -> None:
         self.question.display = self.question.shows and self.zoomed is None
-        self.query_exactly_one("#question-rule").display = self.question.display
+        self.question_rule.display = self.question.display
         self.title_question()
 
     def title_question(self) -> None:
         """Show who asks, and how to get there."""
         request = self.question.request
-        rule = self.query_exactly_one("#question-rule", PaneRule)
+        rule = self.question_rule
         if request is None or self.run is None:
             rule.titles = (Title("answer", active=self.question.typing),)
             return

@@ -29,23 +29,18 @@ class ValueRead(Message, bubble=False):
 
 
 class StepActions(RondoScreen):
-    """What can be done with steps and states. The screen has a `StepList`, a `StateView` and a feed."""
+    """What can be done with steps and states. The screen has a feed."""
 
     feed: RunFeed
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.steps = StepList(lambda: self.rondo.now())
+        self.state = StateView()
 
     def refresh_titles(self) -> None:
         """Show the titles of the panes again."""
         raise NotImplementedError
-
-    @property
-    def steps(self) -> StepList:
-        """The steps."""
-        return self.query_exactly_one(StepList)
-
-    @property
-    def state(self) -> StateView:
-        """The state at the selected step."""
-        return self.query_exactly_one(StateView)
 
     def on_steps_read(self, message: StepsRead) -> None:
         steps, page = self.steps, message.page

@@ -21,6 +21,10 @@ GRACE_SECONDS = 0.5
 """How long a sheet that asks for consent hears no key: nobody agrees by what they typed for something else."""
 
 
+ROWS_BESIDE = 6
+"""Rows of a sheet beside its tall part: title, text, filter, keys, and a rest of the screen below."""
+
+
 class SheetFooter(Footer):
     """The keys of a sheet."""
 
@@ -35,7 +39,7 @@ class Sheet(Acting, InkWell, ModalScreen[Answer], Generic[Answer]):
 
     DEFAULT_CSS = """
     Sheet { align: left bottom; background: $background 55%; }
-    Sheet > Vertical { height: auto; max-height: 85%; background: $background; }
+    Sheet > Vertical { height: auto; max-height: 100%; background: $background; }
     """
 
     guarded = False
@@ -45,6 +49,7 @@ class Sheet(Acting, InkWell, ModalScreen[Answer], Generic[Answer]):
         super().__init__()
         self.sheet_title = title
         self.armed = not self.guarded
+        self._keys = SheetFooter()
 
     def compose(self) -> ComposeResult:
         with Vertical():
@@ -52,7 +57,7 @@ class Sheet(Acting, InkWell, ModalScreen[Answer], Generic[Answer]):
             rule.titles = (Title(self.sheet_title, active=True),)
             yield rule
             yield from self.compose_body()
-            yield SheetFooter()
+            yield self._keys
 
     def compose_body(self) -> Iterable[Widget]:
         """The widgets between title and keys."""
@@ -63,6 +68,11 @@ class Sheet(Acting, InkWell, ModalScreen[Answer], Generic[Answer]):
         if not self.armed:
             self.set_timer(GRACE_SECONDS, self._arm)
 
+    def on_resize(self) -> None:
+        """The tall part of a sheet takes what the rest leaves."""
+        for widget in self.query(".tall"):
+            widget.styles.max_height = max(4, self.size.height - ROWS_BESIDE)
+
     def _arm(self) -> None:
         self.armed = True
         self.refresh_keys()
@@ -71,8 +81,8 @@ class Sheet(Acting, InkWell, ModalScreen[Answer], Generic[Answer]):
         """Show the keys that work now."""
         shown = registry.footer(self.view) if self.armed else []
         actions = [found for found in shown if found.view == self.view and not found.why_not(self)]
-        self.query_exactly_one(SheetFooter).show_actions(actions)
+        self._keys.show_actions(actions)
 
-    def action_perform(self, action_id: str) -> None:
+    def action_press(self, key: str, action_id: str) -> None:
         if self.armed:
-            super().action_perform(action_id)
+            super().action_press(key, action_id)

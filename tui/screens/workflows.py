@@ -63,20 +63,27 @@ class WorkflowsScreen(RondoScreen):
 
     def __init__(self) -> None:
         super().__init__()
+        self.filter_line = FilterLine("part of a name, or !part to leave out", id="filter")
+        self.table = WorkflowTable(self._now)
+        self._head = WorkflowHead(self.table)
+        self._rule = PaneRule()
+        self.pane = WorkflowPane(self._now)
+        self._empty = Paragraph("Connecting to the engine…", "dim", classes="empty")
         self._list_reader: Reader[list[WorkflowRow]] | None = None
         self._detail_reader: Reader[Message] | None = None
 
     def compose_body(self) -> Iterable[Widget]:
-        table = WorkflowTable(self.rondo.now)
-        yield FilterLine("part of a name, or !part to leave out", id="filter")
-        yield WorkflowHead(table)
-        yield table
-        yield Paragraph("Connecting to the engine…", "dim", classes="empty")
-        rule, pane = PaneRule(), WorkflowPane(self.rondo.now)
+        yield self.filter_line
+        yield self._head
+        yield self.table
+        yield self._empty
         # Nothing is there yet; widgets that come and go before the first paint would be painted for nothing.
-        table.display = rule.display = pane.display = False
-        yield rule
-        yield pane
+        self.table.display = self._rule.display = self.pane.display = False
+        yield self._rule
+        yield self.pane
+
+    def _now(self) -> float:
+        return self.rondo.now()
 
     def on_mount(self) -> None:
         self._list_reader = Reader(
@@ -87,16 +94,6 @@ class WorkflowsScreen(RondoScreen):
         self._show_emptiness()
         self.set_interval(1.0, self.table.redraw_running)
         self.set_interval(20.0, self.table.refresh)
-
-    @property
-    def table(self) -> WorkflowTable:
-        """The table."""
-        return self.query_exactly_one(WorkflowTable)
-
-    @property
-    def pane(self) -> WorkflowPane:
-        """The pane below the table."""
-        return self.query_exactly_one(WorkflowPane)
 
     def crumbs(self) -> tuple[str, ...]:
         return (home_path(str(self.rondo.workspace.root)), "workflows")
@@ -135,7 +132,7 @@ class WorkflowsScreen(RondoScreen):
         self.rondo.command_words["workflow"] = tuple(row.name for row in message.rows)
         runs = [row.last_run.short_id for row in message.rows if row.last_run is not None]
         self.rondo.command_words["run"] = tuple(runs)
-        self.query_exactly_one(WorkflowHead).refresh()
+        self._head.refresh()
         self._show_count()
         self._show_emptiness()
         self.refresh_footer()
@@ -158,8 +155,7 @@ class WorkflowsScreen(RondoScreen):
         if event.lines is not self.table:
             return
         name = self.workflow_name
-        rule = self.query_exactly_one(PaneRule)
-        rule.titles = (Title(visible(name), active=self.pane.has_focus),) if name else ()
+        self._rule.titles = (Title(visible(name), active=self.pane.has_focus),) if name else ()
         if not name:
             self.pane.show(None, [], None)
         elif self._detail_reader is not None:
@@ -169,15 +165,15 @@ class WorkflowsScreen(RondoScreen):
     def on_descendant_focus(self) -> None:
         """The title of the pane with the focus stands out."""
         name = self.workflow_name
-        self.query_exactly_one(PaneRule).titles = (Title(visible(name), active=self.pane.has_focus),) if name else ()
+        self._rule.titles = (Title(visible(name), active=self.pane.has_focus),) if name else ()
 
     def _show_emptiness(self) -> None:
         table = self.table
-        empty = self.query_exactly_one(".empty", Paragraph)
+        empty = self._empty
         empty.display = not table.shown
         table.display = bool(table.shown)
         self.pane.display = bool(table.shown)
-        self.query_exactly_one(PaneRule).display = bool(table.shown)
+        self._rule.display = bool(table.shown)
         if not table.loaded:
             connection = self.rondo.headline.connection
             empty.text = "Connecting to the engine…" if connection != "lost" else "The engine is lost; reconnecting…"
@@ -193,11 +189,6 @@ class WorkflowsScreen(RondoScreen):
             table.focus()
 
     # The filter --------------------------------------------------------------------------------------------------
-
-    @property
-    def filter_line(self) -> FilterLine:
-        """The line that `/` opens."""
-        return self.query_exactly_one("#filter", FilterLine)
 
     @action(
         "list.filter", "filter", keys="slash", help="Keep workflows whose name matches; !text leaves out", footer=50
@@ -266,7 +257,7 @@ class WorkflowsScreen(RondoScreen):
             self.add_class("-zoomed" if focused_pane else "-table")
         show_table = not self.has_class("-zoomed")
         self.table.display = show_table
-        self.query_exactly_one(WorkflowHead).display = show_table
+        self._head.display = show_table
         self.pane.display = not self.has_class("-table")
-        self.query_exactly_one(PaneRule).display = not self.has_class("-table")
+        self._rule.display = not self.has_class("-table")
         return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from textual import events
@@ -11,7 +10,6 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
-from textual.widget import Widget
 from textual.widgets import Input
 
 from tui.actions import Acting, action
@@ -36,6 +34,7 @@ class ChoiceEntry(Acting, Inked, can_focus=True):
     ChoiceEntry { height: auto; width: 1fr; }
     """
 
+    takes_letters = True
     cursor: reactive[int] = reactive(0)
 
     class Submitted(Message):
@@ -182,39 +181,34 @@ class Field(Vertical):
     def __init__(self, spec: FieldSpec, draft: Any = None) -> None:
         super().__init__()
         self.spec = spec
-        self._draft = spec.given if draft is None else draft
+        given = spec.given if draft is None else draft
+        self.entry: ChoiceEntry | LineInput
+        """The widget that takes the keys."""
+        if spec.input_type in CHOICES:
+            self.entry = ChoiceEntry(spec.choices, several=spec.input_type == "multiselect", given=given)
+        else:
+            self.entry = LineInput(str(given or ""))
+        self._prompt = VerticalScroll(can_focus=False, classes="prompt")
+        self._problem = Paragraph(ink="bad", classes="problem")
 
     def compose(self) -> ComposeResult:
-        prompt = self.spec.prompt + (" *" if self.spec.required else "")
-        if prompt:
-            with VerticalScroll(can_focus=False, classes="prompt"):
-                yield Paragraph(prompt, remark=self.spec.hint)
-        with Horizontal():
-            yield from self._compose_entry()
-        yield Paragraph(ink="bad", classes="problem")
-
-    def _compose_entry(self) -> Iterable[Widget]:
         spec = self.spec
-        if spec.input_type in CHOICES:
-            yield ChoiceEntry(spec.choices, several=spec.input_type == "multiselect", given=self._draft)
-            return
-        sign = Note(classes="sign")
-        sign.spans = (({"number": "#", "json": "{}"}.get(spec.input_type, "›"), "key"),)
-        yield sign
-        yield LineInput(str(self._draft or ""))
-
-    @property
-    def entry(self) -> ChoiceEntry | LineInput:
-        """The widget that takes the keys."""
-        if self.spec.input_type in CHOICES:
-            return self.query_exactly_one(ChoiceEntry)
-        return self.query_exactly_one(LineInput)
+        prompt = spec.prompt + (" *" if spec.required else "")
+        if prompt:
+            with self._prompt:
+                yield Paragraph(prompt, remark=spec.hint)
+        with Horizontal():
+            if isinstance(self.entry, LineInput):
+                sign = Note(classes="sign")
+                sign.spans = (({"number": "#", "json": "{}"}.get(spec.input_type, "›"), "key"),)
+                yield sign
+            yield self.entry
+        yield self._problem
 
     @property
     def draft(self) -> Any:
         """What stands there now, to be put back later."""
-        entry = self.entry
-        return entry.value
+        return self.entry.value
 
     def value(self) -> Any:
         """What the field means; raises BadText."""
@@ -231,15 +225,15 @@ class Field(Vertical):
     def on_key(self, event: events.Key) -> None:
         """A prompt that is too long to be seen whole is paged through while one answers."""
         if event.key in ("pageup", "pagedown"):
-            for prompt in self.query(VerticalScroll):
-                step = prompt.size.height if event.key == "pagedown" else -prompt.size.height
-                prompt.scroll_to(y=prompt.scroll_y + step, animate=False)
+            height = self._prompt.size.height
+            step = height if event.key == "pagedown" else -height
+            self._prompt.scroll_to(y=self._prompt.scroll_y + step, animate=False)
             event.stop()
             event.prevent_default()
 
     def show_problem(self, text: str) -> None:
         """Say what is wrong with the answer; "" takes it away."""
-        self.query_exactly_one(".problem", Paragraph).text = f"✗ {text}" if text else ""
+        self._problem.text = f"✗ {text}" if text else ""
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()

@@ -89,39 +89,40 @@ class FilterLine(Horizontal):
     def __init__(self, placeholder: str = "", *, sign: str = "/", id: str | None = None) -> None:
         super().__init__(id=id)
         self.display = False
-        self._placeholder = placeholder
-        self._sign = sign
+        self._sign = Note(classes="sign")
+        self._sign.spans = ((sign, "key"),)
+        self.line = LineInput(placeholder=placeholder)
+        self._count = Note(classes="count")
 
     def compose(self) -> ComposeResult:
-        sign = Note(classes="sign")
-        sign.spans = ((self._sign, "key"),)
-        yield sign
-        yield LineInput(placeholder=self._placeholder)
-        yield Note(classes="count")
+        yield self._sign
+        yield self.line
+        yield self._count
 
     @property
     def text(self) -> str:
         """What is typed."""
-        return self.query_exactly_one(LineInput).value
+        return self.line.value
 
     @property
     def typing(self) -> bool:
         """True while keys go into the line."""
-        return self.query_exactly_one(LineInput).has_focus
+        return self.line.has_focus
 
     def open(self) -> None:
         """Show the line and type in it."""
         self.display = True
-        self.query_exactly_one(LineInput).focus()
+        # At once, and not by `focus()`, which waits: the next key belongs here.
+        self.screen.set_focus(self.line)
 
     def close(self) -> None:
         """Take the text away and hide the line."""
-        self.query_exactly_one(LineInput).value = ""
+        self.line.value = ""
         self.display = False
 
     def show_count(self, text: str) -> None:
         """Say at the right end how much is left."""
-        self.query_exactly_one(".count", Note).spans = ((text, "dim"),)
+        self._count.spans = ((text, "dim"),)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()

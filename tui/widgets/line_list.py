@@ -13,10 +13,10 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.actions import MOVING, Acting, action
-from tui.spans import Inked, Span, Spans
+from tui.spans import Inking, Span, Spans
 
 
-class LineList(Acting, Inked, ScrollView, can_focus=True):
+class LineList(Acting, Inking, ScrollView, can_focus=True):
     """Lines with a cursor. Subclasses say how many lines there are and what stands in one."""
 
     view = MOVING
@@ -86,7 +86,7 @@ class LineList(Acting, Inked, ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         line = y + self.scroll_offset.y
-        width = self.size.width
+        width = self.scrollable_content_region.width
         if line >= self.line_count():
             return Strip.blank(width, self.rich_style)
         under = "cursor" if line == self.cursor and self.has_focus else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from textual import events
@@ -29,6 +30,7 @@ class Sent(Inked, can_focus=True):
     Sent { height: 1; }
     """
 
+    takes_letters = True
     taken: reactive[bool] = reactive(False)
     """True once the engine has the answer."""
 
@@ -59,7 +61,7 @@ class QuestionForm(VerticalScroll, can_focus=False):
             self.request = request
             self.value = value
 
-    def __init__(self, drafts: dict[str, Any]) -> None:
+    def __init__(self, drafts: Callable[[], dict[str, Any]]) -> None:
         super().__init__(id="question")
         self._drafts = drafts
         self.request: RequestView | None = None
@@ -105,7 +107,7 @@ class QuestionForm(VerticalScroll, can_focus=False):
             self._field.remove()
             self._field = None
         if request is not None:
-            self._field = Field(field_of_request(request), self._drafts.get(self._draft_key(request)))
+            self._field = Field(field_of_request(request), self._drafts().get(self._draft_key(request)))
             self.mount(self._field)
             self.armed = not was_typing
             if was_typing:
@@ -139,14 +141,14 @@ class QuestionForm(VerticalScroll, can_focus=False):
         """Remember what is typed, for when the question is shown again."""
         event.stop()
         if self.request is not None and event.field is self._field:
-            self._drafts[self._draft_key(self.request)] = event.field.draft
+            self._drafts()[self._draft_key(self.request)] = event.field.draft
 
     def _draft_key(self, request: RequestView) -> str:
         return f"{request.run_id} {request.key}"
 
     def forget_draft(self, request: RequestView) -> None:
         """The answer was taken."""
-        self._drafts.pop(self._draft_key(request), None)
+        self._drafts().pop(self._draft_key(request), None)
 
     def show_problem(self, text: str) -> None:
         """Say beside the field why the answer was not taken."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.cells import cell_len
 
 from tui.spans import Spans, spans_text
@@ -15,8 +17,8 @@ class TextList(LineList):
     TextList { height: auto; }
     """
 
-    def __init__(self, lines: list[Spans] | None = None, *, id: str | None = None) -> None:
-        super().__init__(id=id)
+    def __init__(self, lines: list[Spans] | None = None, **options: Any) -> None:
+        super().__init__(**options)
         self.set_lines(lines or [])
 
     def set_lines(self, lines: list[Spans]) -> None:
