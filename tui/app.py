@@ -143,7 +143,9 @@ class RondoApp(StartsRuns, inherit_bindings=False):
         return screen if isinstance(screen, found.owner) else None
 
     def perform(self, found: Action, target: Any, argument: str = "") -> None:
-        """Do an action, or say why it can't be done now."""
+        """Do an action, or say why it can't be done now. A screen that comes or goes does nothing yet or any more."""
+        if not target.is_mounted or not target.is_attached:
+            return
         reason = found.why_not(target)
         if reason and not argument:
             self.say(reason, "hint")

@@ -96,7 +96,9 @@ async def test_going_back_shows_the_state_of_then(double: EngineDouble, app_on: 
         for _ in range(5):
             await pilot.press("left_square_bracket")
         await shows(pilot, "where it began")
-        for _ in range(7):
+        await pilot.press("right_square_bracket")
+        await shows(pilot, "state after 1 ")
+        for _ in range(6):
             await pilot.press("right_square_bracket")
         await shows(pilot, "state after 6")
         assert screen.steps.following

@@ -154,7 +154,11 @@ class RunScreen(StepActions, LogActions, QuestionActions):
             return
         look = look_of(run.status)
         ended = run.ended_at if run.ended_at is not None else self.rondo.now()
-        spans: list[Span] = [(look.sign, look.ink), (f" {look.word}", look.ink), (f"  step {run.step}", "")]
+        spans: list[Span] = [
+            (look.sign, look.ink),
+            (f" {look.word}", look.ink),
+            (f"  step {max(run.step, self.steps.steps.total)}", ""),
+        ]
         spans.append((f"  {stopwatch(ended - (run.started_at or run.created_at))}", "dim"))
         self.header.status = tuple(spans)
 

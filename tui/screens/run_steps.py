@@ -102,11 +102,17 @@ class StepActions(RondoScreen):
 
     @action("step.previous", "earlier", keys="left_square_bracket", help="The state one step earlier", footer=5)
     def previous_step(self) -> None:
-        self._go_step(self.steps.selected_step - 1)
+        self._go_step(self._step_shown - 1)
 
     @action("step.next", "later", keys="right_square_bracket", help="The state one step later", footer=6)
     def next_step(self) -> None:
-        self._go_step(self.steps.selected_step + 1)
+        self._go_step(self._step_shown + 1)
+
+    @property
+    def _step_shown(self) -> int:
+        """The step whose state is shown; where the run began has no row that could be selected."""
+        at_begin = self.state.step == 0 and not self.steps.following
+        return 0 if at_begin else self.steps.selected_step
 
     def _go_step(self, step: int) -> None:
         total = self.steps.steps.total
@@ -117,8 +123,11 @@ class StepActions(RondoScreen):
             self.feed.want_state(0)
         elif not self.steps.go_step(step):
             self.feed.want_steps("around", step=step)
-        elif step == total:
-            self.steps.follow(True)
+        else:
+            # From where the run began the selection does not move, so it would not ask for the state.
+            self.feed.want_state(step)
+            if step == total:
+                self.steps.follow(True)
 
     def copy_selected(self) -> None:
         """Copy log lines, the value under the cursor, the error, or the run's id."""
