@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -67,6 +69,9 @@ class World:
         self.root.mkdir()
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "RONDO_"))}
         folders = {f"XDG_{name}_HOME": str(root / "user" / name.lower()) for name in ("DATA", "STATE", "CONFIG")}
+        # Sockets may go there, and their paths must be short; a test's own folder is deep.
+        self._state = tempfile.mkdtemp(prefix="rondo-")
+        folders["XDG_STATE_HOME"] = self._state
         self.environment = {**kept, **folders, "RONDO_ENGINE_IDLE_SECONDS": "120", "LC_ALL": "C.UTF-8"}
         self._engines: set[int] = set()
 
@@ -147,3 +152,4 @@ class World:
             if is_engine(pid):
                 os.kill(pid, signal.SIGKILL)
                 wait_until(lambda: not is_engine(pid), "the engine's end")  # noqa: B023
+        shutil.rmtree(self._state, ignore_errors=True)
