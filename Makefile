@@ -39,8 +39,8 @@ format: $(DEVELOP) ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix core tui workflows tests benchmarks
 	$(BIN)/ruff format core tui workflows tests benchmarks
 
-bench: $(DEVELOP) ## one table of ratios, every row from the same run
-	$(BIN)/python -m benchmarks
+bench: $(DEVELOP) ## one table of ratios, every row from the same run; PEERS=1 adds the peers
+	$(BIN)/python -m benchmarks $(if $(PEERS),--peers)
 
 pictures: $(DEVELOP) ## the README's pictures, from the real app
 	$(BIN)/python -m docs.make_pictures
