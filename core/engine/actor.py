@@ -10,6 +10,7 @@ from typing import Any, Protocol, cast
 
 import structlog
 
+from core.crash_points import crash_point
 from core.engine.frames import Frames
 from core.engine.process_life import ProcessLife
 from core.engine.requests import Requests
@@ -309,6 +310,7 @@ class RunActor:
                 WithdrawRequests(self.line, now),
             ]
         )
+        crash_point("run.fail.committed")
         self.entered("failed")
         self.requests.withdrawn()
         await self.process_life.let_go()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from core.crash_points import crash_point
 from core.link.types import FINAL, Answer
 from core.store.operations import RecordCommand, UpdateRun, WithdrawRequests
 
@@ -30,9 +31,11 @@ async def cancel(actor: RunActor, command: RecordCommand) -> None:
             ],
             patient=False,
         )
+        crash_point("run.cancel.committed")
         actor.entered("cancelled")
         actor.requests.withdrawn()
         await actor.process_life.kill()
+        crash_point("run.cancel.killed")
 
     await actor.do(act)
 
@@ -49,6 +52,7 @@ async def resume(actor: RunActor, until: str, presets: list[tuple[str, Any]], co
         await actor.commit(
             [*actor.status_operations("queued"), UpdateRun(number, until=until, presets=text), command], patient=False
         )
+        crash_point("run.resume.committed")
         actor.change_record(presets=text)
         actor.until = until
         actor.entered("queued")
@@ -70,5 +74,6 @@ async def answer(actor: RunActor, given: Answer, by: str, command: RecordCommand
         if status == "running":
             life.stop_timer()
         life.send({"t": "answer", "key": key, "value": value})
+        crash_point("run.answer.sent")
 
     await actor.do(act)

@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from core.crash_points import crash_point
 from core.engine import commands
 from core.engine.actor import RunActor
 from core.engine.approvals import Approvals
@@ -85,6 +86,7 @@ class Engine:
         async with contextlib.AsyncExitStack() as stack:
             self._store = await asyncio.to_thread(Store.open, self.workspace.database)
             stack.push_async_callback(self._store.close)
+            crash_point("engine.start.opened")
             await self._store.start_reads()
             self._approvals = Approvals(self.workspace.root, consent=self._consent)
             self._catalog = Catalog(self.workspace.workflows_dir, self._store, self._bus, now=self._now)

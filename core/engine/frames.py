@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from core.crash_points import crash_point
 from core.errors import RunProcessDied
 from core.link.types import FINAL, ErrorView, InFlight, Status
 from core.store.operations import InsertAttempt, InsertSnapshot, InsertStep, Operation
@@ -55,10 +56,13 @@ class Frames:
         await actor.requests.waits_no_more()
         actor.in_flight[node] = InFlight(node=node, visit=visit, attempt=attempt, started_at=header["at"])
         actor.publish_step(node, visit, attempt, "running", header["at"])
+        crash_point("run.started.published")
 
     async def _keep_attempts(self) -> None:
         if self._actor.failed_attempts:
+            crash_point("run.attempt.noted")
             await self._actor.commit([])
+            crash_point("run.attempt.committed")
 
     def attempt_failed(self, header: dict[str, Any]) -> None:
         """Note a failed attempt for the next commit, which shows it."""
@@ -109,6 +113,7 @@ class Frames:
         With `until` "step" the pause is part of the same commit, so that a crash can't turn it into another step.
         """
         actor = self._actor
+        crash_point("run.step.received")
         seq, next_node, node, ended = header["seq"], header["next"], header["node"], header["ended_at"]
         if seq != actor.position.seq + 1:
             raise RunProcessDied(
@@ -133,6 +138,7 @@ class Frames:
         operations += actor.requests.withdrawal(ended)
         self._log_routing(header)
         await actor.commit(operations)
+        crash_point("run.step.committed")
         visits = actor.position.visits
         visits[node] = header["visit"]
         actor.position = type(actor.position)(seq, next_node, visits)
@@ -149,6 +155,7 @@ class Frames:
             await actor.give_up()
             return
         actor.process_life.send({"t": "ack", "seq": seq})
+        crash_point("run.step.acknowledged")
 
     def _step_operation(self, header: dict[str, Any], payload: bytes) -> InsertStep:
         """The row of a step: its delta and its large values stay the opaque bytes that the process sent."""

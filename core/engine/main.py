@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from core.crash_points import crash_point
 from core.engine.engine import Engine
 from core.engine.heartbeat import HEARTBEAT_SECONDS, Heartbeat, WatchedEngine
 from core.engine.lock import EngineLock
@@ -104,6 +105,7 @@ def main(
         check_workspace(workspace)
         prepare_runs_folder(workspace.runs_dir)
         lock.acquire("engine")
+        crash_point("engine.start.locked")
         try:
             open_process_log(workspace.engine_log)
         except OSError as error:
@@ -170,10 +172,13 @@ async def _serve(
     server = LinkServer(engine, workspace.socket)
     try:
         _take_place(workspace, server)
+        crash_point("engine.start.bound")
         await engine.start()
         try:
             await server.start()
+            crash_point("engine.start.listening")
             reporter.serving()
+            crash_point("engine.start.serving")
             heartbeat = Heartbeat(engine, server, lock, interval=heartbeat_seconds)
             await _first_of(
                 signalled.wait(), engine.stop_requested.wait(), _wait_until_idle(engine, server), heartbeat.run()

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from core.crash_points import crash_point
 from core.link.types import FINAL, ErrorView, InFlight
 from core.store.operations import UpdateRun
 
@@ -69,6 +70,7 @@ class ProcessLife:
         pid, ticks = self.process.pid, self.process.started_ticks
         known = UpdateRun(actor.record.number, pid=pid, pid_started=ticks, epoch=self.epoch, started_at=started)
         await actor.commit([*actor.status_operations("running"), known])
+        crash_point("run.spawn.committed")
         actor.entered("running")
         self.set_timer(IMPORT_LIMIT_SECONDS, self._import_took_too_long)
 
@@ -150,6 +152,7 @@ class ProcessLife:
         self.stop_timer()
         self.process = None
         actor.world.slots.give_back(self)
+        crash_point("run.exit.seen")
         await actor.log.flush()
         if actor.status in FINAL:
             return
@@ -193,6 +196,7 @@ class ProcessLife:
         if self._may_try_again(flights, blameless):
             actor.log.line(actor.world.now(), "WARNING", f"the run process {description}; another one goes on", "")
             await actor.commit(actor.status_operations("queued"))
+            crash_point("run.died.committed")
             actor.entered("queued")
             await self.start()
             return

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from core import crash_points
 from core.engine.logpipe import LogRecord, log_pipes
 from core.errors import EnvironmentProblem
 from core.runner import entry, environment
@@ -150,7 +151,7 @@ class _Zygote:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 cwd="/",
-                env=environment.reduced(os.environ),
+                env=environment.reduced(os.environ, crash_points.passed_on()),
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
                 umask=umask,

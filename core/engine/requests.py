@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from core.crash_points import crash_point
 from core.errors import AlreadyAnswered, InvalidAnswer, UnknownRequest
 from core.flow.answers import check_answer, parse_answer
 from core.link.types import Answer, RequestChanged, Status
@@ -101,6 +102,7 @@ class Requests:
             actor.change_record(presets=left)
             return
         await actor.commit(operations)
+        crash_point("run.request.preset_committed")
         actor.change_record(presets=left)
         actor.process_life.send({"t": "answer", "key": _header_key(header), "value": value})
 
@@ -108,7 +110,9 @@ class Requests:
         """Make the wait durable, then show it; the process is kept for a while."""
         actor = self._actor
         key = _header_key(header)
+        crash_point("run.request.asked")
         await actor.commit([*operations, *actor.status_operations("waiting_input", node=header["node"])])
+        crash_point("run.request.committed")
         self._open.add(key)
         self._awaited.add(key)
         self._publish(key, "open")
@@ -173,6 +177,7 @@ class Requests:
             [AnswerRequest(row.number, text, by, actor.world.now()), *actor.status_operations(status), command],
             patient=False,
         )
+        crash_point("run.answer.committed")
         self._open.discard(key)
         self._awaited.discard(key)
         self._publish(key, "answered")

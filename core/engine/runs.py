@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from core.crash_points import crash_point
 from core.definition.inputs import check_inputs
 from core.definition.load import LoadedWorkflow
 from core.engine.actor import Position, Process, RunActor, error_document, error_view, stopping_error
@@ -89,9 +90,11 @@ class Runs:
         for record in [*unfinished, *waiting]:
             if record.pid is not None and record.pid_started is not None:
                 await kill_leftovers(record.pid, record.pid_started)
+        crash_point("engine.recover.left_over_ended")
         for record in unfinished:
             try:
                 actor = await self._open(record)
+                crash_point("engine.recover.run_opened")
             except Exception as error:
                 log.exception("a run could not be taken up", run=record.id)
                 await self._fail_unopened(record, error)
@@ -126,6 +129,7 @@ class Runs:
     async def close(self) -> None:
         """Bring running steps to their boundary, for a few seconds at most, then end every process."""
         self.draining = True
+        crash_point("engine.stop.draining")
         busy = [actor for actor in self._actors.values() if actor.in_flight and actor.status == "running"]
         if busy:
             waits = [asyncio.ensure_future(actor.closed.wait()) for actor in busy]
@@ -138,6 +142,7 @@ class Runs:
         for error in ended:
             if isinstance(error, BaseException):
                 log.error("a run did not end cleanly", error=str(error), exc_info=error)
+        crash_point("engine.stop.runs_closed")
 
     # Starting and finding runs ------------------------------------------------------------------------------------
 
@@ -170,7 +175,9 @@ class Runs:
             priority=0,
             created_at=now,
         )
+        crash_point("run.start.checked")
         results = await self.commit([run, first, command], patient=False)
+        crash_point("run.start.committed")
         record = await self._store.run_by_number(results[0].run)
         version = await self._version_of(record)
         actor = RunActor(self, record, version, loaded.graph, Position(0, loaded.graph.start))
@@ -325,7 +332,9 @@ class Runs:
             "deltas_since_snapshot": [size, steps],
             "limits": {},
         }
+        crash_point("run.spawn.wanted")
         process: Process = await self._pool.spawn(init, state, actor.process_life)
+        crash_point("run.spawn.there")
         return process
 
     def forget(self, actor: RunActor) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import structlog
 
+from core.crash_points import crash_point
 from core.errors import EnvironmentProblem, ProtocolMismatch, RondoError, UsageError
 from core.link.api import EngineApi
 from core.link.caller import caller
@@ -123,6 +124,7 @@ class ClientConnection:
     async def _run(self, call: Call) -> None:
         try:
             frame = self._encode_result(call, await self._result(call))
+            crash_point("link.reply.made")
         except RondoError as error:
             frame = error_frame(call.id, error)
         except Exception as error:

@@ -21,6 +21,7 @@ import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
+from core.crash_points import crash_point
 from core.flow.journal import Failure
 from core.runner import environment, sources
 from core.runner.capture import Capture, LogWriter
@@ -71,6 +72,7 @@ def _live() -> NoReturn:
     sock.setblocking(True)
     reader = FrameReader()
     (init, state), *early = _first_frames(sock, reader)
+    crash_point("process.init")
     watcher = Watcher(sock, init)
     capture = _enter(init)
     session = _load(sock, init, state, capture, watcher.decision)
@@ -187,7 +189,9 @@ def _load(
         answer = {"t": "broken", "e": epoch, "failure": failure_document(broken.failure)}
     decision.acquire()
     capture.end()
+    crash_point("process.imported")
     sock.sendall(encode_frame(answer))
+    crash_point("process.ready")
     return session
 
 
@@ -260,7 +264,9 @@ def _run(sock: socket.socket, reader: FrameReader, early: list[Frame], session: 
         for header, payload in early:
             session.on_frame(header, payload)
         await session.run()
+        crash_point("process.run_over")
         channel.finish()
+        crash_point("process.end")
 
     loop.run_until_complete(drive())
     _end_soon()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Protocol
 
+from core.crash_points import crash_point
 from core.flow.answers import request_hash
 from core.flow.journal import AttemptRecord, Request, StepRecord
 from core.runner.capture import NO_VISIT, VISIT
@@ -65,6 +66,7 @@ class ChannelJournal:
         self._go_on()
         VISIT.set((node, visit, attempt))
         self._frame("started", node=node, visit=visit, attempt=attempt, at=time.time())
+        crash_point("process.visit.started")
 
     def attempt_failed(self, record: AttemptRecord) -> None:
         """Say that an attempt failed."""
@@ -78,6 +80,7 @@ class ChannelJournal:
             ended_at=record.ended_at,
             failure=failure_document(record.failure),
         )
+        crash_point("process.attempt.failed")
 
     async def step(self, record: StepRecord) -> None:
         """Send a completed visit and wait until the engine says that it is durable."""
@@ -96,6 +99,7 @@ class ChannelJournal:
             payload.append(record.snapshot)
         acknowledged = asyncio.get_running_loop().create_future()
         self._acks[record.seq] = acknowledged
+        crash_point("process.step.made")
         self._frame(
             "step",
             b"".join(payload),
@@ -114,7 +118,9 @@ class ChannelJournal:
             blobs=blobs,
             snapshot=len(record.snapshot or b""),
         )
+        crash_point("process.step.sent")
         await acknowledged
+        crash_point("process.step.acknowledged")
         # An answer serves every attempt of its visit and no other visit.
         self._answers.clear()
 
@@ -132,10 +138,12 @@ class ChannelJournal:
         answered = asyncio.get_running_loop().create_future()
         self._open[key] = answered
         self._frame("request", **asked, hash=fingerprint)
+        crash_point("process.request.sent")
         try:
             value = await answered
         finally:
             self._open.pop(key, None)
+        crash_point("process.request.answered")
         self._answers[key] = (fingerprint, value)
         return copy.deepcopy(value)
 

@@ -20,6 +20,7 @@ import sys
 from typing import NoReturn
 
 import core.grapheteria  # noqa: F401  (what most nodes import: a fork then finds it loaded)
+from core.crash_points import crash_point
 from core.runner import entry, host
 from core.runner.process_tree import children_of, kill_tree
 
@@ -52,6 +53,7 @@ class Zygote:
         poll.register(self._control, select.POLLIN)
         poll.register(self._wakeup, select.POLLIN)
         try:
+            crash_point("zygote.start")
             self._report(READY, 0, os.getpid(), 0)
             while not self._ending:
                 ready = {fd for fd, _ in poll.poll()}
@@ -75,6 +77,7 @@ class Zygote:
             return
         number, length = REQUEST.unpack(data)
         python = os.fsdecode(self._control.recv(length, socket.MSG_WAITALL)) if length else ""
+        crash_point("zygote.asked")
         try:
             pid = os.fork()
         except OSError as error:
@@ -83,13 +86,16 @@ class Zygote:
             if pid == 0:
                 self._become(python, descriptors)
             self._runs.add(pid)
+            crash_point("zygote.forked")
             self._report(FORKED, number, pid, 0)
+            crash_point("zygote.fork_reported")
         for fd in descriptors:
             os.close(fd)
 
     def _become(self, python: str, descriptors: list[int]) -> NoReturn:
         """In the child: be a run process, and never return into the zygote."""
         try:
+            crash_point("process.born")
             signal.set_wakeup_fd(-1)
             # The engine ignores hang-ups, and what is ignored stays so in every program that is started from here.
             for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP):
@@ -112,6 +118,7 @@ class Zygote:
                 return
             if pid in self._runs:
                 self._runs.discard(pid)
+                crash_point("zygote.reaped")
                 for orphan in children_of(os.getpid()):
                     if orphan not in self._runs:
                         kill_tree(orphan)

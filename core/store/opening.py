@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from core.crash_points import crash_point
 from core.errors import DatabaseDamaged, ForeignDatabase, WorkspaceMissing
 from core.store.backup import remove_database, sync_folder
 from core.store.migrations import MIGRATIONS, Migration, check_version, migrate
@@ -104,7 +105,9 @@ def _create(path: Path) -> None:
             connection.execute("INSERT INTO meta(key, value) VALUES ('written_by', ?)", (VERSION,))
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID:d}")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION:d}")
+        crash_point("store.create.made")
         os.rename(part, path)
+        crash_point("store.create.named")
         sync_folder(path.parent)
     except BaseException:
         with contextlib.suppress(OSError):

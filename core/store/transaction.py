@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+from core.crash_points import crash_point
+
 LARGEST_INSERT = 128
 """Rows of one statement; the others are smaller powers of two, so that few statements serve every count."""
 
@@ -89,6 +91,7 @@ class Transaction:
             if rows:
                 self._insert(table, rows)
                 rows.clear()
+        crash_point("writer.rows_inserted")
         self._connection.execute("COMMIT")
 
     def roll_back(self) -> None:

@@ -12,6 +12,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
 
+from core.crash_points import crash_point
 from core.errors import DatabaseBusy, DatabaseReplaced, RondoError
 from core.store.operation import Operation
 from core.store.problems import problem_from, store_closed, value_unusable
@@ -103,7 +104,9 @@ class Writer:
                 if first is None:
                     break
             batch, first, closing = self._take_what_waits(first)
+            crash_point("writer.taken")
             self._commit(batch)
+            crash_point("writer.delivered")
             dirty = True
             if closing:
                 break
@@ -146,9 +149,12 @@ class Writer:
         try:
             self._before_commit()
             self._transaction.begin()
+            crash_point("writer.begun")
             for group in groups:
                 group.apply(self._transaction)
+            crash_point("writer.applied")
             self._transaction.commit()
+            crash_point("writer.committed")
         except Exception as error:
             self._roll_back()
             return self._shown(error)
@@ -178,7 +184,9 @@ class Writer:
         try:
             # Whoever commits next must not wait behind a reader.
             self._connection.execute("PRAGMA busy_timeout = 0")
+            crash_point("writer.checkpoint.wanted")
             busy: int = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            crash_point("writer.checkpoint.done")
             return busy == 0
         except sqlite3.Error:
             return False
