@@ -311,6 +311,9 @@ class Engine:
     async def list_requests(self) -> list[RequestView]:
         return await self._queries.list_requests()
 
+    async def read_request(self, run_id: str, key: str) -> RequestView:
+        return await self._queries.read_request(run_id, key)
+
     async def read_steps(self, run_id: str, after: int = 0, limit: int = 500) -> StepPage:
         return await self._queries.read_steps(run_id, after, limit)
 

@@ -6,12 +6,13 @@ import asyncio
 
 import msgspec
 
+from core.engine.requests import request_key
 from core.engine.runlog import LEVELS
 from core.engine.runs import Runs
 from core.engine.state_parts import Path as StatePath
 from core.engine.state_parts import describe_changes, take_part
 from core.engine.views import attempt_view, log_line, request_view, run_row, run_view, running_view, step_view
-from core.errors import UnknownStep, UsageError
+from core.errors import UnknownRequest, UnknownStep, UsageError
 from core.link.types import (
     FINAL,
     REPLY_LIMIT,
@@ -94,6 +95,20 @@ class Queries:
                 break
             views.append(view)
         return views
+
+    async def read_request(self, run_id: str, key: str) -> RequestView:
+        record = await self.record(run_id)
+        found = [row for row in await self._store.requests(line=record.line or 0) if request_key(row) == key]
+        if not found:
+            raise UnknownRequest(
+                f"This run has no request {key}.",
+                cause="It was never asked on the line that the run is on now.",
+                next_step=f"See what it waits for: rondo show {record.id[-8:]}",
+            )
+        view = request_view(found[-1], record.id, record.workflow)
+        if _json_size(view) > REPLY_BYTES:
+            view.answer = None
+        return view
 
     async def read_steps(self, run_id: str, after: int, limit: int) -> StepPage:
         record = await self.record(run_id)

@@ -80,6 +80,13 @@ class EngineApi(Protocol):
         """Every open request of every run, oldest first."""
         ...
 
+    async def read_request(self, run_id: str, key: str) -> RequestView:
+        """The newest request of that key on the run's present line, open or settled: who answered it, and what.
+
+        A very large answer is left out.
+        """
+        ...
+
     async def read_steps(self, run_id: str, after: int = 0, limit: int = 500) -> StepPage:
         """What the run's present line did after step `after` (the seq of the last completed step the caller has seen):
 

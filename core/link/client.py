@@ -127,6 +127,9 @@ class EngineCalls(ABC):
     async def list_requests(self) -> list[RequestView]:
         return await self._call(list[RequestView], "list_requests")
 
+    async def read_request(self, run_id: str, key: str) -> RequestView:
+        return await self._call(RequestView, "read_request", run_id=run_id, key=key)
+
     async def read_steps(self, run_id: str, after: int = 0, limit: int = 500) -> StepPage:
         return await self._call(StepPage, "read_steps", run_id=run_id, after=after, limit=limit)
 

@@ -321,6 +321,12 @@ class EngineDouble:
         self._run_changed(run)
         return request
 
+    def answer_elsewhere(self, run: Run, request: RequestView, value: Any, by: str = "cli") -> None:
+        """Somebody else answers."""
+        request.status, request.answer, request.answered_by = "answered", value, by
+        self.send(RequestChanged(run_id=run.id, workflow=run.workflow, key=request.key, status="answered"))
+        self._run_changed(run)
+
     def finish(
         self, run: Run, status: str = "completed", error: ErrorView | None = None, at: float | None = None
     ) -> None:
@@ -564,6 +570,13 @@ class EngineDouble:
     async def list_requests(self) -> list[RequestView]:
         await self._called("list_requests")
         return [request for run in self.runs.values() for request in run.open_requests]
+
+    async def read_request(self, run_id: str, key: str) -> RequestView:
+        await self._called("read_request")
+        found = [request for request in self._run(run_id).requests if request.key == key]
+        if not found:
+            raise UnknownRequest(f"This run has no request {key}.")
+        return found[-1]
 
     async def read_steps(self, run_id: str, after: int = 0, limit: int = 500) -> StepPage:
         await self._called("read_steps")

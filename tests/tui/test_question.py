@@ -248,6 +248,114 @@ async def test_after_the_last_answer_the_keys_belong_to_the_screen_again(double:
         assert "sent" not in screen_text(app)
 
 
+async def two_questions(pilot: Pilot[Any], double: EngineDouble) -> tuple[Run, RequestView, RequestView]:
+    """A run that asks twice at once, with half an answer typed for the first."""
+    run, first = waiting(double, "text")
+    second = double.ask(run, "then", "r", "Delete everything?", "confirm")
+    second.opened_at += 5
+    await open_question(pilot, run)
+    await pilot.press("tab", *"half an ans")
+    return run, first, second
+
+
+async def test_an_answer_given_elsewhere_leaves_what_i_type_and_never_sends_it(
+    double: EngineDouble, app_on: AppOn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(question, "GRACE_SECONDS", 0.05)
+    app = app_on(double)
+    async with app.run_test(size=(80, 24)) as pilot:
+        run, first, second = await two_questions(pilot, double)
+        double.answer_elsewhere(run, first, "Grace")
+        await shows(pilot, 'answered elsewhere: "Grace" by cli')
+        await pilot.press(*"wer")
+        await settled(pilot)
+        text = screen_text(app)
+        assert "half an answer" in text
+        assert "ask asked" in text
+        assert "Delete everything?" not in text
+        await pilot.press("enter")
+        await shows(pilot, "Delete everything?")
+        await shows(pilot, "Not sent: half an answer")
+        await settled(pilot)
+        assert "answer" not in double.calls
+        assert second.status == "open"
+        await until(pilot, lambda: app.screen.question.armed)
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: second.status == "answered")
+        assert second.answer is False
+
+
+@pytest.mark.parametrize("key", ["tab", "enter"])
+async def test_one_key_goes_on_from_a_question_that_was_answered_elsewhere(
+    key: str, double: EngineDouble, app_on: AppOn
+) -> None:
+    app = app_on(double)
+    async with app.run_test(size=(80, 24)) as pilot:
+        run, first, second = await two_questions(pilot, double)
+        double.answer_elsewhere(run, first, "Grace")
+        await shows(pilot, "answered elsewhere")
+        # A double press: the second half of it answers nothing.
+        await pilot.press(key, "enter")
+        await shows(pilot, "Delete everything?")
+        assert second.status == "open"
+
+
+async def test_an_answer_given_elsewhere_while_i_look_at_another_window(double: EngineDouble, app_on: AppOn) -> None:
+    app = app_on(double)
+    async with app.run_test(size=(80, 24)) as pilot:
+        run, first, _ = await two_questions(pilot, double)
+        app.post_message(events.AppBlur())
+        await until(pilot, lambda: app.focused is None)
+        double.answer_elsewhere(run, first, "Grace")
+        await shows(pilot, "answered elsewhere")
+        app.post_message(events.AppFocus())
+        await until(pilot, lambda: app.focused is not None)
+        await pilot.press(*"wer x")
+        await shows(pilot, "half an answer x")
+        assert "answer" not in double.calls
+
+
+async def test_esc_leaves_a_question_that_was_answered_elsewhere(double: EngineDouble, app_on: AppOn) -> None:
+    app = app_on(double)
+    async with app.run_test(size=(80, 24)) as pilot:
+        run, first, second = await two_questions(pilot, double)
+        double.answer_elsewhere(run, first, "Grace")
+        await shows(pilot, "answered elsewhere")
+        await pilot.press("escape")
+        await shows(pilot, "Delete everything?")
+        await until(pilot, lambda: app.screen.steps.has_focus)
+        await shows(pilot, "tab to answer")
+        assert second.status == "open"
+
+
+async def test_a_question_that_ends_with_its_run_keeps_what_i_typed(double: EngineDouble, app_on: AppOn) -> None:
+    run, request = waiting(double, "text")
+    app = app_on(double)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_question(pilot, run)
+        await pilot.press("tab", *"half an ans")
+        request.status = "withdrawn"
+        double.finish(run, "cancelled")
+        await shows(pilot, "withdrawn: the run is cancelled")
+        assert "half an ans" in screen_text(app)
+        await pilot.press("enter")
+        await hides(pilot, "withdrawn: the run is cancelled\n Nothing")
+        await until(pilot, lambda: screen.steps.has_focus)
+        assert not screen.question.display
+        assert "answer" not in double.calls
+
+
+async def test_an_answer_that_came_too_late_is_said_to_be_not_sent(double: EngineDouble, app_on: AppOn) -> None:
+    app = app_on(double)
+    async with app.run_test(size=(80, 24)) as pilot:
+        _, first, second = await two_questions(pilot, double)
+        first.status, first.answer, first.answered_by = "answered", "Grace", "cli"
+        await pilot.press("enter")
+        await shows(pilot, "answered elsewhere")
+        assert "half an ans" in screen_text(app)
+        assert second.status == "open"
+
+
 async def test_pasted_lines_all_arrive(double: EngineDouble, app_on: AppOn) -> None:
     run, request = waiting(double, "text")
     app = app_on(double)

@@ -230,6 +230,7 @@ class RunScreen(StepActions, LogActions, QuestionActions):
             return True
         if self.question.typing:
             self.steps.focus()
+            self.question.go_on(hold_focus=False)
             return True
         if self.log_view.selection_start is not None:
             self.toggle_selection()

@@ -10,12 +10,12 @@ from textual.message import Message
 from textual.widget import Widget
 
 from core.errors import RondoError
-from core.link.types import FINAL, Answer, RunView
+from core.link.types import FINAL, Answer, RequestView, RunView
 from tui.actions import action
 from tui.run_feed import RunFeed, RunRead
 from tui.screens.base import RondoScreen, error_text
 from tui.spans import Span
-from tui.text import visible
+from tui.text import shorten, visible
 from tui.widgets.question import QuestionForm
 from tui.widgets.rule import PaneRule, Title
 
@@ -41,6 +41,25 @@ class AnswerRefused(Message, bubble=False):
         self.text = text
 
 
+class OvertakenRead(Message, bubble=False):
+    """What became of a question that somebody else settled."""
+
+    def __init__(self, request: RequestView) -> None:
+        super().__init__()
+        self.request = request
+
+
+def settled_words(request: RequestView, run: RunView | None) -> str:
+    """What became of a request: who answered it with what, or why nobody needs to any more."""
+    if request.status == "answered":
+        value = json.dumps(request.answer, ensure_ascii=False)
+        return f"answered elsewhere: {shorten(visible(value), 200)} by {visible(request.answered_by or 'somebody')}"
+    if request.status == "open":
+        return "asked anew, in other words"
+    over = f": the run is {run.status}" if run is not None and run.status in FINAL else ": the run went on without it"
+    return f"{request.status}{over}"
+
+
 def needs_question(screen: QuestionActions) -> str:
     return "" if screen.question.asks else "The run asks nothing"
 
@@ -63,7 +82,10 @@ class QuestionActions(RondoScreen):
         """Show the oldest open question, or none."""
         requests = sorted(self.run.open_requests if self.run is not None else [], key=lambda request: request.opened_at)
         asked = [request for request in requests if request.kind == "input"]
-        if self.question.show(asked[0] if asked else None) and not asked:
+        shown = self.question.request
+        # An older one that comes later does not push the one aside that is being answered.
+        kept = next((request for request in asked if shown is not None and request.key == shown.key), None)
+        if self.question.show(kept or (asked[0] if asked else None)) and not asked:
             self.set_timer(PATIENCE_SECONDS, self._put_form_away)
         if self.run is not None and self.run.status in FINAL:
             self._put_form_away()
@@ -87,6 +109,10 @@ class QuestionActions(RondoScreen):
         if request is None or self.run is None:
             rule.titles = (Title("answer", active=self.question.typing),)
             return
+        if self.question.overtaken:
+            text = f"{visible(request.node)} asked"
+            rule.titles = (Title(text, active=self.question.typing, end="enter goes on, esc leaves", ink="waiting"),)
+            return
         count = len(self.run.open_requests)
         details: tuple[Span, ...] = ((f"1 of {count} questions", "dim"),) if count > 1 else ()
         end = "enter sends, esc leaves" if self.question.typing else "tab to answer"
@@ -95,7 +121,9 @@ class QuestionActions(RondoScreen):
 
     def next_pane(self) -> None:
         """To the question where there is one, else to the next pane."""
-        if self.question.asks and not self.question.typing and self.zoomed is None:
+        if self.question.overtaken and self.question.typing:
+            self.question.go_on()
+        elif self.question.asks and not self.question.typing and self.zoomed is None:
             self.question.begin()
         else:
             super().next_pane()
@@ -103,6 +131,31 @@ class QuestionActions(RondoScreen):
     @action("run.answer", "answer", keys="a", words="answer", help="To the question", footer=1, when=needs_question)
     def go_to_question(self) -> None:
         self.question.begin()
+
+    def on_question_form_overtaken(self, event: QuestionForm.Overtaken) -> None:
+        """Somebody else was faster, or nobody needs the answer any more: find out which."""
+        self.title_question()
+        self.refresh_footer()
+        self.run_worker(self._read_overtaken(event.request), group="overtaken", exclusive=True)
+
+    async def _read_overtaken(self, request: RequestView) -> None:
+        try:
+            now = await self.engine.read_request(self.run_id, request.key)
+        except RondoError:
+            return
+        self.post_message(OvertakenRead(now))
+
+    def on_overtaken_read(self, message: OvertakenRead) -> None:
+        shown = self.question.request
+        if shown is not None and shown.key == message.request.key:
+            self.question.show_overtaken(settled_words(message.request, self.run))
+
+    def on_question_form_left(self, event: QuestionForm.Left) -> None:
+        """What was typed for a question that is gone stays readable for a moment, and can be typed again."""
+        typed = event.draft if isinstance(event.draft, str) else ""
+        lines = [f"{visible(event.request.node)}: {event.words}", f"Not sent: {visible(typed)}" if typed else ""]
+        self.say("\n".join(line for line in lines if line), "hint")
+        self._put_form_away()
 
     def on_question_form_answered(self, event: QuestionForm.Answered) -> None:
         """Send the answer; the same answer sent again acts once."""
@@ -128,4 +181,7 @@ class QuestionActions(RondoScreen):
     def on_answer_refused(self, message: AnswerRefused) -> None:
         if self.question.request is not None and self.question.request.key == message.key:
             self.question.show_problem(message.text)
+        else:
+            # The form shows something else by now, and said that the answer was taken.
+            self.say(message.text, "problem")
         self.feed.run.want()

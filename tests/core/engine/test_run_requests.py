@@ -65,8 +65,11 @@ async def test_two_answers_given_after_the_engine_went_are_both_taken(bench: Wor
     async with bench.running():
         view = await bench.start("both")
         view = await bench.until(view.run_id, lambda view: len(view.open_requests) == 2)
-    async with bench.running():
+    async with bench.running() as engine:
+        key = next(request.key for request in view.open_requests if request.request_id == "two")
         await bench.answer(view.run_id, "two", "2")
+        settled = await engine.read_request(view.run_id, key)
+        assert (settled.status, settled.answer, settled.answered_by) == ("answered", "2", "api")
         await bench.answer(view.run_id, "one", "1")
         view = await bench.until(view.run_id, lambda view: view.status == "completed")
         assert (await bench.state(view.run_id))["answers"] == ["1", "2"]
@@ -101,6 +104,9 @@ async def test_a_node_that_stops_waiting_goes_on_and_its_question_leaves_the_inb
         assert view.status == "running"
         assert view.open_requests == []
         assert await engine.list_requests() == []
+        assert (await engine.read_request(view.run_id, "ask:1:pick:0")).status == "withdrawn"
+        with pytest.raises(UnknownRequest):
+            await engine.read_request(view.run_id, "ask:1:other:0")
         with pytest.raises(UnknownRequest):
             await bench.answer(view.run_id, "pick", "late")
         (bench.root / "end").touch()

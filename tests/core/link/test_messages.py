@@ -33,7 +33,7 @@ def test_every_method_can_be_called_over_the_link() -> None:
     assert set(methods) == set(coroutine_methods(EngineApi))
     assert {name for name, method in methods.items() if method.is_read} == {
         "get_workflow", "get_run", "list_workflows", "list_runs", "list_requests",
-        "read_steps", "read_state", "read_state_chunk", "read_changes", "read_logs",
+        "read_request", "read_steps", "read_state", "read_state_chunk", "read_changes", "read_logs",
     }  # fmt: skip
 
 
