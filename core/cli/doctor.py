@@ -17,8 +17,10 @@ import typer
 from core import places
 from core.cli.call import Call, Client, JsonOption, WorkspaceOption, open_call
 from core.cli.output import byte_size
+from core.cli.settings import problem_place
 from core.errors import RondoError
 from core.places import Workspace
+from core.settings import read_settings, settings_files
 
 DISK_LOW = 200 * 2**20
 DISK_EMPTY = 20_000_000
@@ -51,6 +53,7 @@ def doctor_command(context: typer.Context, workspace: WorkspaceOption = None, as
         "disk": _disk_facts(call.workspace),
     }
     problems = [*_encoding_problems(), *_place_problems(), *_disk_problems(call.workspace)]
+    problems += _settings_problems(call.workspace)
     facts["engine"], engine_problems = _ask_engine(call)
     known = {problem.type for problem in problems}
     problems += [problem for problem in engine_problems if problem.type not in known]
@@ -106,7 +109,8 @@ def _place_facts(workspace: Workspace) -> dict[str, str]:
         "socket": str(workspace.socket),
         "approvals": str(places.data_folder()),
         "state": str(places.state_folder()),
-        "settings": str(places.config_folder()),
+        "settings": str(settings_files(workspace)[0]),
+        "workspace settings": str(settings_files(workspace)[1]),
     }
 
 
@@ -175,6 +179,20 @@ def _disk_problems(workspace: Workspace) -> list[Problem]:
             f"{workspace.runs_dir} is on a disk that is nearly full.",
             "Make space there; a run waits for it and loses nothing.",
         )
+    ]
+
+
+def _settings_problems(workspace: Workspace) -> list[Problem]:
+    """What can't be used in the settings files; everything else in them holds."""
+    return [
+        Problem(
+            "warning",
+            "Settings",
+            f"{problem_place(problem)}{problem.message}.",
+            "A setting is wrong, so it does not hold.",
+            problem.hint,
+        )
+        for problem in read_settings(workspace).problems
     ]
 
 

@@ -14,6 +14,7 @@ from core.cli.call import JsonOption, WorkspaceOption
 from core.cli.doctor import doctor_command
 from core.cli.engine import engine_app
 from core.cli.output import Output, ReaderGone
+from core.cli.settings import settings_command
 from core.cli.workflows import print_changes, print_findings
 from core.errors import DefinitionError, NotApproved, RondoError, UsageError
 from core.link.types import FindingView
@@ -54,6 +55,7 @@ app.command("show")(show.show_command)
 app.command("logs")(show.logs_command)
 app.command("approve")(workflows.approve_command)
 app.command("doctor")(doctor_command)
+app.command("settings")(settings_command)
 app.add_typer(engine_app, name="engine")
 
 
