@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from core.crash_points import crash_point
@@ -121,7 +122,10 @@ class Frames:
                 cause="A gap or a repeat in the steps; nothing of it was kept.",
                 next_step="Start the run again and report it.",
             )
-        operations: list[Operation] = [self._step_operation(header, payload)]
+        # Only where nothing but the step's durability decides whether the process goes on.
+        goes_on = next_node is not None and actor.until == "end" and not actor.world.draining
+        acknowledge = actor.process_life.sender({"t": "ack", "seq": seq}) if goes_on else None
+        operations: list[Operation] = [self._step_operation(header, payload, acknowledge)]
         if header["snapshot"]:
             operations.append(InsertSnapshot(actor.line, seq, payload[len(payload) - header["snapshot"] :]))
         after: Status | None = None
@@ -151,13 +155,16 @@ class Frames:
             actor.entered(after)
         if after in ("completed", "paused"):
             actor.process_life.expect_exit()
-        elif actor.world.draining:
+        elif actor.world.draining and acknowledge is None:
             await actor.give_up()
             return
-        actor.process_life.send({"t": "ack", "seq": seq})
+        if acknowledge is None:
+            actor.process_life.send({"t": "ack", "seq": seq})
         crash_point("run.step.acknowledged")
 
-    def _step_operation(self, header: dict[str, Any], payload: bytes) -> InsertStep:
+    def _step_operation(
+        self, header: dict[str, Any], payload: bytes, on_durable: Callable[[], None] | None
+    ) -> InsertStep:
         """The row of a step: its delta and its large values stay the opaque bytes that the process sent."""
         position = header["delta"]
         delta = payload[:position]
@@ -181,6 +188,7 @@ class Frames:
             changed=header["changed"],
             delta=delta,
             blobs=tuple(blobs),
+            on_durable=on_durable,
         )
 
     def _log_routing(self, header: dict[str, Any]) -> None:

@@ -86,6 +86,9 @@ class InlineRun:
         elif header["t"] == "stop":
             self._stopped = True
 
+    def sender(self, header: dict[str, Any]) -> None:
+        """None: the run lives on the event loop, so no other thread can hand it a frame."""
+
     async def stop(self, grace: float) -> None:
         """Cancel the running visit; returns when the run has ended, or after `grace` seconds."""
         self.send({"t": "stop"})

@@ -85,6 +85,10 @@ class ProcessLife:
         if self.process is not None:
             self.process.send({**header, "e": self.epoch})
 
+    def sender(self, header: dict[str, Any]) -> Callable[[], None] | None:
+        """What sends a frame to the process at once from any thread; None where there is no such way."""
+        return self.process.sender({**header, "e": self.epoch}) if self.process is not None else None
+
     @property
     def engaged(self) -> bool:
         """True where the run has a process or is to get one."""

@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,7 +21,7 @@ from core.errors import EnvironmentProblem
 from core.runner import entry, environment
 from core.runner.channel import SocketChannel
 from core.runner.process_tree import kill_tree, start_ticks
-from core.runner.wire import RUN_HEADER_LIMIT
+from core.runner.wire import RUN_HEADER_LIMIT, encode_frame
 from core.runner.zygote import EXITED, FAILED_EXEC, FORKED, READY, REPORT, REQUEST
 
 START_SECONDS = 30.0
@@ -318,6 +318,11 @@ class RunProcess:
     def send(self, header: dict[str, Any], payload: bytes = b"") -> None:
         """Send a frame; a process that is gone takes none."""
         self._channel.send({"e": self._epoch, **header}, payload)
+
+    def sender(self, header: dict[str, Any]) -> Callable[[], None]:
+        """What sends this frame at once, from whatever thread calls it."""
+        frame = encode_frame({"e": self._epoch, **header})
+        return lambda: self._channel.send_from_thread(frame)
 
     async def stop(self, grace: float) -> None:
         """Ask the process to end, and kill it where it has not within `grace` seconds; returns when it is gone."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
+import select
 import socket
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -36,6 +39,7 @@ class SocketChannel:
         self._on_close = on_close
         self._reader = reader or FrameReader(header_limit)
         self._waiting: list[memoryview] = []
+        self._lock = threading.Lock()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(sock.fileno(), self.read)
 
@@ -46,16 +50,14 @@ class SocketChannel:
 
     def send(self, header: dict[str, Any], payload: bytes = b"") -> None:
         """Send a frame; what the socket doesn't take now follows as it takes more. A closed channel drops it."""
-        if self.closed:
-            return
-        data = memoryview(encode_frame(header, payload))
-        if self._waiting:
-            self._waiting.append(data)
-            return
-        rest = data[self._send_some(data) :]
-        if len(rest) and not self.closed:
-            self._waiting.append(rest)
-            self._loop.add_writer(self._socket.fileno(), self._send_waiting)
+        if self._send_now(memoryview(encode_frame(header, payload))):
+            self._follow()
+
+    def send_from_thread(self, frame: bytes) -> None:
+        """The same, from any thread: what the socket doesn't take follows from the event loop."""
+        if self._send_now(memoryview(frame)):
+            with contextlib.suppress(RuntimeError):  # The loop has ended, and so has whoever reads the other side.
+                self._loop.call_soon_threadsafe(self._follow)
 
     def read(self) -> bool:
         """Take what the socket has now, up to a limit; returns whether there was anything."""
@@ -79,6 +81,14 @@ class SocketChannel:
             self._on_frame(header, payload)
         return True
 
+    def read_within(self, seconds: float) -> bool:
+        """Wait for something to come, blocking the event loop, and take it; returns whether there was anything."""
+        if self.closed or self._waiting:
+            return False
+        poll = select.poll()
+        poll.register(self._socket.fileno(), select.POLLIN)
+        return bool(poll.poll(seconds * 1000)) and self.read()
+
     def finish(self) -> None:
         """Send what still waits, blocking, and close."""
         if self.closed:
@@ -98,8 +108,25 @@ class SocketChannel:
             return
         self._loop.remove_reader(self._socket.fileno())
         self._loop.remove_writer(self._socket.fileno())
-        self._waiting.clear()
-        self._socket.close()
+        with self._lock:
+            self._waiting.clear()
+            self._socket.close()
+
+    def _send_now(self, data: memoryview) -> bool:
+        """Send what the socket takes; returns whether this call left something that is to follow."""
+        with self._lock:
+            if self.closed:
+                return False
+            begun = bool(self._waiting)
+            rest = data if begun else data[self._send_some(data) :]
+            if not len(rest) or self.closed:
+                return False
+            self._waiting.append(rest)
+            return not begun
+
+    def _follow(self) -> None:
+        if not self.closed:
+            self._loop.add_writer(self._socket.fileno(), self._send_waiting)
 
     def _send_some(self, data: memoryview) -> int:
         try:
@@ -114,14 +141,16 @@ class SocketChannel:
             return len(data)
 
     def _send_waiting(self) -> None:
-        while self._waiting:
-            data = self._waiting[0]
-            sent = self._send_some(data)
-            if sent < len(data):
-                self._waiting[0] = data[sent:]
-                return
-            del self._waiting[0]
-        self._loop.remove_writer(self._socket.fileno())
+        with self._lock:
+            while self._waiting:
+                data = self._waiting[0]
+                sent = self._send_some(data)
+                if sent < len(data):
+                    self._waiting[0] = data[sent:]
+                    return
+                del self._waiting[0]
+        if not self.closed:
+            self._loop.remove_writer(self._socket.fileno())
 
     def _end(self, reason: str) -> None:
         self.close()

@@ -260,7 +260,7 @@ def _run(sock: socket.socket, reader: FrameReader, early: list[Frame], session: 
 
     async def drive() -> None:
         channel = SocketChannel(sock, session.on_frame, _channel_lost, reader=reader)
-        session.attach(channel.send)
+        session.attach(channel.send, channel.read_within)
         for header, payload in early:
             session.on_frame(header, payload)
         await session.run()

@@ -23,6 +23,13 @@ REQUEST_LIMIT = 1024 * 1024
 KNOWN_BLOBS_LIMIT = 50_000
 
 Send = Callable[[dict[str, Any], bytes], None]
+ReadWithin = Callable[[float], bool]
+"""Waits so many seconds for frames, blocking, and hands them over; returns whether any came."""
+
+BLOCKING_SECONDS = 0.002
+"""How long an acknowledgement is awaited on the spot: most come sooner, and a turn of the event loop costs as much."""
+TURN_SECONDS = 0.01
+"""After so long without a turn of the event loop, whatever else lives on it gets one."""
 
 
 class LogSink(Protocol):
@@ -49,6 +56,12 @@ class ChannelJournal:
         self._open: dict[str, asyncio.Future[Any]] = {}
         self._known_blobs: set[bytes] = set()
         self._stopping = False
+        self._read_within: ReadWithin | None = None
+        self._turned_at = 0.0
+
+    def attach(self, read_within: ReadWithin) -> None:
+        """Say how frames are awaited where this journal has the event loop's thread for itself."""
+        self._read_within = read_within
 
     # What the interpreter calls -----------------------------------------------------------------------------------
 
@@ -119,7 +132,7 @@ class ChannelJournal:
             snapshot=len(record.snapshot or b""),
         )
         crash_point("process.step.sent")
-        await acknowledged
+        await self._wait_for(acknowledged)
         crash_point("process.step.acknowledged")
         # An answer serves every attempt of its visit and no other visit.
         self._answers.clear()
@@ -180,6 +193,17 @@ class ChannelJournal:
         """Refuse to do more once the engine wants the end, also for code that swallowed its cancellation."""
         if self._stopping:
             raise asyncio.CancelledError
+
+    async def _wait_for(self, acknowledged: asyncio.Future[None]) -> None:
+        """Wait on the spot for a moment, then on the event loop."""
+        if self._read_within is not None and time.monotonic() - self._turned_at < TURN_SECONDS:
+            deadline = time.monotonic() + BLOCKING_SECONDS
+            while not acknowledged.done() and (left := deadline - time.monotonic()) > 0:
+                self._read_within(left)
+        else:
+            await asyncio.sleep(0)
+            self._turned_at = time.monotonic()
+        await acknowledged
 
     def _frame(self, kind: str, payload: bytes = b"", /, **fields: Any) -> None:
         self._send({"t": kind, "e": self._epoch, **fields}, payload)

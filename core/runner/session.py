@@ -15,7 +15,7 @@ from core.flow.graph import Graph
 from core.flow.interpreter import Interpreter, Position, VisitFailed, build_nodes
 from core.flow.journal import Failure
 from core.runner.failures import failure_document, import_failure, trimmed_traceback
-from core.runner.journal import ChannelJournal, LogSink, Send
+from core.runner.journal import ChannelJournal, LogSink, ReadWithin, Send
 from core.runner.sources import PRIVATE
 from core.runner.wire import decode_json
 from core.sdk import Node
@@ -129,9 +129,11 @@ class Session:
         except RondoError as error:
             raise Broken(_failure_of(error)) from error
 
-    def attach(self, send: Send) -> None:
-        """Say how frames are sent."""
+    def attach(self, send: Send, read_within: ReadWithin | None = None) -> None:
+        """Say how frames are sent and, in a process of the run's own, how they are awaited."""
         self._send = send
+        if read_within is not None:
+            self._journal.attach(read_within)
 
     def on_frame(self, header: dict[str, Any], payload: bytes) -> None:
         """Take a frame of the engine."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, ClassVar, Final, Self, cast
@@ -47,6 +47,7 @@ class Operation(ABC):
 
     __slots__ = ()
     references: ClassVar[tuple[str, ...]] = ()
+    on_durable: Callable[[], None] | None = None
 
     @property
     def row_count(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import ClassVar, cast
@@ -30,6 +30,7 @@ class InsertStep(Operation):
     """A completed visit, in order: a gap or a repeat of `seq` raises StoreError.
 
     `blobs` are the delta's large values as (hash, data); data None means that the value is stored already.
+    `on_durable` is called on the writer's thread as soon as the step is durable, before anybody else hears of it.
     """
 
     references: ClassVar[tuple[str, ...]] = ("line",)
@@ -46,6 +47,7 @@ class InsertStep(Operation):
     changed: int
     delta: bytes
     blobs: tuple[tuple[bytes, bytes | None], ...] = ()
+    on_durable: Callable[[], None] | None = None
 
     def apply(self, transaction: Transaction) -> None:
         line = cast(int, self.line)

@@ -12,11 +12,15 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
 
+import structlog
+
 from core.crash_points import crash_point
 from core.errors import DatabaseBusy, DatabaseReplaced, RondoError
 from core.store.operation import Operation
 from core.store.problems import problem_from, store_closed, value_unusable
 from core.store.transaction import Transaction
+
+log = structlog.get_logger()
 
 MAXIMUM_ROWS = 500
 """Rows of one transaction, so that nobody waits long for the rows of others."""
@@ -44,6 +48,15 @@ class Group:
         for operation in self.operations:
             ready = operation.resolved(self.results) if operation.references else operation
             self.results.append(ready.apply(transaction))
+
+    def announce(self) -> None:
+        """Tell whoever doesn't wait for the event loop; what they do wrong must not stop the writer."""
+        for operation in self.operations:
+            if operation.on_durable is not None:
+                try:
+                    operation.on_durable()
+                except Exception:
+                    log.exception("a durable row could not be announced")
 
     def deliver(self) -> None:
         """Tell whoever waits; runs on the event loop."""
@@ -142,6 +155,9 @@ class Writer:
         elif error is not None:
             for group in batch:
                 group.error = error
+        for group in batch:
+            if group.error is None:
+                group.announce()
         _deliver(batch)
 
     def _try(self, groups: list[Group]) -> Exception | None:
