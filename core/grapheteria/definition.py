@@ -11,7 +11,7 @@ from typing import Any
 
 from core.errors import NodeCodeMissing
 from core.flow.graph import Graph
-from core.flow.interpreter import build_nodes
+from core.flow.nodes import build_nodes
 from core.grapheteria.errors import InvalidWorkflow, WorkflowFileMissing
 from core.sdk.node import Node
 

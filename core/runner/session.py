@@ -12,8 +12,11 @@ from typing import Any
 from core.errors import NodeCodeMissing, RondoError
 from core.flow.failure import describe_error
 from core.flow.graph import Graph
-from core.flow.interpreter import Interpreter, Position, VisitFailed, build_nodes
+from core.flow.interpreter import Interpreter
 from core.flow.journal import Failure
+from core.flow.nodes import build_nodes
+from core.flow.perform import VisitFailed
+from core.flow.position import Position
 from core.runner.failures import failure_document, import_failure, trimmed_traceback
 from core.runner.journal import ChannelJournal, LogSink, ReadWithin, Send
 from core.runner.sources import PRIVATE

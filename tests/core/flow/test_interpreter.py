@@ -18,8 +18,11 @@ import core.sdk
 from core.errors import DefinitionError, NodeCodeMissing, RunAtRest, StateValueError, ToolMissing
 from core.flow.delta import apply_delta, encode_state
 from core.flow.graph import EdgeSpec, Graph, NodeSpec, RetrySpec
-from core.flow.interpreter import Interpreter, Position, VisitFailed, build_nodes
+from core.flow.interpreter import Interpreter
 from core.flow.journal import AttemptRecord, Request, StepRecord
+from core.flow.nodes import build_nodes
+from core.flow.perform import VisitFailed
+from core.flow.position import Position
 from core.sdk import BaseNode, Node
 
 
