@@ -33,9 +33,7 @@ class Reader:
     async def start_reads(self) -> None:
         """Open the read connections on the running event loop. Raises the DatabaseProblem family."""
         if self._short is None:
-            self._short = await _open_connection(self._path)
-            self._long = await _open_connection(self._path)
-            await self._long.create_function("casefold", 1, str.casefold, deterministic=True)
+            self._short, self._long = await asyncio.gather(_open_connection(self._path), _open_connection(self._path))
 
     @property
     def reading(self) -> bool:
@@ -108,12 +106,22 @@ def _check_blobs(found: dict[bytes, bytes]) -> None:
 async def _open_connection(path: Path) -> aiosqlite.Connection:
     connection = _make_connection(path)
     try:
-        await connection
-        for setting in ("query_only = ON", "wal_autocheckpoint = 0", "temp_store = MEMORY"):
-            await connection.execute_fetchall(f"PRAGMA {setting}")
+        return await connection
     except sqlite3.Error as error:
         await connection.close()
         raise problem_from(error, path) from error
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """A connection that only reads; set up here, because each statement through aiosqlite is a change of threads."""
+    connection = connect(path)
+    try:
+        for setting in ("query_only = ON", "wal_autocheckpoint = 0", "temp_store = MEMORY"):
+            connection.execute(f"PRAGMA {setting}").fetchall()
+        connection.create_function("casefold", 1, str.casefold, deterministic=True)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -125,7 +133,7 @@ def _make_connection(path: Path) -> aiosqlite.Connection:
     made: list[aiosqlite.Connection] = []
 
     def make() -> None:
-        made.append(aiosqlite.Connection(lambda: connect(path), iter_chunk_size=1))
+        made.append(aiosqlite.Connection(lambda: _connect(path), iter_chunk_size=1))
 
     maker = Thread(target=make, daemon=True)
     maker.start()
