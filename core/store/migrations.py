@@ -22,7 +22,12 @@ class Migration:
     statements: tuple[str, ...]
 
 
-MIGRATIONS: tuple[Migration, ...] = ()
+MIGRATIONS: tuple[Migration, ...] = (
+    Migration(
+        to=2,
+        statements=("ALTER TABLE requests ADD COLUMN due_at REAL",),
+    ),
+)
 """In order, without gaps, the last one leading to SCHEMA_VERSION; version 1 is where databases begin."""
 
 

@@ -1,6 +1,6 @@
 """The tables. Times are REAL seconds since 1970; JSON is text; `crc` is zlib.crc32 over what the comment names."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Kept in `PRAGMA user_version`. A database with a higher one is refused."""
 
 APPLICATION_ID = 0x526F6E64
@@ -106,7 +106,8 @@ CREATE TABLE requests (
     answered_at REAL,
     answered_by TEXT,
     answer TEXT,
-    problem TEXT NOT NULL DEFAULT ''
+    problem TEXT NOT NULL DEFAULT '',
+    due_at REAL                              -- when a request of kind timer is answered by itself
 );
 CREATE UNIQUE INDEX requests_live ON requests(line, node, visit, request_id, nth) WHERE status IN ('open', 'answered');
 CREATE INDEX requests_by_run ON requests(run, number);

@@ -13,7 +13,7 @@ from store_rows import started, step
 from core.errors import DatabaseProblem, SchemaTooNew
 from core.store.migrations import MIGRATIONS, Migration
 from core.store.opening import open_database
-from core.store.schema import SCHEMA_VERSION
+from core.store.schema import APPLICATION_ID, SCHEMA_VERSION
 from core.store.store import Store
 
 NEXT = (
@@ -107,3 +107,33 @@ def test_a_migration_that_fails_changes_nothing(older: Path, broken: str) -> Non
     connection.close()
     open_database(older, migrations=NEXT).close()
     assert versions(older)[0] == SCHEMA_VERSION + 2
+
+
+def shape(connection: sqlite3.Connection) -> dict[str, object]:
+    """Every table's columns and every index's, whatever text made them."""
+    tables = connection.execute("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").fetchall()
+    found: dict[str, object] = {}
+    for kind, name in tables:
+        pragma = "table_xinfo" if kind == "table" else "index_xinfo"
+        columns = connection.execute(f"PRAGMA {pragma}('{name}')").fetchall()
+        # Columns that came later stand last in one and may stand elsewhere in the other.
+        found[name] = sorted(column[1:] for column in columns) if kind == "table" else columns
+        if kind == "table":
+            indexes = connection.execute(f"PRAGMA index_list('{name}')").fetchall()
+            found[f"indexes of {name}"] = sorted(index[1:] for index in indexes)
+    return found
+
+
+def test_a_database_of_the_first_version_becomes_equal_to_a_fresh_one(path: Path) -> None:
+    old = sqlite3.connect(path)
+    old.executescript((Path(__file__).parent / "schema_1.sql").read_text())
+    old.executescript(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1")
+    old.execute("INSERT INTO meta VALUES ('written_by', '0.1.0')")
+    old.commit()
+    old.close()
+    migrated = open_database(path)
+    fresh = open_database(path.with_name("fresh.db"))
+    assert migrated.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+    assert shape(migrated) == shape(fresh)
+    migrated.close()
+    fresh.close()

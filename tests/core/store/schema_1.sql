@@ -1,0 +1,154 @@
+-- What the file says of itself; `written_by` is the version of Rondo that made or last migrated it.
+CREATE TABLE meta (
+    key TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- One row a run. `number` is the key that other tables use; `line` its present line.
+CREATE TABLE runs (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    reversed_id TEXT NOT NULL UNIQUE,        -- the id from its end: short forms are looked up by it
+    workflow TEXT NOT NULL,
+    version TEXT NOT NULL,
+    status TEXT NOT NULL,
+    line INTEGER,
+    until TEXT NOT NULL DEFAULT 'end',
+    source TEXT NOT NULL DEFAULT '',
+    inputs TEXT NOT NULL DEFAULT '{}',
+    presets TEXT NOT NULL DEFAULT '[]',      -- [[request_id, value], ...] given at the start
+    priority INTEGER NOT NULL DEFAULT 0,
+    created_at REAL NOT NULL,
+    started_at REAL,
+    ended_at REAL,
+    node TEXT,                               -- where it is at rest or where it ended
+    error TEXT,
+    epoch INTEGER NOT NULL DEFAULT 0,
+    pid INTEGER,
+    pid_started INTEGER,                     -- start time of that process, in the system's ticks
+    logs_dropped INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX runs_by_workflow ON runs(workflow, number);
+CREATE INDEX runs_by_workflow_status ON runs(workflow, status, number);
+CREATE INDEX runs_by_status ON runs(status, number);
+
+-- One history of a run; a fork's first line names a line of another run as its parent.
+CREATE TABLE lines (
+    line INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL REFERENCES runs(number),
+    parent_line INTEGER,
+    parent_seq INTEGER,
+    version TEXT NOT NULL,
+    status TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    ended_at REAL,
+    error TEXT
+);
+CREATE INDEX lines_by_run ON lines(run, line);
+
+-- One completed visit a row; seq 0 is the initial state, set key by key. crc over delta.
+CREATE TABLE steps (
+    line INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    node TEXT NOT NULL,
+    visit INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    next TEXT,
+    routing TEXT NOT NULL DEFAULT '',        -- {reason, condition, errors} where there is more to say than "default"
+    started_at REAL NOT NULL,
+    ended_at REAL NOT NULL,
+    changed INTEGER NOT NULL DEFAULT 0,
+    delta BLOB NOT NULL,
+    blobs BLOB NOT NULL DEFAULT x'',         -- 32-byte hashes, one after the other
+    crc INTEGER NOT NULL,
+    PRIMARY KEY (line, seq)
+) WITHOUT ROWID;
+
+-- Attempts that failed; `before_seq` is the seq the visit would have got.
+-- error = {type, message, traceback, cause, next_step}
+CREATE TABLE attempts (
+    line INTEGER NOT NULL REFERENCES lines(line),
+    before_seq INTEGER NOT NULL,
+    node TEXT NOT NULL,
+    visit INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    started_at REAL NOT NULL,
+    ended_at REAL NOT NULL,
+    error TEXT NOT NULL,
+    PRIMARY KEY (line, before_seq, node, visit, attempt)
+) WITHOUT ROWID;
+
+-- What runs wait for. `hash` covers kind, input type, prompt and options. status: open, answered, stale, withdrawn.
+CREATE TABLE requests (
+    number INTEGER PRIMARY KEY,
+    line INTEGER NOT NULL REFERENCES lines(line),
+    run INTEGER NOT NULL REFERENCES runs(number),
+    node TEXT NOT NULL,
+    visit INTEGER NOT NULL,
+    request_id TEXT NOT NULL,
+    nth INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    input_type TEXT NOT NULL,
+    prompt TEXT,
+    options TEXT NOT NULL DEFAULT 'null',
+    status TEXT NOT NULL,
+    opened_at REAL NOT NULL,
+    answered_at REAL,
+    answered_by TEXT,
+    answer TEXT,
+    problem TEXT NOT NULL DEFAULT ''
+);
+CREATE UNIQUE INDEX requests_live ON requests(line, node, visit, request_id, nth) WHERE status IN ('open', 'answered');
+CREATE INDEX requests_by_run ON requests(run, number);
+CREATE INDEX requests_open ON requests(run, number) WHERE status = 'open';
+
+CREATE TABLE logs (
+    run INTEGER NOT NULL,
+    row INTEGER NOT NULL,
+    line INTEGER NOT NULL,
+    at REAL NOT NULL,
+    level INTEGER NOT NULL,                  -- logging's numbers; 25 is EDGE
+    stream TEXT NOT NULL,
+    node TEXT NOT NULL,
+    visit INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY (run, row)
+) WITHOUT ROWID;
+
+-- The whole state after step seq. crc over state.
+CREATE TABLE snapshots (
+    line INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    state BLOB NOT NULL,
+    crc INTEGER NOT NULL,
+    PRIMARY KEY (line, seq)
+) WITHOUT ROWID;
+
+-- Content-addressed values and files; hash is the 32-byte BLAKE2b of data, which is also the row's check.
+CREATE TABLE blobs (
+    hash BLOB PRIMARY KEY,
+    data BLOB NOT NULL
+);
+
+-- Every version ever seen good or run. files = [[path, hex hash of the blob], ...]
+CREATE TABLE versions (
+    hash TEXT PRIMARY KEY,
+    workflow TEXT NOT NULL,
+    graph TEXT NOT NULL,
+    files TEXT NOT NULL,
+    created_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX versions_by_workflow ON versions(workflow, created_at);
+
+-- Who did what; the id is the client's, and makes a repeated command act once.
+CREATE TABLE commands (
+    id TEXT PRIMARY KEY,
+    at REAL NOT NULL,
+    source TEXT NOT NULL,
+    method TEXT NOT NULL,
+    run TEXT,
+    arguments TEXT NOT NULL,
+    result TEXT
+) WITHOUT ROWID;
