@@ -202,11 +202,13 @@ class Call:
             line += ["--workspace", str(self.workspace.root)]
         return shlex.join(line)
 
-    def answer_line(self, short_id: str, request: RequestView, open_requests: list[RequestView]) -> str:
+    def answer_line(
+        self, short_id: str, request: RequestView, open_requests: list[RequestView], value: str = "VALUE"
+    ) -> str:
         """The command that answers a request: by its id, or by its key where several have that id."""
         same = [other for other in open_requests if other.request_id == request.request_id]
         name = request.request_id if len(same) <= 1 else request.key
-        return self.command_line("answer", short_id, name, "VALUE")
+        return self.command_line("answer", short_id, name, value)
 
     def _no_workspace(self, cause: str) -> WorkspaceMissing:
         root = self.workspace.root

@@ -71,6 +71,7 @@ def request_document(request: RequestView) -> Document:
         "visit": request.visit,
         "opened_at": iso_time(request.opened_at),
         "problem": request.problem,
+        "due_at": iso_time(request.due_at),
     }
 
 
@@ -95,6 +96,9 @@ def run_document(view: RunView, state: bytes, *, step: int | None = None, next_s
         "ended_at": iso_time(view.ended_at),
         "output_dir": view.output_dir,
         "source": view.source,
+        "due_at": iso_time(view.due_at),
+        "queue_position": view.queue_position or None,
+        "priority": view.priority,
     }
 
 
@@ -132,6 +136,9 @@ def run_row_document(row: RunRow) -> Document:
         "started_at": iso_time(row.started_at),
         "ended_at": iso_time(row.ended_at),
         "source": row.source,
+        "due_at": iso_time(row.due_at),
+        "queue_position": row.queue_position or None,
+        "priority": row.priority,
     }
 
 

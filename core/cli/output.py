@@ -87,6 +87,27 @@ def ago(seconds: float | None, now: float | None = None) -> str:
     return f"{int(age // 86400)}d ago"
 
 
+def until(seconds: float, now: float | None = None) -> str:
+    """How far ahead that is: `now`, `in 12 s`, `in 3 min`, `in 2 h`, `in 5 d`; rounded down."""
+    left = seconds - (time.time() if now is None else now)
+    if left < 1:
+        return "now"
+    for size, limit, unit in ((1, 60, "s"), (60, 3600, "min"), (3600, 2 * 86400, "h")):
+        if left < limit:
+            return f"in {int(left // size)} {unit}"
+    return f"in {int(left // 86400)} d"
+
+
+def waiting_parts(status: str, due_at: float | None, queue_position: int) -> list[Part]:
+    """A status with what is known of its end: when its time is due, its place in the queue."""
+    parts: list[Part] = [status_part(status)]
+    if due_at is not None:
+        parts.append((f" {until(due_at)}", "dim"))
+    if queue_position:
+        parts.append((f" #{queue_position}", "dim"))
+    return parts
+
+
 def duration(seconds: float) -> str:
     """A stretch of time: `12ms`, `1.2s`, `0:42`, `1:02:03`."""
     seconds = max(0.0, seconds)

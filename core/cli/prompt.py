@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Any
 
-from core.cli.output import Output, Part
+from core.cli.output import Output, Part, iso_time, until
 from core.errors import InvalidAnswer
 from core.link.types import RequestView
 
@@ -37,6 +37,9 @@ def option_list(options: Any) -> list[tuple[Any, str]]:
 
 def question_lines(request: RequestView) -> list[list[Part]]:
     """The question as it stands above the prompt: who asks, what, the options with their numbers."""
+    if request.due_at is not None:
+        moment = f" {request.node} waits until {iso_time(request.due_at)} "
+        return [[("◷", "yellow"), moment, (f"({request.request_id}, {until(request.due_at)})", "dim")]]
     lines: list[list[Part]] = [[("◐", "yellow"), f" {request.node} asks ", (f"({request.request_id})", "dim")]]
     lines += [[f"  {line}"] for line in (request.prompt or "").splitlines()]
     pairs = option_list(request.options)

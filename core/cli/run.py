@@ -27,6 +27,7 @@ from core.cli.follow import Follower, print_news
 from core.cli.output import Output, duration, status_part
 from core.cli.state import read_state_lines, read_whole_state
 from core.errors import AlreadyAnswered, InvalidAnswer, InvalidInput, UnknownRequest, UsageError
+from core.flow.answers import SKIP
 from core.flow.graph import Graph
 from core.link.types import Answer, RequestView, RunView, StartRun
 
@@ -66,6 +67,10 @@ def run_command(
             "--version", metavar="HASH", help="Run this stored version, not the folder as it is.", show_default=False
         ),
     ] = None,
+    priority: Annotated[
+        int,
+        typer.Option("--priority", metavar="N", help="Where runs are queued, higher ones go first.", show_default=True),
+    ] = 0,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -78,7 +83,12 @@ def run_command(
     async def work(client: Client) -> int:
         values = {**given, **await _typed_inputs(client, name, version, texts)}
         start = StartRun(
-            command_id=new_command_id(), workflow=name, inputs=values, answers=list(presets), version=version
+            command_id=new_command_id(),
+            workflow=name,
+            inputs=values,
+            answers=list(presets),
+            version=version,
+            priority=priority,
         )
         view = await client.ask(lambda engine: engine.start_run(start))
         call.following = view.short_id
@@ -324,6 +334,10 @@ def next_step_of(call: Call, view: RunView) -> str:
     request = _first_request(view)
     if view.status == "waiting_input" and request is not None:
         return call.answer_line(view.short_id, request, view.open_requests)
+    if view.status == "waiting_timer" and request is not None:
+        return "it goes on by itself; to end the wait now: " + call.answer_line(
+            view.short_id, request, view.open_requests, SKIP
+        )
     if view.status == "paused":
         return call.command_line("step", view.workflow, "--run", view.short_id)
     if view.status == "blocked":

@@ -10,7 +10,7 @@ import typer
 from core.cli.call import Call, Client, JsonOption, RunArgument, WorkspaceOption, complete_workflow, open_call
 from core.cli.documents import log_document, run_document, run_row_document, step_document
 from core.cli.follow import Follower, log_pages, log_parts, print_news, step_pages
-from core.cli.output import Output, Part, ago, duration, iso_time, one_line, status_part
+from core.cli.output import Output, Part, ago, duration, iso_time, one_line, status_part, waiting_parts
 from core.cli.run import next_step_of, show_files, show_trouble
 from core.cli.state import read_state_lines, read_whole_state
 from core.cli.workflows import require_workflow_folder
@@ -94,7 +94,7 @@ def _row_cells(row: RunRow) -> list[Part | list[Part]]:
     return [
         row.short_id,
         row.workflow,
-        status_part(row.status),
+        waiting_parts(row.status, row.due_at, row.queue_position),
         row.node or "",
         str(row.step),
         ago(row.created_at),
@@ -138,7 +138,11 @@ async def _read_steps(client: Client, run_id: str, after: int = 0) -> list[StepV
 async def _show_run(call: Call, client: Client, view: RunView, step: int | None) -> None:
     output = call.output
     state = await read_state_lines(client, view.run_id, step)
-    output.line(status_part(view.status), f"  {view.workflow}  ", (f"run {view.run_id}", "dim"))
+    output.line(
+        *waiting_parts(view.status, view.due_at, view.queue_position),
+        f"  {view.workflow}  ",
+        (f"run {view.run_id}", "dim"),
+    )
     took = (
         ""
         if view.started_at is None or view.ended_at is None
@@ -176,8 +180,8 @@ async def _show_steps(output: Output, client: Client, view: RunView, chosen: int
 
 
 def _waiting_row(view: RunView, steps: list[StepView]) -> list[StepView]:
-    """A row for the node that asks, where it is not among the steps: a run that waits long has nothing in flight."""
-    request = view.awaiting_input
+    """A row for the node that waits, where it is not among the steps: a run that waits long has nothing in flight."""
+    request = view.awaiting_input or next(iter(view.open_requests), None)
     if request is None or any(step.status == "running" for step in steps):
         return []
     return [

@@ -16,9 +16,11 @@ from core.engine.process_life import ProcessLife
 from core.engine.requests import Requests
 from core.engine.runlog import RunLog
 from core.engine.slots import Slots
+from core.engine.timers import Timers
 from core.errors import DatabaseDamaged, DatabaseProblem, EngineStopping, RondoError, RunAtRest
 from core.flow.graph import Graph
 from core.link.types import FINAL, ErrorView, InFlight, RunChanged, Status, StepChanged
+from core.settings import Settings
 from core.store.operations import InsertAttempt, Operation, UpdateLine, UpdateRun, WithdrawRequests
 from core.store.records import RequestRow, RunRecord, VersionRecord
 
@@ -55,6 +57,16 @@ class World(Protocol):
     @property
     def slots(self) -> Slots:
         """The room for processes."""
+        ...
+
+    @property
+    def timers(self) -> Timers:
+        """What is answered by itself when its time comes."""
+        ...
+
+    @property
+    def settings(self) -> Settings:
+        """The settings as they are now."""
         ...
 
     def now(self) -> float: ...

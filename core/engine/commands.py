@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from core.crash_points import crash_point
-from core.link.types import FINAL, Answer
+from core.link.types import FINAL, Answer, Status
 from core.store.operations import RecordCommand, UpdateRun, WithdrawRequests
 
 if TYPE_CHECKING:
@@ -66,14 +66,31 @@ async def answer(actor: RunActor, given: Answer, by: str, command: RecordCommand
 
     async def act() -> None:
         key, value, status = await actor.requests.answer(given, by, command)
-        life = actor.process_life
-        actor.entered(status)
-        if status == "queued":
-            await life.start()
-            return
-        if status == "running":
-            life.stop_timer()
-        life.send({"t": "answer", "key": key, "value": value})
+        await _go_on(actor, key, value, status)
         crash_point("run.answer.sent")
 
     await actor.do(act)
+
+
+async def timer_due(actor: RunActor, key: str) -> None:
+    """Answer a timer whose time has come; one that nobody needs any more is left alone."""
+
+    async def act() -> None:
+        settled = await actor.requests.due(key)
+        if settled is not None:
+            await _go_on(actor, key, *settled)
+
+    await actor.do(act)
+
+
+async def _go_on(actor: RunActor, key: str, value: Any, status: Status | None) -> None:
+    """Bring a durable answer to the code, where the run waits for it."""
+    life = actor.process_life
+    if status is not None:
+        actor.entered(status)
+    if status == "queued":
+        await life.start()
+        return
+    if status == "running":
+        life.stop_timer()
+    life.send({"t": "answer", "key": key, "value": value})

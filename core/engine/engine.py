@@ -21,15 +21,18 @@ from core.engine.catalog import Catalog
 from core.engine.events import EventBus
 from core.engine.processes import ProcessPool
 from core.engine.queries import Queries
+from core.engine.recovery import Recovery
 from core.engine.runs import Runs
 from core.engine.state_parts import Path as StatePath
 from core.engine.workflows import Workflows
 from core.errors import DatabaseBusy, DiskFull, RepeatedCommand, RondoError, RunAtRest
+from core.flow.journal import TIMER
 from core.identifiers import new_run_id
 from core.link.caller import caller
 from core.link.types import (
     FINAL,
     PROTOCOL,
+    WAITING,
     Answer,
     ApprovalView,
     ChangeView,
@@ -54,6 +57,7 @@ from core.link.types import (
     WorkflowRow,
 )
 from core.places import Workspace
+from core.settings import LiveSettings
 from core.store.operations import RecordCommand
 from core.store.records import RunRecord
 from core.store.schema import SCHEMA_VERSION
@@ -76,6 +80,7 @@ class Engine:
         self._consent = consent
         self._trouble: RondoError | None = None
         self._started_at = clock()
+        self._settings = LiveSettings(workspace)
         self._bus = EventBus()
 
     async def start(self) -> None:
@@ -96,6 +101,7 @@ class Engine:
                 self._store,
                 self._bus,
                 self._pool,
+                self._settings,
                 now=self._now,
                 on_trouble=self.set_trouble,
                 on_relief=self._relieved,
@@ -104,11 +110,11 @@ class Engine:
             stack.push_async_callback(self._pool.close)
             await self._pool.start()
             stack.push_async_callback(self._runs.close)
-            resumed = await self._runs.recover()
+            recovered = await Recovery(self._runs, self._store, self._now).recover()
             stack.push_async_callback(self._catalog.close)
             await self._catalog.start()
             self._closing = stack.pop_all()
-        log.info("engine started", workspace=str(self.workspace.root), resumed=resumed)
+        log.info("engine started", workspace=str(self.workspace.root), resumed=len(recovered))
 
     async def close(self) -> None:
         """Bring running steps to their boundary, end every process, close the store."""
@@ -175,7 +181,7 @@ class Engine:
             runs={status: count for status, count in counts.items() if status not in FINAL},
             started_at=self._started_at,
             socket=str(self.workspace.socket),
-            open_requests=len(await self._store.requests(status="open")),
+            open_requests=sum(row.kind != TIMER for row in await self._store.requests(status="open")),
             trouble=trouble,
         )
 
@@ -249,7 +255,7 @@ class Engine:
 
     async def _resume(self, command_id: str, run_id: str, until: str, answers: list[tuple[str, Any]]) -> RunView:
         record = await self._queries.record(run_id)
-        if record.status != "waiting_input":
+        if record.status not in WAITING:
             command = self._command(command_id, "continue_run", record.id, {"until": until})
             return await self._act(record, command, lambda actor: commands.resume(actor, until, answers, command))
         if await self._store.command(command_id) is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.crash_points import crash_point
 from core.errors import RunProcessDied
-from core.link.types import FINAL, ErrorView, InFlight, Status
+from core.link.types import FINAL, WAITING, ErrorView, InFlight, Status
 from core.store.operations import InsertAttempt, InsertSnapshot, InsertStep, Operation
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class Frames:
         elif actor.until == "step":
             after = "paused"
             operations += actor.status_operations(after, node=next_node)
-        elif actor.status == "waiting_input":
+        elif actor.status in WAITING:
             # The code went on without the answer it had asked for.
             after = "running"
             operations += actor.status_operations(after)

@@ -35,12 +35,12 @@ from core.link.server import LinkServer
 from core.link.start import StartReport, check_workspace
 from core.link.types import PROTOCOL
 from core.places import Workspace
+from core.settings import LiveSettings, Settings
 from core.store.schema import SCHEMA_VERSION
 from core.version import VERSION
 
 log = structlog.get_logger()
 
-IDLE_SECONDS = 15 * 60.0
 IDLE_LOOK_SECONDS = 5.0
 PACKAGES = ("core.definition", "core.engine", "core.flow", "core.link", "core.runner", "core.sdk", "core.store")
 
@@ -140,12 +140,12 @@ def import_own_modules() -> None:
                 importlib.import_module(module.name)
 
 
-def idle_seconds() -> float:
-    """How long an engine that nobody needs stays; RONDO_ENGINE_IDLE_SECONDS overrides it."""
+def idle_seconds(settings: Settings) -> float:
+    """How long an engine that nobody needs stays; RONDO_ENGINE_IDLE_SECONDS goes over the setting."""
     try:
-        return float(os.environ.get("RONDO_ENGINE_IDLE_SECONDS", IDLE_SECONDS))
-    except ValueError:
-        return IDLE_SECONDS
+        return float(os.environ["RONDO_ENGINE_IDLE_SECONDS"])
+    except (KeyError, ValueError):
+        return settings.engine.idle_minutes * 60
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -181,7 +181,10 @@ async def _serve(
             crash_point("engine.start.serving")
             heartbeat = Heartbeat(engine, server, lock, interval=heartbeat_seconds)
             await _first_of(
-                signalled.wait(), engine.stop_requested.wait(), _wait_until_idle(engine, server), heartbeat.run()
+                signalled.wait(),
+                engine.stop_requested.wait(),
+                _wait_until_idle(engine, server, LiveSettings(workspace)),
+                heartbeat.run(),
             )
         finally:
             server.stop_accepting()
@@ -228,11 +231,11 @@ async def _first_of(*waits: Coroutine[Any, Any, object]) -> None:
         await asyncio.wait(tasks)
 
 
-async def _wait_until_idle(engine: ServedEngine, server: LinkServer) -> None:
+async def _wait_until_idle(engine: ServedEngine, server: LinkServer, settings: LiveSettings) -> None:
     """Return when for the whole idle time there was no client and nothing to do."""
-    limit = idle_seconds()
     quiet_since = time.monotonic()
     while True:
+        limit = idle_seconds(settings.now)
         await asyncio.sleep(min(limit / 4, IDLE_LOOK_SECONDS))
         now = time.monotonic()
         if server.clients or engine.busy:

@@ -7,15 +7,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from core.crash_points import crash_point
-from core.link.types import FINAL, ErrorView, InFlight
+from core.link.types import FINAL, WAITING, ErrorView, InFlight
 from core.store.operations import UpdateRun
 
 if TYPE_CHECKING:
     from core.engine.actor import Process, RunActor
     from core.engine.processes import ExitStatus
 
-WAIT_GRACE_SECONDS = 30.0
-"""How long a waiting run keeps its process, so that a quick answer goes on where the code stands."""
 STOP_GRACE_SECONDS = 2.0
 IMPORT_LIMIT_SECONDS = 10.0
 LINGER_SECONDS = 10.0
@@ -36,6 +34,21 @@ class ProcessLife:
         self._importing = False
         self._idle_deaths = 0
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def run_id(self) -> str:
+        """The run whose process this is."""
+        return self._actor.record.id
+
+    @property
+    def workflow(self) -> str:
+        """The workflow whose room the process takes."""
+        return self._actor.record.workflow
+
+    @property
+    def priority(self) -> int:
+        """Before which others the run gets room."""
+        return self._actor.record.priority
 
     # Start --------------------------------------------------------------------------------------------------------
 
@@ -169,8 +182,8 @@ class ProcessLife:
 
     async def _died(self, status: ExitStatus, description: str) -> None:
         actor = self._actor
-        if actor.status == "waiting_input":
-            text = f"the process {description}; the visit starts again when the answer comes"
+        if actor.status in WAITING:
+            text = f"the process {description}; the visit starts again when the wait is over"
             actor.log.line(actor.world.now(), "WARNING", text, "")
             actor.in_flight.clear()
             await actor.commit([UpdateRun(actor.record.number, pid=None, pid_started=None)])
@@ -249,17 +262,24 @@ class ProcessLife:
 
     # Timers -------------------------------------------------------------------------------------------------------
 
-    def wait_a_while(self) -> None:
-        """The run waits for a person: keep the process for a while, then let it go."""
-        self.set_timer(0 if self._actor.world.slots.crowded else WAIT_GRACE_SECONDS, self._let_go_if_waiting)
+    def wait_a_while(self, due: float | None) -> None:
+        """The run waits: keep the process for a while, then let it go; at once where it is known that it waits long.
+
+        `due` is when the run goes on by itself, None where it waits for a person.
+        """
+        world = self._actor.world
+        seconds = world.settings.engine.keep_process_seconds
+        if world.slots.crowded or (due is not None and due - world.now() > seconds):
+            seconds = 0.0
+        self.set_timer(seconds, self._let_go_if_waiting)
 
     def make_room(self) -> None:
-        """Others wait for room: let the process go now where the run waits for a person."""
+        """Others wait for room: let the process go now where the run waits."""
         self._actor.post(self._let_go_if_waiting)
 
     async def _let_go_if_waiting(self) -> None:
         """Give the room back while the run waits; the visit starts again from `prepare` when the answer comes."""
-        if self._actor.status == "waiting_input" and self.listening:
+        if self._actor.status in WAITING and self.listening:
             self._actor.in_flight.clear()
             await self.let_go()
 

@@ -13,6 +13,7 @@ from core.engine.state_parts import Path as StatePath
 from core.engine.state_parts import describe_changes, take_part
 from core.engine.views import attempt_view, log_line, request_view, run_row, run_view, running_view, step_view
 from core.errors import UnknownRequest, UnknownStep, UsageError
+from core.flow.journal import TIMER
 from core.link.types import (
     FINAL,
     REPLY_LIMIT,
@@ -65,7 +66,8 @@ class Queries:
         rows = [] if record.status in FINAL else await self._store.requests(line=line, status="open")
         requests = [request_view(row, record.id, record.workflow) for row in rows]
         log_last = await self._store.last_log_row(record.number)
-        return run_view(record, actor, last, requests, log_last, self._workspace.output)
+        position = self._runs.queue_positions().get(record.id, 0)
+        return run_view(record, actor, last, requests, log_last, self._workspace.output, position)
 
     async def list_runs(self, query: RunFilter) -> list[RunRow]:
         limit = max(1, min(query.limit, 500))
@@ -73,16 +75,30 @@ class Queries:
         records = await self._store.runs(workflow=query.workflow, status=query.status, before=before, limit=limit)
         totals = await self._store.step_totals([record.line or 0 for record in records])
         counts = await self._store.open_request_counts([record.line or 0 for record in records])
+        waiting = [record.line or 0 for record in records if record.status == "waiting_timer"]
+        dues = await self._store.next_due(waiting) if waiting else {}
+        positions = self._runs.queue_positions()
         return [
-            run_row(record, self._runs.active(record.id), totals.get(line, 0), counts.get(line, 0))
+            run_row(
+                record,
+                self._runs.active(record.id),
+                totals.get(line, 0),
+                counts.get(line, 0),
+                dues.get(line),
+                positions.get(record.id, 0),
+            )
             for record in records
             for line in [record.line or 0]
         ]
 
     async def list_requests(self) -> list[RequestView]:
-        """Every open request, oldest first, as many as fit; `get_run` has long prompts and options whole."""
+        """Every open request that needs a person, oldest first, as many as fit.
+
+        `get_run` has long prompts and options whole.
+        """
         views: list[RequestView] = []
-        rows = sorted(await self._store.requests(status="open"), key=lambda row: row.opened_at)
+        rows = [row for row in await self._store.requests(status="open") if row.kind != TIMER]
+        rows.sort(key=lambda row: row.opened_at)
         records = await self._store.runs_by_numbers({row.run for row in rows})
         left = REPLY_BYTES
         for row in rows:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from core.crash_points import crash_point
 from core.errors import AlreadyAnswered, InvalidAnswer, UnknownRequest
 from core.flow.answers import check_answer, parse_answer
-from core.link.types import Answer, RequestChanged, Status
+from core.flow.journal import TIMER
+from core.link.types import FINAL, WAITING, Answer, RequestChanged, Status
 from core.store.operations import (
     AnswerRequest,
     InsertRequest,
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 PRESET = "preset"
 """Who answered where the answer was given at the start of the run."""
+DUE = "due"
+"""The answer of a timer whose time has come."""
 
 
 def request_key(row: RequestRow) -> str:
@@ -40,7 +43,8 @@ class Requests:
     def __init__(self, actor: RunActor, open_rows: Sequence[RequestRow]) -> None:
         self._actor = actor
         self._open = {request_key(row) for row in open_rows}
-        self._awaited: set[str] = set()
+        self._awaited: dict[str, float | None] = {}
+        """Open requests that the code of the present process awaits, with the due times of those that have one."""
 
     def new_process(self) -> None:
         """A new process awaits nothing yet."""
@@ -65,7 +69,7 @@ class Requests:
                 )
                 return
             else:
-                await self._wait(operations, header)
+                await self._wait(operations, header, row.due_at)
                 return
         found, preset, left = self._next_preset(header["request_id"])
         value, problem = None, ""
@@ -76,6 +80,7 @@ class Requests:
             except InvalidAnswer as error:
                 found, problem = False, error.message
         now = actor.world.now()
+        due = header.get("due") if header["kind"] == TIMER else None
         operations.append(
             InsertRequest(
                 line=actor.line,
@@ -95,10 +100,13 @@ class Requests:
                 answered_by=PRESET if found else None,
                 answer=json.dumps(value, ensure_ascii=False) if found else None,
                 problem=problem,
+                due_at=due,
             )
         )
         if not found:
-            await self._wait(operations, header)
+            if due is not None:
+                actor.log.line(now, "INFO", f"waits until {_moment(due)}", header["node"], header["visit"])
+            await self._wait(operations, header, due)
             actor.change_record(presets=left)
             return
         await actor.commit(operations)
@@ -106,28 +114,36 @@ class Requests:
         actor.change_record(presets=left)
         actor.process_life.send({"t": "answer", "key": _header_key(header), "value": value})
 
-    async def _wait(self, operations: list[Operation], header: dict[str, Any]) -> None:
-        """Make the wait durable, then show it; the process is kept for a while."""
+    async def _wait(self, operations: list[Operation], header: dict[str, Any], due: float | None) -> None:
+        """Make the wait durable, then show it; the process is kept for a while where the wait may be short."""
         actor = self._actor
         key = _header_key(header)
         crash_point("run.request.asked")
-        await actor.commit([*operations, *actor.status_operations("waiting_input", node=header["node"])])
+        status = _waiting_status({**self._awaited, key: due})
+        await actor.commit([*operations, *actor.status_operations(status, node=header["node"])])
         crash_point("run.request.committed")
         self._open.add(key)
-        self._awaited.add(key)
+        self._awaited[key] = due
         self._publish(key, "open")
-        actor.entered("waiting_input")
+        actor.entered(status)
         if actor.world.draining:
             await actor.give_up()
-        else:
-            actor.process_life.wait_a_while()
+            return
+        actor.process_life.wait_a_while(self._first_due())
+        if due is not None:
+            actor.world.timers.add((actor.record.id, actor.line, key), due)
+
+    def _first_due(self) -> float | None:
+        """When the code goes on by itself at the earliest; None where it awaits a person too."""
+        dues = [due for due in self._awaited.values() if due is not None]
+        return min(dues) if len(dues) == len(self._awaited) else None
 
     # The code goes on without an answer ---------------------------------------------------------------------------
 
     async def waits_no_more(self) -> None:
         """The attempt that asked has ended: nothing waits for the answers now, also where the questions stay open."""
         self._awaited.clear()
-        if self._actor.status == "waiting_input":
+        if self._actor.status in WAITING:
             self._actor.process_life.stop_timer()
             await self._actor.commit(self._actor.status_operations("running"))
             self._actor.entered("running")
@@ -141,6 +157,7 @@ class Requests:
         closed, self._open = self._open, set()
         self._awaited.clear()
         for key in sorted(closed):
+            self._actor.world.timers.discard((self._actor.record.id, self._actor.line, key))
             self._publish(key, "withdrawn")
 
     def _next_preset(self, request_id: str) -> tuple[bool, Any, str]:
@@ -168,20 +185,48 @@ class Requests:
             value = parse_answer(row.input_type, options, str(answer.value))
         else:
             value = check_answer(row.input_type, options, answer.value)
-        text = json.dumps(value, ensure_ascii=False)
         key = request_key(row)
-        status: Status = "queued"
-        if actor.process_life.listening:
-            status = "waiting_input" if self._awaited - {key} else "running"
-        await actor.commit(
-            [AnswerRequest(row.number, text, by, actor.world.now()), *actor.status_operations(status), command],
-            patient=False,
-        )
+        status = self._status_without(key)
+        operations = [self._answering(row, value, by), *actor.status_operations(status), command]
+        await actor.commit(operations, patient=False)
         crash_point("run.answer.committed")
-        self._open.discard(key)
-        self._awaited.discard(key)
-        self._publish(key, "answered")
+        self._answered(key)
         return key, value, status
+
+    async def due(self, key: str) -> tuple[Any, Status | None] | None:
+        """Answer a timer whose time has come; return the value and the status that the run has with it.
+
+        The status is None where the run did not wait, the whole is None where nobody needs the answer any more.
+        """
+        actor = self._actor
+        rows = await actor.world.requests_of(actor.line)
+        row = next((row for row in rows if row.status == "open" and request_key(row) == key), None)
+        if row is None or actor.status in FINAL:
+            return None
+        operations: list[Operation] = [self._answering(row, DUE, TIMER)]
+        status = self._status_without(key) if actor.status in WAITING else None
+        if status is not None:
+            operations += actor.status_operations(status)
+        await actor.commit(operations)
+        crash_point("run.timer.committed")
+        self._answered(key)
+        return DUE, status
+
+    def _status_without(self, key: str) -> Status:
+        """The status of a run that waits, once that request is answered."""
+        if not self._actor.process_life.listening:
+            return "queued"
+        left = {other: due for other, due in self._awaited.items() if other != key}
+        return _waiting_status(left) if left else "running"
+
+    def _answering(self, row: RequestRow, value: Any, by: str) -> AnswerRequest:
+        return AnswerRequest(row.number, json.dumps(value, ensure_ascii=False), by, self._actor.world.now())
+
+    def _answered(self, key: str) -> None:
+        self._open.discard(key)
+        self._awaited.pop(key, None)
+        self._actor.world.timers.discard((self._actor.record.id, self._actor.line, key))
+        self._publish(key, "answered")
 
     def _publish(self, key: str, status: str) -> None:
         record = self._actor.record
@@ -221,6 +266,15 @@ def find_request(rows: list[RequestRow], name: str, short_id: str) -> RequestRow
         cause=f"It waits for: {waiting}." if waiting else "It waits for nothing.",
         next_step=f"See what it waits for: rondo show {short_id}",
     )
+
+
+def _waiting_status(awaited: Mapping[str, float | None]) -> Status:
+    """A run waits for a time only where nothing that it awaits needs a person."""
+    return "waiting_input" if None in awaited.values() else "waiting_timer"
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _header_key(header: dict[str, Any]) -> str:

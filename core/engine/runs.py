@@ -13,12 +13,13 @@ import structlog
 from core.crash_points import crash_point
 from core.definition.inputs import check_inputs
 from core.definition.load import LoadedWorkflow
-from core.engine.actor import Position, Process, RunActor, error_document, error_view, stopping_error
+from core.engine import commands
+from core.engine.actor import Position, Process, RunActor, stopping_error
 from core.engine.events import EventBus
 from core.engine.process_life import ProcessLife
-from core.engine.processes import kill_leftovers
 from core.engine.requests import request_key
-from core.engine.slots import PROCESS_LIMIT, Slots
+from core.engine.slots import Slots
+from core.engine.timers import TimerKey, Timers
 from core.errors import (
     DatabaseBusy,
     DatabaseDamaged,
@@ -29,17 +30,15 @@ from core.errors import (
 )
 from core.flow.delta import StateTracker
 from core.flow.graph import Graph
-from core.link.types import ErrorView, Event, RunChanged, StartRun
+from core.link.types import FINAL, WAITING, Event, RunChanged, StartRun
 from core.places import Workspace
+from core.settings import LiveSettings, Settings
 from core.store.operations import (
     InsertRun,
     InsertStep,
     Operation,
     RecordCommand,
     Ref,
-    UpdateLine,
-    UpdateRun,
-    WithdrawRequests,
     blob_hash,
 )
 from core.store.records import RequestRow, RunRecord, VersionRecord
@@ -61,6 +60,7 @@ class Runs:
         store: Store,
         bus: EventBus,
         pool: Any,
+        settings: LiveSettings,
         *,
         now: Callable[[], float] = time.time,
         on_trouble: Callable[[RondoError], None],
@@ -71,6 +71,7 @@ class Runs:
         self._store = store
         self._bus = bus
         self._pool = pool
+        self._settings = settings
         self._now = now
         self._on_trouble = on_trouble
         self._on_relief = on_relief
@@ -78,57 +79,20 @@ class Runs:
         self._actors: dict[str, RunActor] = {}
         self._beginning: dict[str, asyncio.Task[None]] = {}
         self._opening = asyncio.Lock()
-        self.slots = Slots(self._idlers, PROCESS_LIMIT)
+        self.slots = Slots(
+            self._idlers,
+            lambda: self.settings.engine.max_runs,
+            lambda workflow: self.settings.limits_of(workflow).max_runs,
+        )
+        self.timers = Timers(now, self._timer_due)
         self.draining = False
 
     # Start and end of the engine ----------------------------------------------------------------------------------
 
-    async def recover(self) -> int:
-        """End left-over processes of an engine that died, and go on with every run that is not at rest."""
-        unfinished = await self._store.runs_not_at_rest()
-        waiting = await self._store.runs(status="waiting_input", limit=10_000)
-        for record in [*unfinished, *waiting]:
-            if record.pid is not None and record.pid_started is not None:
-                await kill_leftovers(record.pid, record.pid_started)
-        crash_point("engine.recover.left_over_ended")
-        for record in unfinished:
-            try:
-                actor = await self._open(record)
-                crash_point("engine.recover.run_opened")
-            except Exception as error:
-                log.exception("a run could not be taken up", run=record.id)
-                await self._fail_unopened(record, error)
-            else:
-                actor.post(actor.process_life.start)
-        return len(unfinished)
-
-    async def _fail_unopened(self, record: RunRecord, error: Exception) -> None:
-        """Fail a run that can't even be read, so that it doesn't seem to go on."""
-        if isinstance(error, RondoError):
-            view = error_view(error, record.node)
-        else:
-            view = ErrorView(
-                type=type(error).__name__,
-                message=f"Rondo can't take this run up: {error}",
-                cause="Its rows are not as they should be.",
-                next_step=f"Start it again: rondo run {record.workflow}",
-                node=record.node,
-            )
-        now, line, text = self._now(), record.line or 0, error_document(view)
-        try:
-            await self._store.commit(
-                [
-                    UpdateRun(record.number, status="failed", ended_at=now, error=text),
-                    UpdateLine(line, status="failed", ended_at=now, error=text),
-                    WithdrawRequests(line, now),
-                ]
-            )
-        except RondoError as refusal:
-            log.error("nor could it be failed", run=record.id, error=refusal.message)
-
     async def close(self) -> None:
         """Bring running steps to their boundary, for a few seconds at most, then end every process."""
         self.draining = True
+        await self.timers.close()
         crash_point("engine.stop.draining")
         busy = [actor for actor in self._actors.values() if actor.in_flight and actor.status == "running"]
         if busy:
@@ -172,7 +136,7 @@ class Runs:
             source=by,
             inputs=json.dumps(start.inputs, ensure_ascii=False),
             presets=json.dumps([list(pair) for pair in start.answers], ensure_ascii=False),
-            priority=0,
+            priority=start.priority,
             created_at=now,
         )
         crash_point("run.start.checked")
@@ -206,14 +170,20 @@ class Runs:
         async with self._opening:
             if self.draining:
                 raise stopping_error()
-            return self._actors.get(record.id) or await self._open(record)
+            return self._actors.get(record.id) or await self.open(record)
+
+    def queue_positions(self) -> dict[str, int]:
+        """The runs that wait for room, by id, with their places in the queue from 1 on."""
+        queue = self.slots.queue()
+        return {life.run_id: place for place, life in enumerate(queue, start=1) if isinstance(life, ProcessLife)}
 
     @property
     def busy(self) -> bool:
-        """True while anything runs or is queued."""
-        return any(actor.status in ("running", "queued", "waiting_timer") for actor in self._actors.values())
+        """True while anything runs, is queued or is due by a timer."""
+        return self.timers.pending or any(actor.status in ("running", "queued") for actor in self._actors.values())
 
-    async def _open(self, record: RunRecord) -> RunActor:
+    async def open(self, record: RunRecord) -> RunActor:
+        """Make the actor of a run that is not final, where it stands in the store."""
         fresh = await self._store.run(record.id)
         version = await self._version_of(fresh)
         line = fresh.line or 0
@@ -251,11 +221,23 @@ class Runs:
             )
         return version
 
+    async def _timer_due(self, key: TimerKey) -> None:
+        """Let the run of a timer go on, where it still waits for it."""
+        run_id, line, request = key
+        record = await self._store.run(run_id)
+        if record.status not in FINAL and record.line == line:
+            await commands.timer_due(await self.actor(record), request)
+
     # What actors ask for ------------------------------------------------------------------------------------------
 
     def now(self) -> float:
         """Seconds since 1970."""
         return self._now()
+
+    @property
+    def settings(self) -> Settings:
+        """The settings as they are now."""
+        return self._settings.now
 
     def publish(self, event: Event) -> None:
         """Pass an event on to the clients."""
@@ -290,9 +272,9 @@ class Runs:
         return await self._store.requests(line=line)
 
     def _idlers(self) -> Iterator[ProcessLife]:
-        """Who could give room back: runs that wait for a person while their process is still there."""
+        """Who could give room back: runs that wait while their process is still there."""
         for actor in list(self._actors.values()):
-            if actor.status == "waiting_input" and actor.process_life.listening:
+            if actor.status in WAITING and actor.process_life.listening:
                 yield actor.process_life
 
     async def spawn(self, actor: RunActor) -> Process:

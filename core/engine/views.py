@@ -147,10 +147,13 @@ def request_view(row: RequestRow, run_id: str, workflow: str) -> RequestView:
         answered_by=row.answered_by,
         answer=json.loads(row.answer) if row.answer else None,
         problem=row.problem,
+        due_at=row.due_at,
     )
 
 
-def run_row(record: RunRecord, actor: RunActor | None, step: int, open_requests: int) -> RunRow:
+def run_row(
+    record: RunRecord, actor: RunActor | None, step: int, open_requests: int, due_at: float | None, position: int
+) -> RunRow:
     node = record.node
     if actor is not None:
         node = next(iter(actor.in_flight), None) or actor.position.next
@@ -167,6 +170,9 @@ def run_row(record: RunRecord, actor: RunActor | None, step: int, open_requests:
         node=node,
         open_requests=open_requests,
         source=record.source,
+        due_at=due_at,
+        queue_position=position,
+        priority=record.priority,
     )
 
 
@@ -177,9 +183,11 @@ def run_view(
     open_requests: list[RequestView],
     log_last: int,
     output: Path,
+    position: int,
 ) -> RunView:
     """A run as it is: its row, and what only its actor knows."""
     questions = [request for request in open_requests if request.kind == "input"]
+    dues = [request.due_at for request in open_requests if request.due_at is not None]
     inputs = record.inputs.encode()
     return RunView(
         run_id=record.id,
@@ -203,6 +211,9 @@ def run_view(
         output_dir=str(output / record.id),
         inputs=msgspec.Raw(inputs if len(inputs) <= INPUTS_LIMIT else b"null"),
         inputs_size=len(inputs),
+        due_at=min(dues, default=None) if record.status == "waiting_timer" else None,
+        queue_position=position,
+        priority=record.priority,
     )
 
 

@@ -13,10 +13,15 @@ from core.flow.values import check_value
 
 YES = frozenset({"yes", "y", "true"})
 NO = frozenset({"no", "n", "false"})
+SKIP = "now"
+"""The answer by which a person ends a wait for a time."""
 
 
 def request_hash(request: Request) -> str:
-    """A fingerprint of what is asked: kind, input type, prompt and options; options must be JSON (TypeError)."""
+    """A fingerprint of what is asked: kind, input type, prompt and options; options must be JSON (TypeError).
+
+    The due time of a timer is no part of it: code that starts again works out another one, and means the same wait.
+    """
     asked = [request.kind, request.input_type, request.prompt, request.options]
     return hashlib.sha256(json.dumps(asked, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
@@ -35,6 +40,8 @@ def parse_answer(input_type: str, options: Any, text: str) -> Any:
             value = _confirmed(text)
         case "number":
             value = _number(text)
+        case "timer":
+            value = text.strip().casefold()
         case "json":
             value = _json(text)
         case _:
@@ -74,6 +81,9 @@ def check_answer(input_type: str, options: Any, value: Any) -> Any:
         case "number":
             if isinstance(value, bool) or not isinstance(value, int | float):
                 _refuse("a number", _show(value))
+        case "timer":
+            if value != SKIP:
+                _refuse(f'"{SKIP}", which ends the wait', _show(value))
     return value
 
 

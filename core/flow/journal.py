@@ -73,6 +73,10 @@ class StepRecord:
     snapshot: bytes | None = None
 
 
+TIMER = "timer"
+"""Kind and input type of a request for a time to come."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """A question to a person (or another thing to wait for).
@@ -88,6 +92,8 @@ class Request:
     options: Any = None
     input_type: str = "text"
     kind: str = "input"
+    due: float | None = None
+    """When a request of kind timer is answered by itself, in seconds since 1970."""
 
     @property
     def key(self) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.flow.failure import describe_error, describe_failure
-from core.flow.journal import AttemptRecord, Failure, Journal, Request
+from core.flow.journal import TIMER, AttemptRecord, Failure, Journal, Request
 from core.flow.values import encode_value
 from core.sdk.tools import Tools
 from core.sdk.visit import Visit
@@ -79,14 +79,27 @@ class RunningVisit(Visit):
         request_id = self.node_id if request_id is None else str(request_id)
         asked = [None if prompt is None else str(prompt), options, str(input_type), request_id]
         _, (prompt, options, input_type, request_id) = encode_value(asked, (), self.node_id, "request_input")
-        tries = _tries.get()
-        if tries is not None and tries.visit is self:
-            nth = tries.number(request_id)
-        else:
-            nth = self.next_number(request_id)
+        nth = self._number(request_id)
         return await self._journal.request(
             Request(self.node_id, self.number, request_id, nth, prompt, options, input_type)
         )
+
+    async def wait(self, request_id: str, *, seconds: float = 0.0, due: float | None = None) -> None:
+        """Wait for some seconds, or until a moment: a request that the engine answers itself when it is due."""
+        if due is None:
+            due = self._journal.now() + seconds
+        request_id = str(request_id)
+        nth = self._number(request_id)
+        await self._journal.request(
+            Request(self.node_id, self.number, request_id, nth, input_type=TIMER, kind=TIMER, due=due)
+        )
+
+    def _number(self, request_id: str) -> int:
+        """The number of the present call with this id."""
+        tries = _tries.get()
+        if tries is not None and tries.visit is self:
+            return tries.number(request_id)
+        return self.next_number(request_id)
 
     def next_number(self, request_id: str) -> int:
         """How many calls with this id there were before in the visit."""

@@ -14,6 +14,9 @@ from core.flow.journal import AttemptRecord, Request, StepRecord
 
 log = logging.getLogger("grapheteria")
 
+LOOK_SECONDS = 30.0
+"""Longest sleep without a look at the wall clock."""
+
 LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARNING": logging.WARNING, "ERROR": logging.ERROR}
 
 
@@ -71,6 +74,11 @@ class EngineJournal:
         """Wait between two attempts."""
         await asyncio.sleep(seconds)
 
+    async def _sleep_until(self, due: float) -> None:
+        """Sleep until a moment by the wall clock, which may be set meanwhile."""
+        while (left := due - time.time()) > 0:  # noqa: ASYNC110 (nobody could set an event)
+            await asyncio.sleep(min(left, LOOK_SECONDS))
+
     def started(self, node: str, visit: int, attempt: int) -> None:
         """An attempt begins."""
         log.debug("%s starts, visit %d, attempt %d", node, visit, attempt)
@@ -88,6 +96,10 @@ class EngineJournal:
         known = self.answers.get(request.key)
         if known is not None and known[0] == request_hash(request):
             return copy.deepcopy(known[1])
+        if request.due is not None:
+            await self._sleep_until(request.due)
+            self.answers[request.key] = (request_hash(request), "due")
+            return None
         if request.request_id in self._given:
             return copy.deepcopy(self._take(request))
         opened = OpenRequest(request, asyncio.get_running_loop().create_future())

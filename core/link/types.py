@@ -17,6 +17,8 @@ Status = Literal[
 ]
 FINAL: frozenset[str] = frozenset({"completed", "failed", "cancelled"})
 """Statuses that never change."""
+WAITING: frozenset[str] = frozenset({"waiting_input", "waiting_timer"})
+"""Statuses in which the code awaits a request; the process may have been let go."""
 AT_REST: frozenset[str] = FINAL | {"paused", "waiting_input", "blocked"}
 """Statuses in which nothing happens until a person does something."""
 
@@ -60,6 +62,17 @@ class EngineStatus(_Struct):
     clients: int = 0
     open_requests: int = 0
     trouble: ErrorView | None = None
+
+
+class RecoveredRun(_Struct):
+    """A run that an engine left behind when it died: its status and last step then, and what was done about it."""
+
+    run_id: str
+    workflow: str
+    status: Status
+    step: int
+    node: str | None
+    action: str
 
 
 class ErrorView(_Struct):
@@ -190,6 +203,8 @@ class StartRun(_Struct):
     answers: list[tuple[str, Any]] = []
     version: str | None = None
     until: Literal["end", "step"] = "end"
+    priority: int = 0
+    """Where runs are queued, higher ones go first."""
 
 
 class RequestView(_Struct):
@@ -213,6 +228,8 @@ class RequestView(_Struct):
     answer: Any = None
     problem: str = ""
     """Why a given answer was not taken."""
+    due_at: float | None = None
+    """When a request of kind timer is answered by itself."""
 
 
 class InFlight(_Struct):
@@ -237,7 +254,13 @@ class RunRow(_Struct):
     node: str | None = None
     """The node it is at, or where it ended."""
     open_requests: int = 0
+    """How many a person can answer."""
     source: str = ""
+    due_at: float | None = None
+    """When a run that waits for a time goes on at the earliest."""
+    queue_position: int = 0
+    """Its place among those that wait for a process, from 1 on; 0 where it does not."""
+    priority: int = 0
 
 
 class RunView(_Struct):
@@ -266,6 +289,11 @@ class RunView(_Struct):
     """null where they are too large to be sent with every look; the state at step 0 has them."""
     inputs_size: int = 2
     """Bytes of the inputs as JSON."""
+    due_at: float | None = None
+    """When a run that waits for a time goes on at the earliest."""
+    queue_position: int = 0
+    """Its place among those that wait for a process, from 1 on; 0 where it does not."""
+    priority: int = 0
 
 
 class RunFilter(_Struct):

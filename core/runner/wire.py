@@ -24,7 +24,8 @@ Process to engine:
     step    seq, node, visit, attempt, started_at, ended_at, next, reason, condition, errors, changed,
             delta (length), blobs [[hash, length or 0 if the engine has it from this process], ...], snapshot (length)
             payload: delta, blobs, snapshot, one after the other.         `next` null ends the run
-    request node, visit, request_id, nth, kind, prompt, options, input_type, hash
+    request node, visit, request_id, nth, kind, prompt, options, input_type, hash,
+            due (null, or when a request of kind timer is answered by itself)
     failed  node, visit, attempt, failure                          the run has failed (its `attempt` frame came before)
     broken  failure                                                the code can't be imported or a class is missing
     paused  seq                                                    `until` is reached; the process ends

@@ -6,12 +6,14 @@ import copy
 import inspect
 import uuid
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from core.errors import NodeExit, OutsideVisit
 from core.sdk.edge import Edge
 from core.sdk.execution import ExecutionState, NodeStatus
+from core.sdk.moments import checked_seconds, seconds_of
 from core.sdk.tools import Tools
 from core.sdk.visit import RequestInput, Visit
 
@@ -101,6 +103,17 @@ class Node:
     def goto(self, node_id: str) -> None:
         """Choose the next node in place of the edges; the last call of the successful attempt wins."""
         self._present_visit("goto").chosen = node_id
+
+    async def wait_for(self, seconds: float, request_id: str = "wait") -> None:
+        """Wait so many seconds, days if need be: the run needs no process meanwhile, and survives the engine's end.
+
+        Like an answer it serves every attempt of the visit: code that starts again does not wait anew.
+        """
+        await self._present_visit("wait_for").wait(request_id, seconds=checked_seconds(seconds))
+
+    async def wait_until(self, moment: datetime | str, request_id: str = "wait") -> None:
+        """Wait until a moment by the clock on the wall, as `wait_for` does; without a time zone it is local time."""
+        await self._present_visit("wait_until").wait(request_id, due=seconds_of(moment))
 
     @property
     def output_dir(self) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -44,6 +45,10 @@ class Visit:
     ) -> Any:
         """Ask a person; without an engine there is nobody to ask."""
         raise NotImplementedError("A node that runs alone can't ask for input; run it in a workflow.")
+
+    async def wait(self, request_id: str, *, seconds: float = 0.0, due: float | None = None) -> None:
+        """Wait for some seconds, or until a moment in seconds since 1970."""
+        await asyncio.sleep(seconds if due is None else max(0.0, due - time.time()))
 
     @contextmanager
     def tries(self) -> Iterator[None]:

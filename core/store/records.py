@@ -104,6 +104,7 @@ class RequestRow:
     answered_by: str | None
     answer: str | None
     problem: str
+    due_at: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,13 +41,14 @@ class InsertRequest(Operation):
     answered_by: str | None = None
     answer: str | None = None
     problem: str = ""
+    due_at: float | None = None
 
     def apply(self, transaction: Transaction) -> int:
         try:
             cursor = transaction.execute(
                 "INSERT INTO requests(line, run, node, visit, request_id, nth, kind, hash, input_type, prompt, options,"
-                " opened_at, status, answered_at, answered_by, answer, problem)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " opened_at, status, answered_at, answered_by, answer, problem, due_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     self.line,
                     self.run,
@@ -66,6 +67,7 @@ class InsertRequest(Operation):
                     self.answered_by,
                     self.answer,
                     self.problem,
+                    self.due_at,
                 ),
             )
         except sqlite3.IntegrityError as error:

@@ -113,10 +113,24 @@ class RunReads(Reader):
         rows = await self._fetch(f"{SELECT_REQUESTS} {condition} ORDER BY number", values)
         return [RequestRow(*row) for row in rows]
 
-    async def open_request_counts(self, lines: Sequence[int]) -> dict[int, int]:
-        """How many open requests each of these lines has; lines without any are left out."""
+    async def open_timers(self) -> list[RequestRow]:
+        """Every open request of kind timer, of all runs."""
+        rows = await self._fetch(f"{SELECT_REQUESTS} WHERE status = 'open' AND kind = 'timer' ORDER BY number")
+        return [RequestRow(*row) for row in rows]
+
+    async def next_due(self, lines: Sequence[int]) -> dict[int, float]:
+        """When the first open timer of each of these lines is due; lines without one are left out."""
         rows = await self._fetch(
-            "SELECT line, count(*) FROM requests WHERE status = 'open'"
+            "SELECT line, min(due_at) FROM requests WHERE status = 'open' AND kind = 'timer'"
+            f" AND line IN ({', '.join('?' * len(lines))}) GROUP BY line",
+            lines,
+        )
+        return {row[0]: row[1] for row in rows}
+
+    async def open_request_counts(self, lines: Sequence[int]) -> dict[int, int]:
+        """How many open requests a person can answer each of these lines has; lines without any are left out."""
+        rows = await self._fetch(
+            "SELECT line, count(*) FROM requests WHERE status = 'open' AND kind <> 'timer'"
             f" AND line IN ({', '.join('?' * len(lines))}) GROUP BY line",
             lines,
         )

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from workbench import LIMIT_SECONDS, Workbench
 
-from core.engine import process_life
 from core.errors import AlreadyAnswered, InvalidAnswer, RunAtRest, UnknownRequest
 from core.link.types import Answer, RunView
 
@@ -151,7 +150,7 @@ async def test_a_question_of_a_failed_attempt_does_not_hold_the_next_one_up(benc
 async def test_an_answer_reaches_a_run_whose_process_was_let_go(
     bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process_life, "WAIT_GRACE_SECONDS", 0.0)
+    bench.settings("[engine]\nkeep_process_seconds = 0")
     bench.write("ask", ASK)
     async with bench.running():
         view = await bench.run("ask")
@@ -268,7 +267,7 @@ async def test_a_run_can_be_cancelled_at_any_moment(
     bench.write("slow", "import time\ntime.sleep(5)\nclass Slow(Node): pass\n")
     async with bench.running() as engine:
         if moment == "queued":
-            monkeypatch.setattr(engine._runs.slots, "_limit", 0)
+            monkeypatch.setattr(engine._runs.slots, "_limit", lambda: 0)
             view = await bench.start("ask")
         elif moment == "starting":
             view = await bench.start("slow")

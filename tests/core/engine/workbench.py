@@ -46,6 +46,10 @@ class Workbench:
         (folder / f"{name}.json").write_text(json.dumps({"name": name, "edges": entries, **graph}, indent=1))
         return folder
 
+    def settings(self, text: str) -> None:
+        """Write the workspace's settings; they hold for engines that start later, for others within a second."""
+        (self.root / "rondo.toml").write_text(text)
+
     @asynccontextmanager
     async def running(self, **options: Any):
         """An engine on this workspace, closed at the end."""

@@ -1,0 +1,54 @@
+"""Waits for a time through the command line: over a killed engine, days long, ended by a person."""
+
+from __future__ import annotations
+
+from cli_world import LIMIT_SECONDS, World, wait_until
+
+CODE = """
+from grapheteria import Node
+
+
+class Wait(Node):
+    async def execute(self, prepared):
+        await self.wait_for({seconds})
+
+    def cleanup(self, shared, prepared, result):
+        shared["waited"] = shared.get("waited", 0) + 1
+
+
+class After(Node):
+    pass
+"""
+
+
+def test_a_wait_goes_on_over_an_engine_that_is_killed(own: World) -> None:
+    own.workflow("waits", CODE.format(seconds=1), "Wait", "After")
+    process = own.begin("run", "waits", "--json")
+    try:
+        wait_until(lambda: own.json("runs", "--status", "waiting_timer"), "the wait")
+        own.kill_engine()
+        out, err = process.communicate(timeout=LIMIT_SECONDS)
+    finally:
+        process.kill()
+    assert process.returncode == 0, err
+    (run,) = own.json("runs")
+    shown = own.json("show", run["run_id"])
+    assert (shown["status"], shown["state"]["waited"], shown["step"]) == ("completed", 1, 2)
+    assert run["run_id"] in out
+
+
+def test_a_wait_of_days_is_shown_and_ended_by_a_person(own: World) -> None:
+    own.workflow("waits", CODE.format(seconds=3 * 86_400 + 60), "Wait", "After")
+    run_id = own.json("run", "waits", "--detach")["run_id"]
+    wait_until(lambda: own.json("runs", "--status", "waiting_timer"), "the wait")
+    assert "◷ timer in 3 d" in own.rondo("runs").out
+    shown = own.rondo("show", run_id)
+    assert "◷ timer in 3 d" in shown.out
+    assert f"rondo answer {run_id[-8:]} wait now" in shown.err
+    document = own.json("show", run_id)
+    assert document["awaiting_input"] is None
+    assert document["due_at"] == document["open_requests"][0]["due_at"] is not None
+    assert own.rondo("answer", run_id, "wait", "tomorrow").code == 2
+    outcome = own.rondo("answer", run_id, "wait", "now", "--json")
+    assert outcome.code == 0, outcome
+    assert outcome.document["status"] == "completed"
