@@ -83,6 +83,8 @@ class Frames:
             )
         )
         actor.in_flight.pop(node, None)
+        # Where the process dies before it begins the next attempt, the next process must not number this one again.
+        actor.position.attempts = attempt
         text = f"attempt {attempt} failed: {failure['type']}: {failure['message']}"
         actor.log.line(ended, "ERROR", text, node, visit, attempt)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -210,7 +211,7 @@ class ProcessLife:
                 }
             )
         actor.in_flight.clear()
-        if self._may_try_again(flights, blameless):
+        if self._may_try_again(flights, blameless or status.signal == signal.SIGKILL):
             actor.log.line(actor.world.now(), "WARNING", f"the run process {description}; another one goes on", "")
             await actor.commit(actor.status_operations("queued"))
             crash_point("run.died.committed")
@@ -235,12 +236,16 @@ class ProcessLife:
             node=flights[0].node if flights else self._actor.position.next,
         )
 
-    def _may_try_again(self, flights: list[InFlight], blameless: bool) -> bool:
-        """True where the node's attempts are not used up, or no node is to blame and this is not a habit."""
+    def _may_try_again(self, flights: list[InFlight], from_outside: bool) -> bool:
+        """True where the node's attempts are not used up, or no node is to blame and this is not a habit.
+
+        A process that dies by its own fault before anything was tried has no good code to import.
+        """
         actor = self._actor
         if not flights:
             self._idle_deaths += 1
-            return (blameless or actor.position.seq > 0) and self._idle_deaths < IDLE_DEATH_LIMIT
+            worked = actor.position.seq > 0 or actor.position.attempts > 0
+            return (from_outside or worked) and self._idle_deaths < IDLE_DEATH_LIMIT
         node, attempt = flights[0].node, flights[0].attempt
         spec = actor.graph.nodes.get(node)
         allowed = spec.retry.attempts if spec is not None and spec.retry is not None else 1

@@ -25,6 +25,7 @@ from core.runner.wire import RUN_HEADER_LIMIT, encode_frame
 from core.runner.zygote import EXITED, FAILED_EXEC, FORKED, READY, REPORT, REQUEST
 
 START_SECONDS = 30.0
+START_TRIES = 3
 ANSWER_SECONDS = 10.0
 """How long the zygote may take for one fork before it is given up."""
 KILL_SECONDS = 10.0
@@ -119,7 +120,8 @@ class ProcessPool:
             return self._zygote
 
 
-async def _start_zygote(umask: int) -> _Zygote:
+async def _start_zygote(umask: int, tries: int = START_TRIES) -> _Zygote:
+    """A zygote that answers. One that was killed while it started says nothing about the next."""
     try:
         zygote = _Zygote(umask)
     except OSError as error:
@@ -128,6 +130,8 @@ async def _start_zygote(umask: int) -> _Zygote:
         await asyncio.wait_for(zygote.ready, START_SECONDS)
     except (_ZygoteLost, TimeoutError) as error:
         await zygote.close()
+        if zygote.killed and tries > 1:
+            return await _start_zygote(umask, tries - 1)
         raise EnvironmentProblem(
             "The process that starts runs does not come up.",
             cause=str(error) or f"It did not answer within {START_SECONDS:.0f} s.",
@@ -168,6 +172,11 @@ class _Zygote:
         self._free = asyncio.Event()
         self.ready: asyncio.Future[None] = self._loop.create_future()
         self.lost = False
+
+    @property
+    def killed(self) -> bool:
+        """True where it has ended by SIGKILL: from outside, for it never does so itself."""
+        return self._program.poll() == -signal.SIGKILL
 
     def processes(self) -> list[RunProcess]:
         """The run processes that live."""

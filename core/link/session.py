@@ -7,7 +7,7 @@ import contextlib
 from typing import Literal, TypeVar
 from weakref import WeakSet
 
-from core.errors import EngineLost, EngineUnreachable, RondoError, WorkspaceLocked
+from core.errors import EngineLost, EngineStopping, EngineUnreachable, RondoError, WorkspaceLocked
 from core.link.client import EngineCalls, RemoteEngine, fresh_copy
 from core.link.events import EventStream
 from core.link.start import connect
@@ -96,6 +96,11 @@ class EngineSession(EngineCalls):
             engine = await self._wait_for_engine(deadline - now())
             try:
                 return await engine._call(returns, method, **params)
+            except EngineStopping:
+                # Nothing was done, and the next engine does it.
+                if now() >= deadline:
+                    raise
+                await asyncio.sleep(SHORTEST_PAUSE_SECONDS)
             except EngineLost:
                 if now() >= deadline:
                     raise

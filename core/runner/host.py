@@ -266,7 +266,6 @@ def _run(sock: socket.socket, reader: FrameReader, early: list[Frame], session: 
         await session.run()
         crash_point("process.run_over")
         channel.finish()
-        crash_point("process.end")
 
     loop.run_until_complete(drive())
     _end_soon()

@@ -14,6 +14,7 @@ from core.errors import (
     DatabaseProblem,
     DatabaseReplaced,
     DiskFull,
+    EngineStopping,
     FolderReadOnly,
     RondoError,
     StoreError,
@@ -141,9 +142,9 @@ def disk_full(path: Path, cause: str) -> DiskFull:
     )
 
 
-def store_closed() -> StoreError:
+def store_closed() -> EngineStopping:
     """The store takes no more work."""
-    return StoreError(
+    return EngineStopping(
         "The store is closed.", cause="The engine is stopping.", next_step="Try again when the engine runs."
     )
 

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from workbench import LIMIT_SECONDS, Workbench
 
+from core import crash_points
 from core.engine import runs
 from core.errors import DiskFull, EngineStopping, EnvironmentProblem
 from core.link.types import FINAL, REPLY_LIMIT, EngineChanged, LogQuery, RunFilter, StartRun, StepChanged
@@ -356,3 +357,62 @@ async def test_large_inputs_are_not_sent_with_every_look_at_the_run(bench: Workb
         assert bytes(large.inputs) == b"null"
         assert large.inputs_size > 400_000
         assert (await bench.state(large.run_id, 0))["text"] == "x" * 400_000
+
+
+# Processes that are killed where no node is to blame --------------------------------------------------------------
+
+
+async def test_a_process_that_dies_while_it_waits_for_the_next_attempt_goes_on_with_the_next(bench: Workbench) -> None:
+    bench.write(
+        "flow",
+        """
+        import os, threading
+
+        class Flaky(Node):
+            def execute(self, prepared):
+                with open("tries", "a+") as file:
+                    file.write("x")
+                    file.seek(0)
+                    tries = len(file.read())
+                if tries == 1:
+                    threading.Timer(0.3, os._exit, [9]).start()
+                if tries <= 2:
+                    raise ValueError(f"try {tries}")
+        """,
+        nodes=[{"id": "flaky", "class": "Flaky", "retry": {"attempts": 4, "wait": 1}}],
+    )
+    async with bench.running():
+        run = await bench.run("flow")
+        assert run.status == "completed", run.error
+        page = await bench.engine.read_steps(run.run_id)
+        assert [(step.attempt, step.status) for step in page.steps] == [(1, "failed"), (2, "failed"), (3, "completed")]
+
+
+async def test_a_run_whose_first_process_is_killed_from_outside_is_begun_again(bench: Workbench) -> None:
+    code = """
+    import os, signal
+
+    if not os.path.exists("began"):
+        open("began", "w").close()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    class Only(Node):
+        pass
+    """
+    bench.write("flow", code, nodes=[{"id": "only", "class": "Only"}])
+    async with bench.running():
+        run = await bench.run("flow")
+        assert (run.status, run.step) == ("completed", 1), run.error
+
+
+async def test_a_zygote_that_is_killed_while_it_starts_is_started_again(
+    bench: Workbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.write("flow", "class Only(Node):\n    pass\n")
+    arms = tmp_path / "arms"
+    arms.mkdir()
+    (arms / "zygote.start").write_text("1")
+    monkeypatch.setattr(crash_points, "_folder", str(arms))
+    async with bench.running():
+        assert (arms / "zygote.start.hit").exists()
+        assert (await bench.run("flow")).status == "completed"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from store_rows import NOON, attempt, log_lines, new_run, request, run_id, started, step, wait_until
 
-from core.errors import AlreadyAnswered, RunAtRest, StoreError, UnknownRequest, UnknownRun, UnknownStep
+from core.errors import AlreadyAnswered, EngineStopping, RunAtRest, StoreError, UnknownRequest, UnknownRun, UnknownStep
 from core.store.opening import open_database
 from core.store.operations import (
     AnswerRequest,
@@ -360,9 +360,9 @@ async def test_closing_commits_what_waits_and_refuses_what_comes_later(path: Pat
     futures = [store.commit_soon([new_run(run_id(1000 + number))]) for number in range(300)]
     await store.close()
     assert all(future.done() and future.result() for future in futures)
-    with pytest.raises(StoreError, match="closed"):
+    with pytest.raises(EngineStopping, match="closed"):
         await store.commit([new_run()])
-    with pytest.raises(StoreError, match="closed"):
+    with pytest.raises(EngineStopping, match="closed"):
         await store.runs()
     await store.close()
     assert os.listdir(path.parent) == [path.name]

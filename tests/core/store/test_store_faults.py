@@ -22,6 +22,7 @@ from core.errors import (
     DatabaseProblem,
     DatabaseReplaced,
     DiskFull,
+    EngineStopping,
     FolderReadOnly,
     ForeignDatabase,
     RondoError,
@@ -377,5 +378,5 @@ async def test_a_closed_store_makes_no_backup(path: Path, tmp_path: Path) -> Non
     store = await asyncio.to_thread(Store.open, path)
     await store.start_reads()
     await store.close()
-    with pytest.raises(StoreError, match="closed"):
+    with pytest.raises(EngineStopping, match="closed"):
         await store.backup(tmp_path / "backup.db")

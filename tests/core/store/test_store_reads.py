@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from store_rows import NOON, log_lines, new_run, request, run_id, started
 
-from core.errors import StoreError, UnknownRun
+from core.errors import EngineStopping, StoreError, UnknownRun
 from core.store.operations import AnswerRequest, PutVersion, Ref, UpdateRun
 from core.store.records import LogRow
 from core.store.store import Store
@@ -264,7 +264,7 @@ async def test_the_facts_name_what_a_person_who_looks_for_trouble_asks(store: St
 
 async def test_reading_before_the_reads_are_started_is_an_error(path: Path) -> None:
     store = await asyncio.to_thread(Store.open, path)
-    with pytest.raises(StoreError, match="closed"):
+    with pytest.raises(EngineStopping, match="closed"):
         await store.runs()
     await store.close()
 

@@ -1,0 +1,266 @@
+"""The load under which processes are killed: workflows of every kind, players who start, answer, step and cancel."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from core.errors import EngineLost, EngineStopping, EngineUnreachable, WorkspaceLocked
+from core.link.session import EngineSession
+from core.link.types import (
+    FINAL,
+    Answer,
+    EngineChanged,
+    RequestChanged,
+    Resync,
+    RunChanged,
+    RunView,
+    StartRun,
+    StepChanged,
+)
+from core.places import Workspace
+from tests.crash.truth import Truth
+
+T = TypeVar("T")
+
+LOOK_AGAIN_SECONDS = 5.0
+"""A player that missed an event looks by itself; nothing is concluded from how long that takes."""
+
+NODES = '''
+import asyncio
+import json
+import os
+
+from core.sdk import Node
+
+
+def act(node, shared):
+    """A side effect in the world outside: a line, on the disk before the node goes on; returns how many there are."""
+    shared["n"] += 1
+    path = f"effects/{node.output_dir.name}"
+    with open(path, "a+", encoding="ascii") as file:
+        file.write(json.dumps([shared["n"], node.id, node.idempotency_key, os.getpid()]) + "\\n")
+        file.flush()
+        os.fsync(file.fileno())
+        file.seek(0)
+        return sum(json.loads(line)[0] == shared["n"] for line in file)
+
+
+class Tick(Node):
+    def prepare(self, shared, request_input):
+        act(self, shared)
+
+    async def execute(self, prepared):
+        await asyncio.sleep(0.03)
+
+    def cleanup(self, shared, prepared, result):
+        shared["text"] = f"{shared['n']:08}" * 2500
+        shared.setdefault("rows", []).append(shared["n"])
+
+
+class Ask(Node):
+    async def prepare(self, shared, request_input):
+        act(self, shared)
+        shared.setdefault("picked", []).append(await request_input("Which?", ["a", "b"], "select", "pick"))
+
+
+class Confirm(Node):
+    async def prepare(self, shared, request_input):
+        act(self, shared)
+        shared.setdefault("confirmed", []).append(await request_input("Sure?", None, "text", "sure"))
+
+
+class Flaky(Node):
+    tries = 0
+
+    def prepare(self, shared, request_input):
+        act(self, shared)
+
+    def execute(self, prepared):
+        self.tries += 1
+        if self.tries == 1:
+            raise RuntimeError("the first attempt of each visit fails")
+
+
+class Dies(Node):
+    def prepare(self, shared, request_input):
+        if act(self, shared) == 1:
+            os._exit(9)
+
+
+class Fails(Node):
+    def prepare(self, shared, request_input):
+        act(self, shared)
+
+    def execute(self, prepared):
+        raise ValueError("always")
+'''
+
+ATTEMPTS = 50
+"""A killed run process uses up an attempt of the node in flight; kills alone must never fail a run."""
+
+WORKFLOWS: dict[str, tuple[list[str], str]] = {
+    "loop": (["Tick"], "shared['n'] < 25"),
+    "review": (["Tick", "Ask", "Confirm"], "shared['n'] < 9"),
+    "mixed": (["Tick", "Flaky", "Dies"], "shared['n'] < 9"),
+    "fails": (["Tick", "Fails"], "False"),
+    "stepped": (["Tick"], "shared['n'] < 4"),
+    "endless": (["Tick"], "True"),
+}
+"""For each workflow its classes, in a ring, and the condition to go round again."""
+
+
+def write_workflows(workspace: Workspace) -> None:
+    """Write the workflows and make the folder for their side effects."""
+    (workspace.root / "effects").mkdir(parents=True)
+    for name, (classes, again) in WORKFLOWS.items():
+        folder = workspace.workflows_dir / name
+        folder.mkdir(parents=True)
+        ids = [kind.lower() for kind in classes]
+        nodes = [
+            {"id": kind.lower(), "class": kind, **({} if kind == "Fails" else {"retry": {"attempts": ATTEMPTS}})}
+            for kind in classes
+        ]
+        edges: list[dict[str, str]] = [{"from": one, "to": other} for one, other in itertools.pairwise(ids)]
+        edges.append({"from": ids[-1], "to": ids[0], "condition": again})
+        graph = {"name": name, "nodes": nodes, "edges": edges, "initial_state": {"n": 0}}
+        (folder / "nodes.py").write_text(NODES)
+        (folder / f"{name}.json").write_text(json.dumps(graph))
+
+
+@dataclass
+class Load:
+    """Players on one session. Each keeps one run going until `over`; then it brings its last run to the end."""
+
+    session: EngineSession
+    truth: Truth
+    chance: random.Random
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    _changed: dict[str, asyncio.Event] = field(default_factory=dict)
+    _players: list[asyncio.Task[None]] = field(default_factory=list)
+    _listener: asyncio.Task[None] | None = None
+
+    def begin(self, players: int) -> None:
+        """Start the players."""
+        self._listener = asyncio.create_task(self._listen())
+        self._players = [asyncio.create_task(self._play(number)) for number in range(players)]
+
+    async def end(self, seconds: float) -> int:
+        """Let every player come to the end of its run; return how many runs had not ended by then."""
+        self.over.set()
+        _, stuck = await asyncio.wait(self._players, timeout=seconds)
+        self.check()
+        return len(stuck)
+
+    async def give_up(self) -> None:
+        """End players and listener wherever they are."""
+        tasks = [task for task in (*self._players, self._listener) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def check(self) -> None:
+        """Raise what a player met that should not be."""
+        for task in self._players:
+            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+                raise error
+
+    async def _listen(self) -> None:
+        async for batch in self.session.events():
+            for event in batch:
+                match event:
+                    case StepChanged():
+                        self.truth.step_seen(event)
+                    case RunChanged(run_id=run_id) | RequestChanged(run_id=run_id):
+                        if run_id in self._changed:
+                            self._changed[run_id].set()
+                    case Resync() | EngineChanged():
+                        for changed in self._changed.values():
+                            changed.set()
+
+    async def _call(self, act: Callable[[], Awaitable[T]]) -> T:
+        """Call the engine with the same command until one answers."""
+        while True:
+            try:
+                return await act()
+            except (EngineStopping, EngineLost, EngineUnreachable, WorkspaceLocked):
+                await asyncio.sleep(0.1)
+
+    async def _until(self, run_id: str, condition: Callable[[RunView], bool]) -> RunView:
+        changed = self._changed.setdefault(run_id, asyncio.Event())
+        while True:
+            changed.clear()
+            view = await self._call(lambda: self.session.get_run(run_id))
+            if condition(view):
+                return view
+            try:
+                await asyncio.wait_for(changed.wait(), LOOK_AGAIN_SECONDS)
+            except TimeoutError:
+                continue
+
+    # Players ------------------------------------------------------------------------------------------------------
+
+    async def _play(self, number: int) -> None:
+        kinds = list(WORKFLOWS)
+        for turn in itertools.count():
+            workflow = kinds[(number + turn) % len(kinds)]
+            start = StartRun(
+                command_id=f"start {number}/{turn}",
+                workflow=workflow,
+                answers=[("pick", "ab"[count % 2]) for count in range(3)] if workflow == "review" else [],
+                until="step" if workflow == "stepped" else "end",
+            )
+            view = await self._call(lambda start=start: self.session.start_run(start))  # type: ignore[misc]
+            self.truth.start_seen(view.run_id, workflow)
+            self._changed.setdefault(view.run_id, asyncio.Event())
+            play: Callable[[str], Awaitable[str]] = getattr(self, f"_play_{workflow}", self._play_to_the_end)
+            self.truth.end_seen(view.run_id, await play(view.run_id))
+            self._changed.pop(view.run_id, None)
+            if self.over.is_set():
+                return
+
+    async def _play_to_the_end(self, run_id: str) -> str:
+        return (await self._until(run_id, lambda view: view.status in FINAL)).status
+
+    async def _play_review(self, run_id: str) -> str:
+        for visit in itertools.count(1):
+            view = await self._until(
+                run_id,
+                lambda view, visit=visit: view.status in FINAL or _asks(view, visit),  # type: ignore[misc]
+            )
+            if view.status in FINAL:
+                return view.status
+            value: Any = f"yes {visit}"
+            answer = Answer(
+                command_id=f"answer {run_id} {visit}", run_id=run_id, request=f"confirm:{visit}:sure:0", value=value
+            )
+            await self._call(lambda answer=answer: self.session.answer(answer))  # type: ignore[misc]
+            self.truth.answer_seen(run_id, value)
+        raise AssertionError
+
+    async def _play_stepped(self, run_id: str) -> str:
+        for step in itertools.count(1):
+            view = await self._until(run_id, lambda view: view.status in FINAL or view.status == "paused")
+            if view.step != step:
+                self.truth.wrong(run_id, f"step command {step} left the run at step {view.step}")
+            if view.status in FINAL:
+                return view.status
+            await self._call(lambda step=step: self.session.step_run(f"step {run_id} {step}", run_id, []))  # type: ignore[misc]
+        raise AssertionError
+
+    async def _play_endless(self, run_id: str) -> str:
+        wanted = self.chance.randint(1, 12)
+        await self._until(run_id, lambda view: view.status == "running")
+        await asyncio.sleep(wanted * 0.05)
+        view = await self._call(lambda: self.session.cancel_run(f"cancel {run_id}", run_id))
+        self.truth.cancel_seen(run_id)
+        return view.status
+
+
+def _asks(view: RunView, visit: int) -> bool:
+    return any(request.request_id == "sure" and request.visit == visit for request in view.open_requests)
