@@ -113,9 +113,12 @@ class LineReads(Reader):
         return operations, [blobs[name] for name in _split(names)]
 
     async def deltas_since_snapshot(self, line: int) -> tuple[int, int]:
-        """How many bytes of deltas, large values counted, and how many steps follow the newest snapshot."""
+        """How many bytes of deltas, large values counted, and how many steps follow the newest snapshot.
+
+        Step 0 sets every key, so it is as good as one.
+        """
         newest = await self._newest_snapshot(line, NO_END)
-        after = newest[0] if newest is not None else -1
+        after = newest[0] if newest is not None else 0
         size, count = 0, 0
         for part in await self._parts(line):
             rows = await self._fetch(
