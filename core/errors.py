@@ -74,6 +74,14 @@ class UnknownVersion(UsageError):
     """No stored version of the workflow has that hash."""
 
 
+class UnknownNode(UsageError):
+    """The workflow has no node of that id, or the run never came to it."""
+
+
+class UnknownLine(UsageError):
+    """The run has no line of that number."""
+
+
 class UnknownRequest(UsageError):
     """The run has no open request of that name, or more than one."""
 
@@ -92,6 +100,10 @@ class InvalidInput(UsageError):
 
 class AlreadyAnswered(UsageError):
     """The request was answered before; the first durable answer stands."""
+
+
+class NodeGone(UsageError):
+    """The node to go on with is not in the version to go on with; nothing changed."""
 
 
 class RunAtRest(UsageError):
@@ -174,6 +186,15 @@ class OutputLimit(RondoError):
 
 class NotApproved(RondoError):
     """This version of the workflow has not been approved to run; `details` holds the diff since the last approval."""
+
+    exit_code = 4
+
+
+class EffectsNotAcknowledged(RondoError):
+    """Nodes that declare `effects: write` would act again, and nobody said that they may; nothing changed.
+
+    `details` is `{"write": [{"node", "times", "last_at"}], "undeclared": [node, ...]}`.
+    """
 
     exit_code = 4
 

@@ -70,7 +70,7 @@ class NodeModel(_Part):
     retry: RetryModel | None = None
     timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     on_error: Reaction | None = None
-    effects: Literal["", "read", "write"] | None = None
+    effects: Literal["", "none", "read", "write"] | None = None
 
 
 class EdgeModel(_Part):

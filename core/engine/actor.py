@@ -86,12 +86,16 @@ class World(Protocol):
 
 @dataclass(slots=True)
 class Position:
-    """Where a line stands: `next` is the node to enter, `attempts` those of its next visit that are used up."""
+    """Where a line stands: `next` is the node to enter, `attempts` those of its next visit that are used up.
+
+    With `choose_from` the next node is chosen again among that node's edges before anything runs.
+    """
 
     seq: int
     next: str | None
     visits: dict[str, int] = field(default_factory=dict)
     attempts: int = 0
+    choose_from: str | None = None
 
 
 class RunActor:
@@ -134,6 +138,10 @@ class RunActor:
     def short_id(self) -> str:
         """The ending of the run's id that people use."""
         return self.record.id[-8:]
+
+    def rests_after(self, node: str) -> bool:
+        """True where the run is to pause once this node's visit is complete."""
+        return self.until in ("step", "pause") or self.until == f"node:{node}"
 
     # The queue ----------------------------------------------------------------------------------------------------
 
@@ -312,6 +320,19 @@ class RunActor:
                 next_node=next_node,
             )
         )
+
+    async def pause(self, *more: Operation, at_once: bool = False) -> None:
+        """Pause the run between two steps, or, with `at_once`, give up its running visits, which run again later."""
+        now = self.world.now()
+        for flight in self.in_flight.values():
+            text = f"attempt {flight.attempt} was given up by a pause; the visit runs again when the run goes on"
+            self.log.line(now, "WARNING", text, flight.node, flight.visit, flight.attempt)
+        paused = self.status_operations("paused", node=next(iter(self.in_flight), self.position.next))
+        await self.commit([*paused, UpdateRun(self.record.number, until="end"), *more], patient=False)
+        self.until = "end"
+        self.in_flight.clear()
+        self.entered("paused")
+        await self.process_life.dismiss(at_once=at_once)
 
     async def fail(self, error: ErrorView) -> None:
         """Give the run its final failed status and end its process."""

@@ -40,10 +40,31 @@ async def cancel(actor: RunActor, command: RecordCommand) -> None:
     await actor.do(act)
 
 
+async def pause(actor: RunActor, at_once: bool, command: RecordCommand) -> None:
+    """Pause the run when its running step is complete; at once where it waits, or where `at_once` says so."""
+
+    async def act() -> None:
+        if actor.status in FINAL or actor.status in ("paused", "blocked"):
+            raise actor.at_rest_error()
+        if at_once or actor.status != "running":
+            await actor.pause(command, at_once=True)
+            return
+        await actor.commit([UpdateRun(actor.record.number, until="pause"), command], patient=False)
+        actor.until = "pause"
+        actor.entered(actor.status)
+
+    await actor.do(act)
+
+
 async def resume(actor: RunActor, until: str, presets: list[tuple[str, Any]], command: RecordCommand) -> None:
     """Let a paused run go on: to its end, or for one step."""
 
     async def act() -> None:
+        if actor.until == "pause" and until == "end":
+            await actor.commit([UpdateRun(actor.record.number, until=until), command], patient=False)
+            actor.until = until
+            actor.entered(actor.status)
+            return
         if actor.status != "paused":
             raise actor.at_rest_error()
         merged = [*json.loads(actor.record.presets), *([request, value] for request, value in presets)]

@@ -4,36 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import structlog
 
 from core.crash_points import crash_point
-from core.engine import commands
-from core.engine.actor import RunActor
 from core.engine.approvals import Approvals
 from core.engine.catalog import Catalog
 from core.engine.events import EventBus
 from core.engine.processes import ProcessPool
 from core.engine.queries import Queries
 from core.engine.recovery import Recovery
+from core.engine.run_commands import RunCommands
 from core.engine.runs import Runs
 from core.engine.state_parts import Path as StatePath
+from core.engine.travel import Travel
 from core.engine.workflows import Workflows
-from core.errors import DatabaseBusy, DiskFull, RepeatedCommand, RondoError, RunAtRest
+from core.errors import DatabaseBusy, DiskFull, RondoError
 from core.flow.journal import TIMER
-from core.identifiers import new_run_id
-from core.link.caller import caller
 from core.link.types import (
     FINAL,
     PROTOCOL,
-    WAITING,
-    Answer,
     ApprovalView,
     ChangeView,
     ClientInfo,
@@ -43,14 +38,14 @@ from core.link.types import (
     EngineStatus,
     ErrorView,
     Event,
+    LineView,
     LogPage,
     LogQuery,
     RequestView,
     RunFilter,
     RunRow,
-    RunView,
-    StartRun,
     StateChunk,
+    StatePoint,
     StateView,
     StepPage,
     WorkflowDetail,
@@ -58,8 +53,6 @@ from core.link.types import (
 )
 from core.places import Workspace
 from core.settings import LiveSettings
-from core.store.operations import RecordCommand
-from core.store.records import RunRecord
 from core.store.schema import SCHEMA_VERSION
 from core.store.store import Store
 from core.version import VERSION
@@ -67,7 +60,7 @@ from core.version import VERSION
 log = structlog.get_logger()
 
 
-class Engine:
+class Engine(RunCommands):
     """Implements `core.link.api.EngineApi`; made by the engine process, or inside another program (library mode)."""
 
     def __init__(
@@ -107,6 +100,7 @@ class Engine:
                 on_relief=self._relieved,
             )
             self._queries = Queries(self.workspace, self._store, self._runs)
+            self._travel = Travel(self._store, self._queries, self._workflows, self._runs)
             stack.push_async_callback(self._pool.close)
             await self._pool.start()
             stack.push_async_callback(self._runs.close)
@@ -144,10 +138,6 @@ class Engine:
             log.info("the trouble is over", type=self._trouble.type_name)
             self._trouble = None
             self._bus.publish(EngineChanged(state="ok"))
-
-    def _refuse_in_trouble(self) -> None:
-        if self._trouble is not None:
-            raise RondoError.from_dict(self._trouble.to_dict())
 
     def check_files(self) -> None:
         """Raise DatabaseReplaced where the database is no longer the file that was opened."""
@@ -226,90 +216,7 @@ class Engine:
     async def approve(self, name: str, version: str) -> ApprovalView:
         return await self._workflows.approve(name, version)
 
-    # Commands on runs ---------------------------------------------------------------------------------------------
-
-    async def start_run(self, start: StartRun) -> RunView:
-        self._refuse_in_trouble()
-        earlier = await self._store.command(start.command_id)
-        if earlier is not None and earlier.run:
-            return await self.get_run(earlier.run)
-        loaded = await self._workflows.runnable(start.workflow, start.version)
-        run_id = new_run_id()
-        arguments = {"workflow": start.workflow, "until": start.until, "version": loaded.version}
-        command = self._command(start.command_id, "start_run", run_id, arguments)
-        try:
-            await self._runs.start(run_id, start, loaded, caller.get(), command)
-        except RepeatedCommand:
-            # The same call came twice at once, and the other was first.
-            first = await self._store.command(start.command_id)
-            if first is None or not first.run:
-                raise
-            run_id = first.run
-        return await self.get_run(run_id)
-
-    async def step_run(self, command_id: str, run_id: str, answers: list[tuple[str, object]]) -> RunView:
-        return await self._resume(command_id, run_id, "step", [(name, value) for name, value in answers])
-
-    async def continue_run(self, command_id: str, run_id: str) -> RunView:
-        return await self._resume(command_id, run_id, "end", [])
-
-    async def _resume(self, command_id: str, run_id: str, until: str, answers: list[tuple[str, Any]]) -> RunView:
-        record = await self._queries.record(run_id)
-        if record.status not in WAITING:
-            command = self._command(command_id, "continue_run", record.id, {"until": until})
-            return await self._act(record, command, lambda actor: commands.resume(actor, until, answers, command))
-        if await self._store.command(command_id) is None:
-            for number, (request, value) in enumerate(answers, start=1):
-                # The last one has the command's own id: once it is there, all of it was done.
-                own_id = command_id if number == len(answers) else f"{command_id}/{number}"
-                parse = isinstance(value, str)
-                await self.answer(
-                    Answer(command_id=own_id, run_id=record.id, request=request, value=value, parse=parse)
-                )
-        return await self.get_run(record.id)
-
-    async def cancel_run(self, command_id: str, run_id: str) -> RunView:
-        record = await self._queries.record(run_id)
-        command = self._command(command_id, "cancel_run", record.id, {})
-        return await self._act(record, command, lambda actor: commands.cancel(actor, command))
-
-    async def answer(self, answer: Answer) -> RunView:
-        record = await self._queries.record(answer.run_id)
-        command = self._command(answer.command_id, "answer", record.id, {"request": answer.request})
-        by = caller.get()
-        return await self._act(record, command, lambda actor: commands.answer(actor, answer, by, command))
-
-    async def _act(
-        self, record: RunRecord, command: RecordCommand, carry_out: Callable[[RunActor], Awaitable[None]]
-    ) -> RunView:
-        """Carry a command out once; a repeated one, also one that comes twice at once, only shows the run."""
-        if await self._store.command(command.id) is None:
-            self._refuse_in_trouble()
-            self._refuse_final(record.status, record.id)
-            actor = await self._runs.actor(record)
-            try:
-                await carry_out(actor)
-            except RondoError:
-                if await self._store.command(command.id) is None:
-                    raise
-        return await self.get_run(record.id)
-
-    def _refuse_final(self, status: str, run_id: str) -> None:
-        if status in FINAL:
-            raise RunAtRest(
-                f"The run {run_id[-8:]} is {status}.",
-                cause="A run that has ended takes no more commands.",
-                next_step=f"See it: rondo show {run_id[-8:]}",
-            )
-
-    def _command(self, command_id: str, method: str, run: str | None, arguments: dict[str, Any]) -> RecordCommand:
-        text = json.dumps(arguments, ensure_ascii=False)
-        return RecordCommand(command_id, self._now(), caller.get(), method, run, text, None)
-
     # Reading runs -------------------------------------------------------------------------------------------------
-
-    async def get_run(self, run_id: str) -> RunView:
-        return await self._queries.get_run(run_id)
 
     async def list_runs(self, query: RunFilter) -> list[RunRow]:
         return await self._queries.list_runs(query)
@@ -320,19 +227,32 @@ class Engine:
     async def read_request(self, run_id: str, key: str) -> RequestView:
         return await self._queries.read_request(run_id, key)
 
-    async def read_steps(self, run_id: str, after: int = 0, limit: int = 500) -> StepPage:
-        return await self._queries.read_steps(run_id, after, limit)
+    async def list_lines(self, run_id: str) -> list[LineView]:
+        return await self._queries.list_lines(run_id)
+
+    async def read_steps(self, run_id: str, after: int = 0, limit: int = 500, line: int | None = None) -> StepPage:
+        return await self._queries.read_steps(run_id, after, limit, line)
 
     async def read_state(
-        self, run_id: str, seq: int | None = None, path: StatePath | None = None, depth: int = 3
+        self,
+        run_id: str,
+        seq: int | None = None,
+        path: StatePath | None = None,
+        depth: int = 3,
+        line: int | None = None,
     ) -> StateView:
-        return await self._queries.read_state(run_id, seq, path, depth)
+        return await self._queries.read_state(run_id, seq, path, depth, line)
 
-    async def read_state_chunk(self, run_id: str, seq: int | None = None, offset: int = 0) -> StateChunk:
-        return await self._queries.read_state_chunk(run_id, seq, offset)
+    async def read_state_chunk(
+        self, run_id: str, seq: int | None = None, offset: int = 0, line: int | None = None
+    ) -> StateChunk:
+        return await self._queries.read_state_chunk(run_id, seq, offset, line)
 
-    async def read_changes(self, run_id: str, seq: int) -> list[ChangeView]:
-        return await self._queries.read_changes(run_id, seq)
+    async def read_changes(self, run_id: str, seq: int, line: int | None = None) -> list[ChangeView]:
+        return await self._queries.read_changes(run_id, seq, line)
+
+    async def read_difference(self, before: StatePoint, after: StatePoint) -> list[ChangeView]:
+        return await self._queries.read_difference(before, after)
 
     async def read_logs(self, query: LogQuery) -> LogPage:
         return await self._queries.read_logs(query)

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from core.crash_points import crash_point
+from core.engine.onward import ALONE
 from core.errors import RunProcessDied
 from core.link.types import FINAL, WAITING, ErrorView, InFlight, Status
-from core.store.operations import InsertAttempt, InsertSnapshot, InsertStep, Operation
+from core.store.operations import InsertAttempt, InsertSnapshot, InsertStep, Operation, UpdateRun
 
 if TYPE_CHECKING:
     from core.engine.actor import RunActor
@@ -48,6 +49,8 @@ class Frames:
                 actor.process_life.imported()
             case "paused":
                 actor.process_life.expect_exit()
+            case "ended":
+                await self._ended()
 
     async def _started(self, header: dict[str, Any]) -> None:
         actor = self._actor
@@ -88,11 +91,11 @@ class Frames:
         text = f"attempt {attempt} failed: {failure['type']}: {failure['message']}"
         actor.log.line(ended, "ERROR", text, node, visit, attempt)
 
-    def attempt_cancelled(self, flight: InFlight, at: float) -> None:
-        """Note the attempt that a cancel cuts short for its commit, so that one sees where the run was."""
+    def attempt_cancelled(self, flight: InFlight, at: float, message: str = "The run was cancelled.") -> None:
+        """Note the attempt that a command cuts short for its commit, so that one sees where the run was."""
         failure = {
             "type": CANCELLED,
-            "message": "The run was cancelled.",
+            "message": message,
             "traceback": "",
             "cause": "",
             "next_step": "",
@@ -128,15 +131,18 @@ class Frames:
         goes_on = next_node is not None and actor.until == "end" and not actor.world.draining
         acknowledge = actor.process_life.sender({"t": "ack", "seq": seq}) if goes_on else None
         operations: list[Operation] = [self._step_operation(header, payload, acknowledge)]
+        process_knows = actor.until == "step"
         if header["snapshot"]:
             operations.append(InsertSnapshot(actor.line, seq, payload[len(payload) - header["snapshot"] :]))
         after: Status | None = None
-        if next_node is None:
+        if next_node is None or actor.until == ALONE:
             after = "completed"
             operations += actor.status_operations(after, ended_at=ended, node=node)
-        elif actor.until == "step":
+        elif actor.rests_after(node):
             after = "paused"
             operations += actor.status_operations(after, node=next_node)
+            if not process_knows:
+                operations.append(UpdateRun(actor.record.number, until="end"))
         elif actor.status in WAITING:
             # The code went on without the answer it had asked for.
             after = "running"
@@ -155,6 +161,11 @@ class Frames:
         if after is not None:
             actor.process_life.stop_timer()
             actor.entered(after)
+        if after == "paused" and not process_knows:
+            # Without the acknowledgement the process begins nothing more.
+            actor.until = "end"
+            await actor.process_life.dismiss(at_once=False)
+            return
         if after in ("completed", "paused"):
             actor.process_life.expect_exit()
         elif actor.world.draining and acknowledge is None:
@@ -163,6 +174,14 @@ class Frames:
         if acknowledge is None:
             actor.process_life.send({"t": "ack", "seq": seq})
         crash_point("run.step.acknowledged")
+
+    async def _ended(self) -> None:
+        """Going on from an earlier step, no edge led on: the run is complete."""
+        actor = self._actor
+        await actor.commit(actor.status_operations("completed", ended_at=actor.world.now()))
+        actor.position.next = None
+        actor.entered("completed")
+        actor.process_life.expect_exit()
 
     def _step_operation(
         self, header: dict[str, Any], payload: bytes, on_durable: Callable[[], None] | None

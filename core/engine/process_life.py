@@ -56,7 +56,10 @@ class ProcessLife:
     async def start(self) -> None:
         """Get the run a process as soon as there is room, or as soon as the one that is being let go has ended."""
         actor = self._actor
-        if actor.status in FINAL or actor.world.draining:
+        if actor.status in FINAL or actor.status == "paused" or actor.world.draining:
+            return
+        if actor.until == "pause":
+            await actor.pause()
             return
         self._wanted = True
         if self.process is None:
@@ -152,6 +155,20 @@ class ProcessLife:
         self.expecting_exit = True
         if self.process is not None:
             await self.process.kill()
+
+    async def dismiss(self, *, at_once: bool) -> None:
+        """End the process, or the wait for one: what it still says no longer counts, and its end is no failure."""
+        self.stop_timer()
+        self.expecting_exit = True
+        self._wanted = False
+        self.epoch += 1
+        self._actor.requests.new_process()
+        if self.process is None:
+            self._actor.world.slots.give_back(self)
+        elif at_once:
+            await self.process.kill()
+        else:
+            await self.process.stop(STOP_GRACE_SECONDS)
 
     async def abandon(self) -> None:
         """End the process without waiting for what it still says: its frames no longer count."""

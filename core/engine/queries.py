@@ -10,14 +10,24 @@ from core.engine.requests import request_key
 from core.engine.runlog import LEVELS
 from core.engine.runs import Runs
 from core.engine.state_parts import Path as StatePath
-from core.engine.state_parts import describe_changes, take_part
-from core.engine.views import attempt_view, log_line, request_view, run_row, run_view, running_view, step_view
-from core.errors import UnknownRequest, UnknownStep, UsageError
+from core.engine.state_parts import describe_changes, describe_difference, take_part
+from core.engine.views import (
+    attempt_view,
+    line_view,
+    log_line,
+    request_view,
+    run_row,
+    run_view,
+    running_view,
+    step_view,
+)
+from core.errors import UnknownLine, UnknownRequest, UnknownStep, UsageError
 from core.flow.journal import TIMER
 from core.link.types import (
     FINAL,
     REPLY_LIMIT,
     ChangeView,
+    LineView,
     LogPage,
     LogQuery,
     RequestView,
@@ -25,6 +35,7 @@ from core.link.types import (
     RunRow,
     RunView,
     StateChunk,
+    StatePoint,
     StateView,
     StepPage,
     StepView,
@@ -68,6 +79,33 @@ class Queries:
         log_last = await self._store.last_log_row(record.number)
         position = self._runs.queue_positions().get(record.id, 0)
         return run_view(record, actor, last, requests, log_last, self._workspace.output, position)
+
+    async def list_lines(self, run_id: str) -> list[LineView]:
+        """Every line of a run, oldest first."""
+        record = await self.record(run_id)
+        lines = await self._store.lines(record.number)
+        totals = await self._store.step_totals([line.line for line in lines])
+        views = []
+        for number, line in enumerate(lines, start=1):
+            parent_run = None
+            if number == 1 and line.parent_line is not None:
+                parent = await self._store.line_by_number(line.parent_line)
+                parent_run = (await self._store.run_by_number(parent.run)).id
+            views.append(line_view(line, number, totals.get(line.line, 0), parent_run))
+        return views
+
+    async def line_of(self, record: RunRecord, line: int | None) -> int:
+        """The run's present line, or one of its lines; raises UnknownLine."""
+        if line is None:
+            return record.line or 0
+        known = [row.line for row in await self._store.lines(record.number)]
+        if line not in known:
+            raise UnknownLine(
+                f"The run {record.id[-8:]} has no such line.",
+                cause=f"It has {len(known)} line{'s' if len(known) > 1 else ''}.",
+                next_step=f"See them: rondo show {record.id[-8:]}",
+            )
+        return line
 
     async def list_runs(self, query: RunFilter) -> list[RunRow]:
         limit = max(1, min(query.limit, 500))
@@ -126,11 +164,11 @@ class Queries:
             view.answer = None
         return view
 
-    async def read_steps(self, run_id: str, after: int, limit: int) -> StepPage:
+    async def read_steps(self, run_id: str, after: int, limit: int, wanted_line: int | None = None) -> StepPage:
         record = await self.record(run_id)
-        line = record.line or 0
+        line = await self.line_of(record, wanted_line)
         limit = max(1, min(limit, STEPS_AT_MOST))
-        actor = self._runs.active(record.id)
+        actor = self._runs.active(record.id) if line == record.line else None
         flights = list(actor.in_flight.values()) if actor is not None else []
         steps = await self._store.steps(line, after, limit + 1)
         more = len(steps) > limit
@@ -157,25 +195,33 @@ class Queries:
             views += [running_view(f) for f in flights if (f.node, f.visit, f.attempt) not in done]
         return StepPage(steps=views, total=await self._store.step_total(line), more=more)
 
-    async def read_state(self, run_id: str, seq: int | None, path: StatePath | None, depth: int) -> StateView:
-        at, state = await self._state(run_id, seq)
+    async def read_state(
+        self, run_id: str, seq: int | None, path: StatePath | None, depth: int, line: int | None = None
+    ) -> StateView:
+        at, state = await self._state(run_id, seq, line)
         record = await self.record(run_id)
         value, elided, size = await asyncio.to_thread(take_part, state, path or [], max(1, min(depth, 32)))
         return StateView(run_id=record.id, seq=at, path=path or [], value=value, elided=elided, size=size)
 
-    async def read_state_chunk(self, run_id: str, seq: int | None, offset: int) -> StateChunk:
-        at, state = await self._state_for_chunk(run_id, seq, offset)
+    async def read_state_chunk(self, run_id: str, seq: int | None, offset: int, line: int | None = None) -> StateChunk:
+        at, state = await self._state_for_chunk(run_id, seq, offset, line)
         if offset < 0 or offset > len(state):
             raise UsageError(f"The state has {len(state)} bytes; {offset} is outside.", next_step="Start again at 0.")
         return StateChunk(seq=at, offset=offset, size=len(state), data=state[offset : offset + CHUNK_BYTES])
 
-    async def read_changes(self, run_id: str, seq: int) -> list[ChangeView]:
-        record = await self.record(run_id)
+    async def read_difference(self, before: StatePoint, after: StatePoint) -> list[ChangeView]:
+        """What leads from one state to another."""
+        _, old = await self._state(before.run_id, before.step, before.line)
+        _, new = await self._state(after.run_id, after.step, after.line)
+        return await asyncio.to_thread(describe_difference, old, new)
+
+    async def read_changes(self, run_id: str, seq: int, wanted_line: int | None = None) -> list[ChangeView]:
+        line = await self.line_of(await self.record(run_id), wanted_line)
         if seq < 1:
             return []
-        _, after = await self._state(run_id, seq)
-        _, before = await self._state(run_id, seq - 1)
-        operations, _ = await self._store.delta(record.line or 0, seq)
+        _, after = await self._state(run_id, seq, line)
+        _, before = await self._state(run_id, seq - 1, line)
+        operations, _ = await self._store.delta(line, seq)
         return await asyncio.to_thread(describe_changes, before, after, operations)
 
     async def read_logs(self, query: LogQuery) -> LogPage:
@@ -206,20 +252,22 @@ class Queries:
             kept.reverse()
         return LogPage(lines=[log_line(row) for row in kept], last=last, dropped=record.logs_dropped)
 
-    async def _state_for_chunk(self, run_id: str, seq: int | None, offset: int) -> tuple[int, bytes]:
+    async def _state_for_chunk(
+        self, run_id: str, seq: int | None, offset: int, wanted_line: int | None
+    ) -> tuple[int, bytes]:
         """The state for a reader of its chunks: kept from one to the next, since it never changes."""
-        line = (await self.record(run_id)).line or 0
+        line = await self.line_of(await self.record(run_id), wanted_line)
         if self._chunked is not None and offset > 0 and self._chunked[:2] == (line, seq):
             at, state = seq or 0, self._chunked[2]
         else:
-            at, state = await self._state(run_id, seq)
+            at, state = await self._state(run_id, seq, line)
         ends = offset + CHUNK_BYTES >= len(state)
         self._chunked = None if ends else (line, at, state)
         return at, state
 
-    async def _state(self, run_id: str, seq: int | None) -> tuple[int, bytes]:
+    async def _state(self, run_id: str, seq: int | None, wanted_line: int | None) -> tuple[int, bytes]:
         record = await self.record(run_id)
-        line = record.line or 0
+        line = await self.line_of(record, wanted_line)
         total = await self._store.step_total(line)
         if seq is not None and not 0 <= seq <= total:
             raise UnknownStep(

@@ -213,7 +213,9 @@ class Requests:
         return DUE, status
 
     def _status_without(self, key: str) -> Status:
-        """The status of a run that waits, once that request is answered."""
+        """The status of a run that waits, once that request is answered; a paused one stays so."""
+        if self._actor.status == "paused":
+            return "paused"
         if not self._actor.process_life.listening:
             return "queued"
         left = {other: due for other, due in self._awaited.items() if other != key}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
 import structlog
@@ -16,6 +16,7 @@ from core.definition.load import LoadedWorkflow
 from core.engine import commands
 from core.engine.actor import Position, Process, RunActor, stopping_error
 from core.engine.events import EventBus
+from core.engine.onward import ALONE, alone, find_onward
 from core.engine.process_life import ProcessLife
 from core.engine.requests import request_key
 from core.engine.slots import Slots
@@ -114,9 +115,15 @@ class Runs:
         self, run_id: str, start: StartRun, loaded: LoadedWorkflow, by: str, command: RecordCommand
     ) -> None:
         """Write the run and its initial state, then begin; a caller that goes away stops nothing of it."""
+        await self.begin(run_id, lambda: self._start(run_id, start, loaded, by, command))
+
+    async def begin(self, run_id: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do what makes a run begin, or begin anew: its other commands wait, a caller that goes away stops nothing."""
+        while (beginning := self._beginning.get(run_id)) is not None:
+            await asyncio.wait([beginning])
         if self.draining:
             raise stopping_error()
-        task = asyncio.create_task(self._start(run_id, start, loaded, by, command), name=f"start {run_id[-8:]}")
+        task = asyncio.create_task(work(), name=f"begin {run_id[-8:]}")
         self._beginning[run_id] = task
         task.add_done_callback(lambda _: self._beginning.pop(run_id))
         await asyncio.shield(task)
@@ -132,7 +139,7 @@ class Runs:
             workflow=loaded.name,
             version=loaded.version,
             status="queued",
-            until=start.until,
+            until=start.until if start.until_node is None else f"node:{start.until_node}",
             source=by,
             inputs=json.dumps(start.inputs, ensure_ascii=False),
             presets=json.dumps([list(pair) for pair in start.answers], ensure_ascii=False),
@@ -164,9 +171,13 @@ class Runs:
         return self._actors.get(run_id)
 
     async def actor(self, record: RunRecord) -> RunActor:
-        """The actor of a run that is not final; give it a command before anything else is awaited."""
+        """The actor of a run; give it a command before anything else is awaited."""
         while (beginning := self._beginning.get(record.id)) is not None:
             await asyncio.wait([beginning])
+        return await self.actor_now(record)
+
+    async def actor_now(self, record: RunRecord) -> RunActor:
+        """The same for whoever makes the run begin."""
         async with self._opening:
             if self.draining:
                 raise stopping_error()
@@ -196,8 +207,11 @@ class Runs:
             )
         attempts = await self._store.attempts(line, last.seq + 1, last.seq + 1)
         used = max((row.attempt for row in attempts), default=0)
-        position = Position(last.seq, last.next, await self._store.visits(line), used)
         graph = Graph.from_dict(json.loads(version.graph))
+        if fresh.until == ALONE:
+            graph = alone(graph)
+        onward = await find_onward(self._store, graph, fresh.version, line, last.seq, own=line)
+        position = Position(last.seq, onward.next, await self._store.visits(line), used, onward.choose_from)
         actor = RunActor(
             self,
             fresh,
@@ -285,7 +299,7 @@ class Runs:
         answers = [
             {"key": request_key(row), "hash": row.hash, "answer": json.loads(row.answer or "null")}
             for row in await self.requests_of(actor.line)
-            if row.status == "answered" and row.node == position.next and row.visit == _next_visit(position)
+            if row.status == "answered" and row.visit == position.visits.get(row.node, 0) + 1
         ]
         size, steps = await self._store.deltas_since_snapshot(actor.line)
         init = {
@@ -309,8 +323,9 @@ class Runs:
             "next": position.next,
             "visits": position.visits,
             "attempts": position.attempts,
+            "choose_from": position.choose_from,
             "answers": answers,
-            "until": actor.until,
+            "until": "step" if actor.until in ("step", ALONE) else "end",
             "deltas_since_snapshot": [size, steps],
             "limits": {},
         }
@@ -324,10 +339,6 @@ class Runs:
         self.slots.give_back(actor.process_life)
         if self._actors.get(actor.record.id) is actor:
             del self._actors[actor.record.id]
-
-
-def _next_visit(position: Position) -> int:
-    return position.visits.get(position.next or "", 0) + 1
 
 
 def _initial_step(graph: Graph, inputs: dict[str, Any], now: float) -> InsertStep:

@@ -8,6 +8,7 @@ import msgspec
 import orjson
 
 from core.errors import UsageError
+from core.flow.diff import difference
 from core.link.types import ChangeView, Elided
 
 TEXT_LIMIT = 4_096
@@ -153,6 +154,12 @@ def describe_changes(before: bytes, after: bytes, operations: bytes) -> list[Cha
             break
         changes.append(change)
     return changes
+
+
+def describe_difference(before: bytes, after: bytes) -> list[ChangeView]:
+    """The same for two states of any steps: what must change in the one to get the other."""
+    changes = difference((), orjson.loads(before), orjson.loads(after)) if before != after else []
+    return describe_changes(before, after, orjson.dumps([[change.kind, list(change.path)] for change in changes]))
 
 
 def _preview_at(state: Any, path: Path) -> str | None:

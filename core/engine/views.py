@@ -16,11 +16,13 @@ from core.engine.frames import CANCELLED
 from core.engine.requests import request_key
 from core.engine.runlog import level_name
 from core.link.types import (
+    FINAL,
     EdgeView,
     ErrorView,
     FindingView,
     InFlight,
     LastRun,
+    LineView,
     LogLine,
     NodeView,
     RequestView,
@@ -31,7 +33,7 @@ from core.link.types import (
     WorkflowDetail,
     WorkflowRow,
 )
-from core.store.records import AttemptRow, LogRow, RequestRow, RunRecord, StepRow
+from core.store.records import AttemptRow, LineRecord, LogRow, RequestRow, RunRecord, StepRow
 
 INPUTS_LIMIT = 32 * 1024
 """Bytes of a run's inputs that are sent whole."""
@@ -214,6 +216,23 @@ def run_view(
         due_at=min(dues, default=None) if record.status == "waiting_timer" else None,
         queue_position=position,
         priority=record.priority,
+        pausing=record.until == "pause" and record.status not in FINAL,
+    )
+
+
+def line_view(record: LineRecord, number: int, step: int, parent_run: str | None) -> LineView:
+    return LineView(
+        line=record.line,
+        number=number,
+        version=record.version,
+        status=cast(Status, record.status),
+        step=step,
+        created_at=record.created_at,
+        ended_at=record.ended_at,
+        parent_run=parent_run,
+        parent_line=record.parent_line,
+        parent_step=record.parent_seq,
+        error=error_from(record.error),
     )
 
 
@@ -271,4 +290,5 @@ def log_line(row: LogRow) -> LogLine:
         visit=row.visit,
         attempt=row.attempt,
         stream=row.stream,
+        line=row.line,
     )

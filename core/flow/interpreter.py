@@ -99,6 +99,13 @@ class Interpreter:
         position.attempts = 0
         return record
 
+    def choose_again(self, node_id: str) -> None:
+        """Choose the next node among a node's edges once more: the graph or the state is not what it was then."""
+        routing = choose_next(self._edges[node_id], self.state)
+        self.position.next_node = routing.next
+        text = f"{node_id} -> {routing.next or 'end'}, chosen again: {_reason(routing)}"
+        self._journal.log("INFO", text, node_id)
+
     def _route(self, node_id: str, visit: RunningVisit) -> Routing:
         """Choose the next node and log why, where there was a choice."""
         edges = self._edges[node_id]

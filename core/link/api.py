@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Protocol
 
+from core.link.commands import Fork, ManyRuns, Rerun, Retry, Rewind, RunNode
 from core.link.types import (
     Answer,
     ApprovalView,
@@ -14,14 +15,17 @@ from core.link.types import (
     EngineInfo,
     EngineStatus,
     Event,
+    LineView,
     LogPage,
     LogQuery,
     RequestView,
     RunFilter,
+    RunOutcome,
     RunRow,
     RunView,
     StartRun,
     StateChunk,
+    StatePoint,
     StateView,
     StepPage,
     WorkflowDetail,
@@ -65,10 +69,35 @@ class EngineApi(Protocol):
         ...
 
     async def continue_run(self, command_id: str, run_id: str) -> RunView:
-        """Let a paused run go on to its end."""
+        """Let a paused run go on to its end; a run that is only about to pause doesn't."""
+        ...
+
+    async def pause_run(self, command_id: str, run_id: str, now: bool = False) -> RunView:
+        """Pause a run when its running step is complete; one that waits is paused at once.
+
+        With `now` the running visit is given up. It runs again, under the same idempotency key, when the run goes on.
+        """
         ...
 
     async def cancel_run(self, command_id: str, run_id: str) -> RunView: ...
+
+    async def retry_run(self, retry: Retry) -> RunView: ...
+
+    async def rewind_run(self, rewind: Rewind) -> RunView:
+        """Go on from an earlier step on a new line; a run that is going on is stopped, its line ends as cancelled."""
+        ...
+
+    async def fork_run(self, fork: Fork) -> RunView:
+        """The new run; the run it comes from is not touched, and nothing of it is copied."""
+        ...
+
+    async def rerun(self, rerun: Rerun) -> RunView: ...
+
+    async def run_node(self, run_node: RunNode) -> RunView: ...
+
+    async def act_on_runs(self, many: ManyRuns) -> list[RunOutcome]:
+        """One command for many runs; a run that refuses it doesn't stop the others."""
+        ...
 
     async def answer(self, answer: Answer) -> RunView: ...
 
@@ -87,22 +116,37 @@ class EngineApi(Protocol):
         """
         ...
 
-    async def read_steps(self, run_id: str, after: int = 0, limit: int = 500) -> StepPage:
-        """What the run's present line did after step `after` (the seq of the last completed step the caller has seen):
+    async def list_lines(self, run_id: str) -> list[LineView]:
+        """Every line of a run, oldest first; the last one is the present one."""
+        ...
 
-        failed attempts, completed steps and what is running, in order.
+    async def read_steps(self, run_id: str, after: int = 0, limit: int = 500, line: int | None = None) -> StepPage:
+        """What the run's present line, or `line`, did: failed attempts, completed steps and what is running, in order.
+
+        `after` is the seq of the last completed step that the caller has seen.
         """
         ...
 
     async def read_state(
-        self, run_id: str, seq: int | None = None, path: list[str | int] | None = None, depth: int = 3
+        self,
+        run_id: str,
+        seq: int | None = None,
+        path: list[str | int] | None = None,
+        depth: int = 3,
+        line: int | None = None,
     ) -> StateView:
         """The state after step `seq` (None: the last), or a part of it; large and deep parts are elided."""
         ...
 
-    async def read_state_chunk(self, run_id: str, seq: int | None = None, offset: int = 0) -> StateChunk: ...
+    async def read_state_chunk(
+        self, run_id: str, seq: int | None = None, offset: int = 0, line: int | None = None
+    ) -> StateChunk: ...
 
-    async def read_changes(self, run_id: str, seq: int) -> list[ChangeView]: ...
+    async def read_changes(self, run_id: str, seq: int, line: int | None = None) -> list[ChangeView]: ...
+
+    async def read_difference(self, before: StatePoint, after: StatePoint) -> list[ChangeView]:
+        """What must change in one state to get the other, of any steps, lines and runs."""
+        ...
 
     async def read_logs(self, query: LogQuery) -> LogPage: ...
 

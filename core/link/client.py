@@ -18,6 +18,7 @@ from weakref import WeakSet
 import msgspec
 
 from core.errors import EngineLost, RondoError, UsageError
+from core.link.commands import Fork, ManyRuns, Rerun, Retry, Rewind, RunNode
 from core.link.events import EventStream
 from core.link.framing import FramingError, encode_frame, read_frame
 from core.link.messages import CANCEL, NOT_DECODABLE, SUBSCRIBE, Incoming, events_decoder, incoming_decoder
@@ -31,15 +32,18 @@ from core.link.types import (
     Doctor,
     EngineInfo,
     EngineStatus,
+    LineView,
     LogPage,
     LogQuery,
     RequestView,
     Resync,
     RunFilter,
+    RunOutcome,
     RunRow,
     RunView,
     StartRun,
     StateChunk,
+    StatePoint,
     StateView,
     StepPage,
     WorkflowDetail,
@@ -112,8 +116,29 @@ class EngineCalls(ABC):
     async def continue_run(self, command_id: str, run_id: str) -> RunView:
         return await self._call(RunView, "continue_run", command_id=command_id, run_id=run_id)
 
+    async def pause_run(self, command_id: str, run_id: str, now: bool = False) -> RunView:
+        return await self._call(RunView, "pause_run", command_id=command_id, run_id=run_id, now=now)
+
     async def cancel_run(self, command_id: str, run_id: str) -> RunView:
         return await self._call(RunView, "cancel_run", command_id=command_id, run_id=run_id)
+
+    async def retry_run(self, retry: Retry) -> RunView:
+        return await self._call(RunView, "retry_run", retry=retry)
+
+    async def rewind_run(self, rewind: Rewind) -> RunView:
+        return await self._call(RunView, "rewind_run", rewind=rewind)
+
+    async def fork_run(self, fork: Fork) -> RunView:
+        return await self._call(RunView, "fork_run", fork=fork)
+
+    async def rerun(self, rerun: Rerun) -> RunView:
+        return await self._call(RunView, "rerun", rerun=rerun)
+
+    async def run_node(self, run_node: RunNode) -> RunView:
+        return await self._call(RunView, "run_node", run_node=run_node)
+
+    async def act_on_runs(self, many: ManyRuns) -> list[RunOutcome]:
+        return await self._call(list[RunOutcome], "act_on_runs", many=many)
 
     async def answer(self, answer: Answer) -> RunView:
         return await self._call(RunView, "answer", answer=answer)
@@ -130,19 +155,32 @@ class EngineCalls(ABC):
     async def read_request(self, run_id: str, key: str) -> RequestView:
         return await self._call(RequestView, "read_request", run_id=run_id, key=key)
 
-    async def read_steps(self, run_id: str, after: int = 0, limit: int = 500) -> StepPage:
-        return await self._call(StepPage, "read_steps", run_id=run_id, after=after, limit=limit)
+    async def list_lines(self, run_id: str) -> list[LineView]:
+        return await self._call(list[LineView], "list_lines", run_id=run_id)
+
+    async def read_steps(self, run_id: str, after: int = 0, limit: int = 500, line: int | None = None) -> StepPage:
+        return await self._call(StepPage, "read_steps", run_id=run_id, after=after, limit=limit, line=line)
 
     async def read_state(
-        self, run_id: str, seq: int | None = None, path: list[str | int] | None = None, depth: int = 3
+        self,
+        run_id: str,
+        seq: int | None = None,
+        path: list[str | int] | None = None,
+        depth: int = 3,
+        line: int | None = None,
     ) -> StateView:
-        return await self._call(StateView, "read_state", run_id=run_id, seq=seq, path=path, depth=depth)
+        return await self._call(StateView, "read_state", run_id=run_id, seq=seq, path=path, depth=depth, line=line)
 
-    async def read_state_chunk(self, run_id: str, seq: int | None = None, offset: int = 0) -> StateChunk:
-        return await self._call(StateChunk, "read_state_chunk", run_id=run_id, seq=seq, offset=offset)
+    async def read_state_chunk(
+        self, run_id: str, seq: int | None = None, offset: int = 0, line: int | None = None
+    ) -> StateChunk:
+        return await self._call(StateChunk, "read_state_chunk", run_id=run_id, seq=seq, offset=offset, line=line)
 
-    async def read_changes(self, run_id: str, seq: int) -> list[ChangeView]:
-        return await self._call(list[ChangeView], "read_changes", run_id=run_id, seq=seq)
+    async def read_changes(self, run_id: str, seq: int, line: int | None = None) -> list[ChangeView]:
+        return await self._call(list[ChangeView], "read_changes", run_id=run_id, seq=seq, line=line)
+
+    async def read_difference(self, before: StatePoint, after: StatePoint) -> list[ChangeView]:
+        return await self._call(list[ChangeView], "read_difference", before=before, after=after)
 
     async def read_logs(self, query: LogQuery) -> LogPage:
         return await self._call(LogPage, "read_logs", query=query)

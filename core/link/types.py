@@ -194,7 +194,7 @@ class ApprovalView(_Struct):
 class StartRun(_Struct):
     """`answers` serve the requests of that id in order, one a visit; `version` None means the folder as it is now.
 
-    `until` "end" runs on, "step" runs one step and pauses.
+    `until` "end" runs on, "step" runs one step and pauses; with `until_node` it pauses after that node's first visit.
     """
 
     command_id: str
@@ -205,6 +205,42 @@ class StartRun(_Struct):
     until: Literal["end", "step"] = "end"
     priority: int = 0
     """Where runs are queued, higher ones go first."""
+    until_node: str | None = None
+
+
+class RunOutcome(_Struct):
+    """What a command came to for one of many runs: the status it has now, or why the command was refused."""
+
+    run_id: str
+    status: Status | None
+    error: ErrorView | None = None
+
+
+class LineView(_Struct):
+    """One history of a run. `number` counts the run's lines from 1; `step` is its last completed step.
+
+    `parent_run` is the id of the run it goes on from, where that is another one: then it is a fork's first line.
+    """
+
+    line: int
+    number: int
+    version: str
+    status: Status
+    step: int
+    created_at: float
+    ended_at: float | None = None
+    parent_run: str | None = None
+    parent_line: int | None = None
+    parent_step: int | None = None
+    error: ErrorView | None = None
+
+
+class StatePoint(_Struct):
+    """A state: that of a run after a step of one of its lines; None is the present line, the last step."""
+
+    run_id: str
+    step: int | None = None
+    line: int | None = None
 
 
 class RequestView(_Struct):
@@ -294,6 +330,8 @@ class RunView(_Struct):
     queue_position: int = 0
     """Its place among those that wait for a process, from 1 on; 0 where it does not."""
     priority: int = 0
+    pausing: bool = False
+    """It pauses as soon as the running step is complete."""
 
 
 class RunFilter(_Struct):
@@ -306,7 +344,10 @@ class RunFilter(_Struct):
 
 
 class StepView(_Struct):
-    """One attempt of one visit. `step` is the seq of a completed visit, None for a failed or running attempt."""
+    """One attempt of one visit. `step` is the seq of a completed visit, None for a failed or running attempt.
+
+    A step without a node is an edit of the state by a person (`reason` is edit, or alone where one node was to run).
+    """
 
     step: int | None
     node: str
@@ -397,6 +438,8 @@ class LogLine(_Struct):
     visit: int = 0
     attempt: int = 0
     stream: str = "log"
+    line: int = 0
+    """The line of the run that was present then."""
 
 
 class LogPage(_Struct):

@@ -156,6 +156,11 @@ class Session:
 
     async def _interpret(self) -> None:
         position = self._interpreter.position
+        if self._init.get("choose_from") is not None:
+            self._interpreter.choose_again(self._init["choose_from"])
+            if position.next_node is None:
+                self._frame("ended")
+                return
         if position.next_node is None:
             return
         try:

@@ -9,6 +9,7 @@ Engine to process:
             run beyond the allow-list), run_key (text that idempotency keys are made from), seq (last committed),
             next (node to enter),
             visits {node: completed visits}, attempts (attempts of the next visit already used up),
+            choose_from (node among whose edges the next one is chosen again, or null),
             answers [{key, hash, answer}] (recorded for the next visit), until ("end" or "step"),
             deltas_since_snapshot [bytes, steps],
             limits {import_seconds, log_lines, log_bytes} (what the run may still print; each has a default).
@@ -28,6 +29,7 @@ Process to engine:
             due (null, or when a request of kind timer is answered by itself)
     failed  node, visit, attempt, failure                          the run has failed (its `attempt` frame came before)
     broken  failure                                                the code can't be imported or a class is missing
+    ended                                                          chosen again, and no edge leads on
     paused  seq                                                    `until` is reached; the process ends
 
 Log lines go over a pipe of their own as records: `!I length`, then the JSON text of

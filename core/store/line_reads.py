@@ -84,12 +84,42 @@ class LineReads(Reader):
         counts: dict[str, int] = {}
         for part in await self._parts(line):
             rows = await self._fetch(
-                "SELECT node, count(*) FROM steps WHERE line = ? AND seq > 0 AND seq <= ? GROUP BY node",
+                # An edit of the state is a step without a node.
+                "SELECT node, count(*) FROM steps WHERE line = ? AND seq > 0 AND seq <= ? AND node <> '' GROUP BY node",
                 (part.line, part.last),
             )
             for node, count in rows:
                 counts[node] = counts.get(node, 0) + count
         return counts
+
+    async def last_visit(self, line: int, node: str) -> StepRow | None:
+        """The step of the node's last completed visit in the line's history."""
+        for part in reversed(await self._parts(line)):
+            row = await self._fetch_one(
+                f"SELECT {STEP_COLUMNS} FROM steps WHERE line = ? AND seq > 0 AND seq <= ? AND node = ?"
+                " ORDER BY seq DESC LIMIT 1",
+                (part.line, part.last, node),
+            )
+            if row is not None:
+                return StepRow(*row)
+        return None
+
+    async def acted_after(self, line: int, seq: int) -> dict[str, tuple[int, float]]:
+        """The nodes that began an attempt after step `seq` of the line's history: how often, and when it last ended."""
+        acted: dict[str, tuple[int, float]] = {}
+        for part in await self._parts(line):
+            first = max(seq + 1, part.first)
+            rows = await self._fetch(
+                "SELECT node, count(*), max(ended_at) FROM"
+                " (SELECT node, ended_at FROM steps WHERE line = ? AND seq BETWEEN ? AND ? AND node <> ''"
+                " UNION ALL SELECT node, ended_at FROM attempts WHERE line = ? AND before_seq BETWEEN ? AND ?)"
+                " GROUP BY node ORDER BY min(ended_at)",
+                (part.line, first, part.last, part.line, first, part.last),
+            )
+            for node, count, at in rows:
+                before, last = acted.get(node, (0, 0.0))
+                acted[node] = (before + count, max(last, at))
+        return acted
 
     async def attempts(self, line: int, from_seq: int, to_seq: int) -> list[AttemptRow]:
         """The failed attempts of the visits that became, or would become, the steps `from_seq` to `to_seq`."""
@@ -107,7 +137,7 @@ class LineReads(Reader):
         """What a step changed: the operations' JSON text and the large values. Raises UnknownStep, DatabaseDamaged."""
         rows = await self._delta_rows(line, seq, seq)
         if not rows:
-            raise await self._unknown_step(line, seq)
+            raise await self.unknown_step(line, seq)
         _, _, operations, names, _ = _checked(rows[0])
         blobs = await self._blobs(_split(names))
         return operations, [blobs[name] for name in _split(names)]
@@ -138,7 +168,7 @@ class LineReads(Reader):
             last = await self.last_step(line)
             seq = last.seq if last is not None else -1
         if seq < 0:
-            raise await self._unknown_step(line, seq)
+            raise await self.unknown_step(line, seq)
         snapshot = await self._newest_snapshot(line, seq)
         start = snapshot[0] if snapshot is not None else -1
         text = snapshot[1] if snapshot is not None else b"{}"
@@ -148,7 +178,7 @@ class LineReads(Reader):
         while state.seq < seq:
             rows = await self._delta_rows(line, state.seq + 1, min(seq, state.seq + STEPS_AT_ONCE))
             if not rows:
-                raise await self._unknown_step(line, seq)
+                raise await self.unknown_step(line, seq)
             for some in _with_few_blobs(rows):
                 blobs = await self._blobs([name for row in some for name in _split(row[3])])
                 await state.add(some, blobs)
@@ -223,7 +253,8 @@ class LineReads(Reader):
         sizes = await self._blob_sizes(names)
         return sum(sizes[name] for name in names)
 
-    async def _unknown_step(self, line: int, seq: int) -> Exception:
+    async def unknown_step(self, line: int, seq: int) -> Exception:
+        """Why a step is not there: the line's history has no such number, or its row is missing."""
         last = await self.last_step(line)
         if last is not None and 0 <= seq <= last.seq:
             return rows_missing("steps", f"line {line}, seq {seq}")

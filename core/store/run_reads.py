@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
-from core.errors import UnknownRun
+from core.errors import UnknownLine, UnknownRun
 from core.store.reader import Reader
 from core.store.records import CommandRecord, LineRecord, RequestRow, RunRecord, VersionRecord, VersionRow, columns
 
@@ -89,6 +89,13 @@ class RunReads(Reader):
         """Every line of a run, oldest first."""
         rows = await self._fetch(f"SELECT {columns(LineRecord)} FROM lines WHERE run = ? ORDER BY line", (run_number,))
         return [LineRecord(*row) for row in rows]
+
+    async def line_by_number(self, number: int) -> LineRecord:
+        """One line of some run. Raises UnknownLine."""
+        row = await self._fetch_one(f"SELECT {columns(LineRecord)} FROM lines WHERE line = ?", (number,))
+        if row is None:
+            raise UnknownLine(f"There is no line {number}.", next_step="See the lines of a run: rondo show RUN")
+        return LineRecord(*row)
 
     async def requests(
         self, run_number: int | None = None, line: int | None = None, status: str | None = None

@@ -101,7 +101,9 @@ class EngineDouble:
         lines = [LogLine(row=i, at=0.0, level="info", text="x" * 1000) for i in range(query.limit)]
         return LogPage(lines=lines, last=query.limit)
 
-    async def read_state_chunk(self, run_id: str, seq: int | None = None, offset: int = 0) -> StateChunk:
+    async def read_state_chunk(
+        self, run_id: str, seq: int | None = None, offset: int = 0, line: int | None = None
+    ) -> StateChunk:
         return StateChunk(seq=seq or 0, offset=offset, size=4, data=b"\x00\xff{}")
 
     async def events(self) -> AsyncIterator[list[Event]]:

@@ -33,7 +33,8 @@ def test_every_method_can_be_called_over_the_link() -> None:
     assert set(methods) == set(coroutine_methods(EngineApi))
     assert {name for name, method in methods.items() if method.is_read} == {
         "get_workflow", "get_run", "list_workflows", "list_runs", "list_requests",
-        "read_request", "read_steps", "read_state", "read_state_chunk", "read_changes", "read_logs",
+        "list_lines", "read_request", "read_steps", "read_state", "read_state_chunk", "read_changes",
+        "read_difference", "read_logs",
     }  # fmt: skip
 
 
@@ -43,7 +44,12 @@ def test_parameters_are_decoded_into_their_types_and_defaults_filled_in() -> Non
     assert methods["start_run"].arguments(start) == {
         "start": StartRun(command_id="c", workflow="hello", answers=[("name", {"a": 1})])
     }
-    assert methods["read_steps"].arguments(msgspec.Raw(b'{"run_id":"r"}')) == {"run_id": "r", "after": 0, "limit": 500}
+    assert methods["read_steps"].arguments(msgspec.Raw(b'{"run_id":"r"}')) == {
+        "run_id": "r",
+        "after": 0,
+        "limit": 500,
+        "line": None,
+    }
 
 
 @pytest.mark.parametrize(
