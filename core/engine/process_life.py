@@ -34,12 +34,19 @@ class ProcessLife:
         self._wanted = False
         self._importing = False
         self._idle_deaths = 0
+        self._excess: ErrorView | None = None
+        """What the present process used too much of, for which it was ended."""
         self._timer: asyncio.TimerHandle | None = None
 
     @property
     def run_id(self) -> str:
         """The run whose process this is."""
         return self._actor.record.id
+
+    @property
+    def pid(self) -> int:
+        """The pid of the process; 0 where there is none, or none of its own."""
+        return self.process.pid if self.process is not None else 0
 
     @property
     def workflow(self) -> str:
@@ -78,6 +85,7 @@ class ProcessLife:
             return
         self._wanted = False
         self.expecting_exit = False
+        self._excess = None
         self._importing = True
         self.epoch += 1
         actor.requests.new_process()
@@ -170,6 +178,17 @@ class ProcessLife:
         else:
             await self.process.stop(STOP_GRACE_SECONDS)
 
+    def over_limit(self, failure: ErrorView) -> None:
+        """End the present process, because it used more than it may."""
+        epoch = self.epoch
+
+        async def end() -> None:
+            if self.epoch == epoch and self.process is not None and not self.expecting_exit:
+                self._excess = failure
+                await self.process.kill()
+
+        self._actor.post(end)
+
     async def abandon(self) -> None:
         """End the process without waiting for what it still says: its frames no longer count."""
         self.stop_timer()
@@ -238,6 +257,9 @@ class ProcessLife:
         await actor.fail(failure)
 
     def _failure(self, description: str, flights: list[InFlight], blameless: bool) -> ErrorView:
+        if self._excess is not None:
+            self._excess.node = flights[0].node if flights else self._actor.position.next
+            return self._excess
         cause = "Code of the node, or of a library it uses, ended the whole process."
         if "from outside" in description:
             cause = "Nothing in Rondo did: the system when memory is short, or a person."
@@ -261,6 +283,8 @@ class ProcessLife:
         actor = self._actor
         if not flights:
             self._idle_deaths += 1
+            if self._excess is not None:
+                return False
             worked = actor.position.seq > 0 or actor.position.attempts > 0
             return (from_outside or worked) and self._idle_deaths < IDLE_DEATH_LIMIT
         node, attempt = flights[0].node, flights[0].attempt

@@ -21,6 +21,7 @@ from core.engine.process_life import ProcessLife
 from core.engine.requests import request_key
 from core.engine.slots import Slots
 from core.engine.timers import TimerKey, Timers
+from core.engine.usage import UsageWatch
 from core.errors import (
     DatabaseBusy,
     DatabaseDamaged,
@@ -86,6 +87,7 @@ class Runs:
             lambda workflow: self.settings.limits_of(workflow).max_runs,
         )
         self.timers = Timers(now, self._timer_due)
+        self._usage = UsageWatch(lambda: [actor.process_life for actor in self._actors.values()], lambda: self.settings)
         self.draining = False
 
     # Start and end of the engine ----------------------------------------------------------------------------------
@@ -94,6 +96,7 @@ class Runs:
         """Bring running steps to their boundary, for a few seconds at most, then end every process."""
         self.draining = True
         await self.timers.close()
+        await self._usage.close()
         crash_point("engine.stop.draining")
         busy = [actor for actor in self._actors.values() if actor.in_flight and actor.status == "running"]
         if busy:
@@ -331,6 +334,7 @@ class Runs:
         }
         crash_point("run.spawn.wanted")
         process: Process = await self._pool.spawn(init, state, actor.process_life)
+        self._usage.wake()
         crash_point("run.spawn.there")
         return process
 

@@ -15,7 +15,7 @@ import pytest
 from workbench import LIMIT_SECONDS, Workbench
 
 from core import crash_points
-from core.engine import runs
+from core.engine import recovery, runs
 from core.errors import DiskFull, EngineStopping, EnvironmentProblem
 from core.link.types import FINAL, REPLY_LIMIT, EngineChanged, LogQuery, RunFilter, StartRun, StepChanged
 from core.store.operations import InsertRun
@@ -257,12 +257,12 @@ async def test_frames_of_an_earlier_process_are_dropped(bench: Workbench) -> Non
         assert (await bench.rest(view.run_id)).status == "completed"
 
 
-async def test_a_waiting_run_makes_room_for_one_that_can_run(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_waiting_run_makes_room_for_one_that_can_run(bench: Workbench) -> None:
+    bench.settings("[engine]\nmax_runs = 2")
     bench.write("ask", ASK)
     bench.write("hold", HOLD)
     (bench.root / "go").touch()
     async with bench.running() as engine:
-        monkeypatch.setattr(engine._runs.slots, "_limit", 2)
         asking = [await bench.start("ask") for _ in range(6)]
         for view in asking:
             await bench.until(view.run_id, lambda view: view.status == "waiting_input")
@@ -304,7 +304,7 @@ async def test_an_engine_that_cannot_start_leaves_nothing_open(
         raise EnvironmentProblem("no", next_step="none")
 
     with monkeypatch.context() as patch:
-        patch.setattr(runs.Runs, "recover", refuse)
+        patch.setattr(recovery.Recovery, "recover", refuse)
         with pytest.raises(EnvironmentProblem):
             async with bench.running():
                 pass
