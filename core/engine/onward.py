@@ -40,8 +40,12 @@ async def find_onward(
     ran_under = (await store.line_by_number(row.line)).version
     if row.seq == 0:
         return Onward(row.next if ran_under == version else graph.start)
-    if row.node in graph.nodes and (edited or await _edges_differ(store, graph, version, row.node, ran_under)):
-        return Onward(row.next if row.next in graph.nodes else None, row.node)
+    gone = row.next is not None and row.next not in graph.nodes
+    if gone or row.node not in graph.nodes:
+        # Whoever took a node out has to say where the run goes on instead: no other way is guessed.
+        return Onward(row.next)
+    if edited or await _edges_differ(store, graph, version, row.node, ran_under):
+        return Onward(row.next, row.node)
     return Onward(row.next)
 
 

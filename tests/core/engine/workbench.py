@@ -93,12 +93,12 @@ class Workbench:
         database = self.workspace.database
         return database.stat().st_size + Path(f"{database}-wal").stat().st_size
 
-    async def state(self, run_id: str, seq: int | None = None) -> Any:
+    async def state(self, run_id: str, seq: int | None = None, line: int | None = None) -> Any:
         """The whole state of a run."""
         data = b""
         size = 1
         while len(data) < size:
-            chunk = await self.engine.read_state_chunk(run_id, seq, len(data))
+            chunk = await self.engine.read_state_chunk(run_id, seq, len(data), line)
             data, size = data + chunk.data, chunk.size
         return json.loads(data)
 
