@@ -208,6 +208,10 @@ class EnvironmentProblem(RondoError):
     exit_code = 5
 
 
+class PackagesProblem(EnvironmentProblem):
+    """The packages of a workflow can't be installed."""
+
+
 class WorkspaceMissing(EnvironmentProblem):
     """The folder is not there or can't be used as a workspace."""
 

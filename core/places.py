@@ -35,6 +35,13 @@ def state_folder() -> Path:
     return _user_folder("XDG_STATE_HOME", ".local/state")
 
 
+def cache_folder() -> Path:
+    """The user's cache: what can be made again, such as the environments of workflows with packages of their own."""
+    if sys.platform == "darwin" and not os.path.isabs(os.environ.get("XDG_CACHE_HOME", "")):
+        return Path.home() / "Library" / "Caches" / "rondo"
+    return _user_folder("XDG_CACHE_HOME", ".cache")
+
+
 def config_folder() -> Path:
     """The user's settings folder."""
     return _user_folder("XDG_CONFIG_HOME", ".config")

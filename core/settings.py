@@ -40,6 +40,7 @@ class EngineSettings:
 
     max_runs: int = _setting(16, "Run processes at once; further runs are queued.", least=1, most=1000)
     idle_minutes: float = _setting(15.0, "How long an engine that nobody needs stays.", least=0.05)
+    keep_environment_days: float = _setting(30.0, "How long an environment of packages stays that no run used.")
     keep_process_seconds: float = _setting(30.0, "How long a run that waits keeps its process.")
 
 

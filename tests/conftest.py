@@ -17,8 +17,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "daily"))
 def own_user_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give each test data, state and settings folders of its own, and a calm environment."""
     home = tmp_path_factory.mktemp("user")
-    for variable, name in (("XDG_DATA_HOME", "data"), ("XDG_STATE_HOME", "state"), ("XDG_CONFIG_HOME", "config")):
-        monkeypatch.setenv(variable, str(home / name))
+    for name in ("data", "state", "config", "cache"):
+        monkeypatch.setenv(f"XDG_{name.upper()}_HOME", str(home / name))
     for variable in list(os.environ):
         if variable.startswith(("RONDO_", "TEXTUAL_", "SSH_")) or variable in (
             "NO_COLOR",

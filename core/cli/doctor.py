@@ -16,7 +16,8 @@ import typer
 
 from core import places
 from core.cli.call import Call, Client, JsonOption, WorkspaceOption, open_call
-from core.cli.output import byte_size
+from core.cli.environment import packages_text, users_text
+from core.cli.output import ago, byte_size
 from core.cli.settings import problem_place
 from core.errors import RondoError
 from core.places import Workspace
@@ -54,7 +55,7 @@ def doctor_command(context: typer.Context, workspace: WorkspaceOption = None, as
     }
     problems = [*_encoding_problems(), *_place_problems(), *_disk_problems(call.workspace)]
     problems += _settings_problems(call.workspace)
-    facts["engine"], engine_problems = _ask_engine(call)
+    facts["engine"], facts["environments"], engine_problems = _ask_engine(call)
     known = {problem.type for problem in problems}
     problems += [problem for problem in engine_problems if problem.type not in known]
     _show(call, facts, problems)
@@ -109,6 +110,7 @@ def _place_facts(workspace: Workspace) -> dict[str, str]:
         "socket": str(workspace.socket),
         "approvals": str(places.data_folder()),
         "state": str(places.state_folder()),
+        "environments": str(places.cache_folder() / "environments"),
         "settings": str(settings_files(workspace)[0]),
         "workspace settings": str(settings_files(workspace)[1]),
     }
@@ -196,14 +198,20 @@ def _settings_problems(workspace: Workspace) -> list[Problem]:
     ]
 
 
-def _ask_engine(call: Call) -> tuple[dict[str, str], list[Problem]]:
-    """What the engine knows of itself; where none can be started, why."""
+def _ask_engine(call: Call) -> tuple[dict[str, str], dict[str, str], list[Problem]]:
+    """What the engine knows of itself and of environments; where none can be started, why."""
     facts: dict[str, str] = {}
+    environments: dict[str, str] = {}
     problems: list[Problem] = []
 
     async def work(client: Client) -> int:
         report = await client.ask(lambda engine: engine.doctor())
         facts.update(report.facts)
+        for view in await client.ask(lambda engine: engine.list_environments()):
+            text = (
+                f"{packages_text(view)}, {byte_size(view.size or 0)}, used {ago(view.used_at)}, by {users_text(view)}"
+            )
+            environments[(view.key or "")[:12]] = text
         problems.extend(
             Problem("error", view.type, view.message, view.cause, view.next_step) for view in report.problems
         )
@@ -216,7 +224,7 @@ def _ask_engine(call: Call) -> tuple[dict[str, str], list[Problem]]:
             raise
         problems.append(Problem.from_error(error))
         facts["engine"] = "not reachable"
-    return facts, problems
+    return facts, environments, problems
 
 
 def _show(call: Call, facts: dict[str, dict[str, str]], problems: list[Problem]) -> None:

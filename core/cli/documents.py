@@ -99,6 +99,7 @@ def run_document(view: RunView, state: bytes, *, step: int | None = None, next_s
         "due_at": iso_time(view.due_at),
         "queue_position": view.queue_position or None,
         "priority": view.priority,
+        "activity": view.activity,
     }
 
 
@@ -208,6 +209,7 @@ def approval_document(approval: ApprovalView) -> Document:
         "reason": approval.reason,
         "previous": approval.previous,
         "changes": [{"path": change.path, "status": change.status, "diff": change.diff} for change in approval.changes],
+        "requirements": approval.requirements,
     }
 
 

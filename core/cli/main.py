@@ -13,8 +13,10 @@ from core.cli import init, run, show, workflows
 from core.cli.call import JsonOption, WorkspaceOption
 from core.cli.doctor import doctor_command
 from core.cli.engine import engine_app
+from core.cli.environment import environment_command
 from core.cli.output import Output, ReaderGone
 from core.cli.settings import settings_command
+from core.cli.versions import diff_command, rollback_command, versions_command
 from core.cli.workflows import print_changes, print_findings
 from core.errors import DefinitionError, NotApproved, RondoError, UsageError
 from core.link.types import FindingView
@@ -54,6 +56,11 @@ app.command("runs")(show.runs_command)
 app.command("show")(show.show_command)
 app.command("logs")(show.logs_command)
 app.command("approve")(workflows.approve_command)
+app.command("versions")(versions_command)
+# -1 is a version, not an option.
+app.command("diff", context_settings={"ignore_unknown_options": True})(diff_command)
+app.command("rollback", context_settings={"ignore_unknown_options": True})(rollback_command)
+app.command("env")(environment_command)
 app.command("doctor")(doctor_command)
 app.command("settings")(settings_command)
 app.add_typer(engine_app, name="engine")

@@ -204,6 +204,10 @@ def _show_approval(output: Output, approval: ApprovalView) -> None:
     print_changes(output.line, [(change.path, change.status, change.diff) for change in approval.changes])
     if not approval.changes:
         output.line(("no file differs from the last approved version", "dim"))
+    if approval.requirements:
+        output.line("Its first run installs packages into an environment of its own, which runs code of theirs:")
+        for line in approval.requirements:
+            output.line(f"  {line}")
 
 
 def print_changes(line: Callable[..., None], changes: Sequence[tuple[str, str, str]]) -> None:

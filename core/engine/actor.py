@@ -11,6 +11,7 @@ from typing import Any, Protocol, cast
 import structlog
 
 from core.crash_points import crash_point
+from core.engine.environments.cache import Held, Need
 from core.engine.frames import Frames
 from core.engine.process_life import ProcessLife
 from core.engine.requests import Requests
@@ -78,6 +79,14 @@ class World(Protocol):
 
     async def requests_of(self, line: int) -> list[RequestRow]: ...
     async def spawn(self, actor: RunActor) -> Process: ...
+
+    def need_of(self, actor: RunActor) -> Need | None:
+        """The packages that the run's code needs beside the engine's own; None where it needs none."""
+        ...
+
+    async def hold_environment(self, actor: RunActor, need: Need, say: Callable[[str], None]) -> Held:
+        """The environment with these packages, made where it is not there; `say` hears how that goes."""
+        ...
 
     def forget(self, actor: RunActor) -> None:
         """The actor has nothing more to do."""
@@ -246,6 +255,7 @@ class RunActor:
     def leave(self) -> None:
         """Nothing more to do: the actor leaves the engine's table. Calling it again changes nothing."""
         self.process_life.stop_timer()
+        self.process_life.environment.release()
         self.in_flight.clear()
         self.world.forget(self)
         if not self.closed.is_set():

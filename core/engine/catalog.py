@@ -14,9 +14,9 @@ from pathlib import Path
 import structlog
 from watchfiles import Change, awatch
 
-from core.definition.load import LoadedWorkflow, list_folders, load_folder, load_sources
+from core.definition.load import LoadedWorkflow, list_folders, load_folder
 from core.engine.events import EventBus
-from core.errors import DefinitionError, RondoError, UnknownVersion, UnknownWorkflow
+from core.errors import DefinitionError, RondoError, UnknownWorkflow
 from core.link.types import WorkflowChanged
 from core.store.operations import PutVersion
 from core.store.store import Store
@@ -78,22 +78,6 @@ class Catalog:
         if not NAME.fullmatch(name) or name.startswith(".") or not await asyncio.to_thread(folder.is_dir):
             raise await self._unknown(name)
         return await self._read(folder)
-
-    async def stored(self, name: str, version: str) -> LoadedWorkflow:
-        """A stored version, named by its hash or a unique beginning of it of at least 6 characters."""
-        records = [record for record in await self._store.versions(name) if record.hash.startswith(version)]
-        if len(version) < 6 or len(records) != 1:
-            raise UnknownVersion(
-                f"{name} has no stored version {version!r}."
-                if not records
-                else f"{version!r} names several versions of {name}.",
-                cause="Versions are kept from the first time they are seen without errors, or run.",
-                next_step=f"Give more of the hash, or run the folder as it is: rondo run {name}",
-            )
-        record = await self._store.version(records[0].hash)
-        if record is None:
-            raise UnknownVersion(f"{name} has no stored version {version!r}.")
-        return await asyncio.to_thread(load_sources, name, record.files)
 
     async def last_good(self, name: str) -> str | None:
         """The newest stored version of a workflow: the one to run while the folder is broken."""

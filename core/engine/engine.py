@@ -15,6 +15,8 @@ import structlog
 from core.crash_points import crash_point
 from core.engine.approvals import Approvals
 from core.engine.catalog import Catalog
+from core.engine.environments.making import Environments
+from core.engine.environments.service import EnvironmentService
 from core.engine.events import EventBus
 from core.engine.processes import ProcessPool
 from core.engine.queries import Queries
@@ -23,19 +25,21 @@ from core.engine.run_commands import RunCommands
 from core.engine.runs import Runs
 from core.engine.state_parts import Path as StatePath
 from core.engine.travel import Travel
+from core.engine.versions import Versions
+from core.engine.workflow_calls import WorkflowCalls
 from core.engine.workflows import Workflows
 from core.errors import DatabaseBusy, DiskFull, RondoError
 from core.flow.journal import TIMER
 from core.link.types import (
     FINAL,
     PROTOCOL,
-    ApprovalView,
     ChangeView,
     ClientInfo,
     Doctor,
     EngineChanged,
     EngineInfo,
     EngineStatus,
+    EnvironmentChanged,
     ErrorView,
     Event,
     LineView,
@@ -48,8 +52,6 @@ from core.link.types import (
     StatePoint,
     StateView,
     StepPage,
-    WorkflowDetail,
-    WorkflowRow,
 )
 from core.places import Workspace
 from core.settings import LiveSettings
@@ -60,7 +62,7 @@ from core.version import VERSION
 log = structlog.get_logger()
 
 
-class Engine(RunCommands):
+class Engine(RunCommands, WorkflowCalls):
     """Implements `core.link.api.EngineApi`; made by the engine process, or inside another program (library mode)."""
 
     def __init__(
@@ -88,13 +90,19 @@ class Engine(RunCommands):
             await self._store.start_reads()
             self._approvals = Approvals(self.workspace.root, consent=self._consent)
             self._catalog = Catalog(self.workspace.workflows_dir, self._store, self._bus, now=self._now)
-            self._workflows = Workflows(self._catalog, self._approvals, self._store)
+            self._versions = Versions(self._catalog, self._approvals, self._store, self._now)
+            self._workflows = Workflows(self._catalog, self._approvals, self._versions, self._store)
+            self._environments = Environments(self._environment_changed)
+            self._packages = EnvironmentService(self._catalog, self._workflows, self._environments)
+            stack.push_async_callback(self._environments.close)
+            stack.push_async_callback(self._packages.close)
             self._runs = Runs(
                 self.workspace,
                 self._store,
                 self._bus,
                 self._pool,
                 self._settings,
+                self._environments if self._pool.has_interpreters else None,
                 now=self._now,
                 on_trouble=self.set_trouble,
                 on_relief=self._relieved,
@@ -107,6 +115,7 @@ class Engine(RunCommands):
             recovered = await Recovery(self._runs, self._store, self._now).recover()
             stack.push_async_callback(self._catalog.close)
             await self._catalog.start()
+            self._packages.start(self._settings.now.engine.keep_environment_days)
             self._closing = stack.pop_all()
         log.info("engine started", workspace=str(self.workspace.root), resumed=len(recovered))
 
@@ -123,7 +132,7 @@ class Engine(RunCommands):
     @property
     def busy(self) -> bool:
         """True while anything runs or is queued."""
-        return self._runs.busy
+        return self._runs.busy or self._environments.busy
 
     def set_trouble(self, error: RondoError) -> None:
         """Stop to take work and say why."""
@@ -138,6 +147,9 @@ class Engine(RunCommands):
             log.info("the trouble is over", type=self._trouble.type_name)
             self._trouble = None
             self._bus.publish(EngineChanged(state="ok"))
+
+    def _environment_changed(self, key: str) -> None:
+        self._bus.publish(EnvironmentChanged(key=key, making=self._environments.making(key) is not None))
 
     def check_files(self) -> None:
         """Raise DatabaseReplaced where the database is no longer the file that was opened."""
@@ -198,23 +210,6 @@ class Engine(RunCommands):
 
     def events(self) -> AsyncIterator[list[Event]]:
         return self._bus.subscribe()
-
-    # Workflows ----------------------------------------------------------------------------------------------------
-
-    async def trust_workspace(self) -> None:
-        await asyncio.to_thread(self._approvals.trust_own)
-
-    async def list_workflows(self) -> list[WorkflowRow]:
-        return await self._workflows.list()
-
-    async def get_workflow(self, name: str, version: str | None = None) -> WorkflowDetail:
-        return await self._workflows.detail(name, version)
-
-    async def approval(self, name: str) -> ApprovalView:
-        return await self._workflows.approval(name)
-
-    async def approve(self, name: str, version: str) -> ApprovalView:
-        return await self._workflows.approve(name, version)
 
     # Reading runs -------------------------------------------------------------------------------------------------
 

@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 class InlinePool:
     """Starts runs as tasks. An init frame may hold `classes`, node classes by name, in place of sources to import."""
 
+    has_interpreters = False
+
     def __init__(self) -> None:
         self._runs: set[InlineRun] = set()
 

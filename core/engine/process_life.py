@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from core.crash_points import crash_point
+from core.engine.environments.own import OwnEnvironment
 from core.link.types import FINAL, WAITING, ErrorView, InFlight
 from core.store.operations import UpdateRun
 
@@ -31,6 +32,7 @@ class ProcessLife:
         self.epoch = actor.record.epoch
         self.process: Process | None = None
         self.expecting_exit = False
+        self.environment = OwnEnvironment(actor)
         self._wanted = False
         self._importing = False
         self._idle_deaths = 0
@@ -70,6 +72,12 @@ class ProcessLife:
             return
         self._wanted = True
         if self.process is None:
+            self.environment.prepare(self._want_room)
+
+    def _want_room(self) -> None:
+        """What the process needs is there: it starts when there is room."""
+        actor = self._actor
+        if self._wanted and self.process is None and actor.status not in FINAL and not actor.closed.is_set():
             actor.world.slots.want(self)
 
     def room_granted(self) -> None:
@@ -172,6 +180,7 @@ class ProcessLife:
         self.epoch += 1
         self._actor.requests.new_process()
         if self.process is None:
+            self.environment.release()
             self._actor.world.slots.give_back(self)
         elif at_once:
             await self.process.kill()
@@ -192,6 +201,7 @@ class ProcessLife:
     async def abandon(self) -> None:
         """End the process without waiting for what it still says: its frames no longer count."""
         self.stop_timer()
+        self.environment.release()
         self.expecting_exit = True
         self._wanted = False
         self.epoch += 1
@@ -205,6 +215,7 @@ class ProcessLife:
         actor = self._actor
         self.stop_timer()
         self.process = None
+        self.environment.release()
         actor.world.slots.give_back(self)
         crash_point("run.exit.seen")
         await actor.log.flush()

@@ -68,6 +68,9 @@ class ProcessPool:
     `umask` is for the files that node code makes; -1 leaves it as it is in this process.
     """
 
+    has_interpreters = True
+    """Whether runs can start under another interpreter than this one."""
+
     def __init__(self, *, umask: int = -1) -> None:
         self._umask = umask
         self._zygote: _Zygote | None = None

@@ -15,6 +15,8 @@ from core.definition.inputs import check_inputs
 from core.definition.load import LoadedWorkflow
 from core.engine import commands
 from core.engine.actor import Position, Process, RunActor, stopping_error
+from core.engine.environments.cache import Held, Need, need_of
+from core.engine.environments.making import Environments, run_variables
 from core.engine.events import EventBus
 from core.engine.onward import ALONE, alone, find_onward
 from core.engine.process_life import ProcessLife
@@ -63,17 +65,22 @@ class Runs:
         bus: EventBus,
         pool: Any,
         settings: LiveSettings,
+        environments: Environments | None,
         *,
         now: Callable[[], float] = time.time,
         on_trouble: Callable[[RondoError], None],
         on_relief: Callable[[], None],
     ) -> None:
-        """`on_trouble` hears why nothing can be committed, `on_relief` that it can be again."""
+        """`on_trouble` hears why nothing can be committed, `on_relief` that it can be again.
+
+        Without `environments` every run has the packages of this very process (library mode).
+        """
         self._workspace = workspace
         self._store = store
         self._bus = bus
         self._pool = pool
         self._settings = settings
+        self._environments = environments
         self._now = now
         self._on_trouble = on_trouble
         self._on_relief = on_relief
@@ -333,10 +340,25 @@ class Runs:
             "limits": {},
         }
         crash_point("run.spawn.wanted")
-        process: Process = await self._pool.spawn(init, state, actor.process_life)
+        python = None
+        if (found := actor.process_life.environment.found) is not None:
+            python = str(found.python)
+            init["environment"] = run_variables(found)
+        process: Process = await self._pool.spawn(init, state, actor.process_life, python=python)
         self._usage.wake()
         crash_point("run.spawn.there")
         return process
+
+    def need_of(self, actor: RunActor) -> Need | None:
+        """What the version of the run asks for, where environments are made at all."""
+        if self._environments is None:
+            return None
+        return need_of(actor.version.files, self._workspace.workflows_dir / actor.record.workflow)
+
+    async def hold_environment(self, actor: RunActor, need: Need, say: Callable[[str], None]) -> Held:
+        """An environment in use until it is released."""
+        assert self._environments is not None
+        return await self._environments.hold(need, actor.record.workflow, say)
 
     def forget(self, actor: RunActor) -> None:
         """Take an actor that is done out of the table."""

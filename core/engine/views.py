@@ -217,6 +217,7 @@ def run_view(
         queue_position=position,
         priority=record.priority,
         pausing=record.until == "pause" and record.status not in FINAL,
+        activity=actor.process_life.environment.activity if actor is not None else "",
     )
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from core.definition.difference import diff_files
 from core.definition.load import LoadedWorkflow
+from core.definition.requirements import requirement_lines
 from core.engine.approvals import Approvals, Verdict
 from core.engine.catalog import Catalog, broken_error, is_broken
+from core.engine.versions import Versions
 from core.engine.views import last_run_view, workflow_detail, workflow_row
 from core.errors import DefinitionError, NotApproved, UsageError
 from core.link.types import ApprovalView, FileChange, WorkflowDetail, WorkflowRow
@@ -17,8 +20,9 @@ from core.store.store import Store
 class Workflows:
     """The workspace's workflows with what was approved and what ran last."""
 
-    def __init__(self, catalog: Catalog, approvals: Approvals, store: Store) -> None:
+    def __init__(self, catalog: Catalog, approvals: Approvals, versions: Versions, store: Store) -> None:
         self._catalog = catalog
+        self._versions = versions
         self._approvals = approvals
         self._store = store
 
@@ -38,7 +42,7 @@ class Workflows:
         if version is None:
             loaded = await self._catalog.fresh(name)
         else:
-            loaded = await self._catalog.stored(name, version)
+            loaded = await self._versions.stored(name, version)
         last_good = await self._catalog.last_good(name) if loaded.errors else loaded.version
         return workflow_detail(loaded, await self._verdict(loaded), last_good, self._catalog.folder(name))
 
@@ -47,7 +51,7 @@ class Workflows:
         if version is None:
             loaded = await self._catalog.fresh(name)
         else:
-            loaded = await self._catalog.stored(name, version)
+            loaded = await self._versions.stored(name, version)
         if is_broken(loaded):
             raise broken_error(loaded, await self._catalog.last_good(name))
         verdict = await self._verdict(loaded)
@@ -56,7 +60,8 @@ class Workflows:
             why = "was never approved to run" if verdict.reason == "never" else "changed since it was last approved"
             raise NotApproved(
                 f"{name} {why}.",
-                cause="Its code would run with your rights, so a person has to look at it first. Nothing was started.",
+                cause="Its code would run with your rights, so a person has to look at it first. Nothing was started."
+                + _packages_sentence(view.requirements),
                 next_step=f"Look at it and let it run: rondo approve {name}",
                 details=[{"path": c.path, "status": c.status, "diff": c.diff} for c in view.changes],
             )
@@ -105,4 +110,12 @@ class Workflows:
             reason=verdict.reason,
             previous=verdict.previous,
             changes=[FileChange(path=path, status=status, diff=diff) for path, status, diff in changes],
+            requirements=requirement_lines(loaded.files),
         )
+
+
+def _packages_sentence(requirements: Sequence[str]) -> str:
+    """What approving lets be installed, beside the workflow's own code."""
+    if not requirements:
+        return ""
+    return f" It also asks for packages, which would be installed for it: {', '.join(requirements)}."

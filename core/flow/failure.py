@@ -7,6 +7,7 @@ from pathlib import Path
 
 from core.errors import RondoError
 from core.flow.journal import Failure
+from core.flow.packages import missing_package
 
 TEXT_LIMIT = 32_000
 """Characters of a message or traceback; of longer ones the middle is left out."""
@@ -21,6 +22,8 @@ def describe_failure(error: BaseException) -> Failure:
     place = _trim(report)
     cause = f"Raised in {place}." if place else ""
     next_step = "Read the traceback, mend the node and run it again."
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        cause, next_step = missing_package(error.name)
     if isinstance(error, RondoError):
         cause, next_step = error.cause or cause, error.next_step or next_step
     return Failure(

@@ -31,6 +31,7 @@ from core.link.types import (
     WorkflowDetail,
     WorkflowRow,
 )
+from core.link.workflow_types import EnvironmentView, RollbackView, VersionDiff, VersionView
 
 
 class EngineApi(Protocol):
@@ -60,6 +61,50 @@ class EngineApi(Protocol):
 
     async def approve(self, name: str, version: str) -> ApprovalView:
         """Approve the version the person was shown; a folder that changed since is refused."""
+        ...
+
+    async def list_versions(self, name: str, limit: int = 50, before: str | None = None) -> list[VersionView]:
+        """The versions of a workflow, the last seen first; the folder as it is now comes first where it is none.
+
+        `before` is the hash of the last one that the caller has.
+        """
+        ...
+
+    async def get_diff(self, name: str, before: str, after: str) -> VersionDiff:
+        """What leads from one version to another.
+
+        Each is named by the beginning of its hash, `now` for the folder as it is, `-1` for the one before that.
+        """
+        ...
+
+    async def rollback(self, command_id: str, name: str, version: str, expected: str) -> RollbackView:
+        """Make the folder that version again; what was there goes into `backups/`.
+
+        `expected` is the hash of the folder's files that the person saw; a folder that changed since is refused.
+        """
+        ...
+
+    async def list_environments(self) -> list[EnvironmentView]:
+        """Every environment on this machine, the last used first."""
+        ...
+
+    async def get_environment(self, name: str, after: int = 0) -> EnvironmentView:
+        """The environment of a workflow as its folder is now, with what the installer said after line `after`."""
+        ...
+
+    async def make_environment(self, command_id: str, name: str, again: bool = False) -> EnvironmentView:
+        """Begin to make the environment where it is not there (or anew, with `again`) and return at once.
+
+        Raises NotApproved: what is installed runs code of its packages.
+        """
+        ...
+
+    async def cancel_environment(self, name: str) -> EnvironmentView:
+        """Give up what `make_environment` began, unless a run waits for it."""
+        ...
+
+    async def prune_environments(self, days: float) -> list[EnvironmentView]:
+        """Remove the environments that were not used for so many days; returns them."""
         ...
 
     async def start_run(self, start: StartRun) -> RunView: ...

@@ -49,6 +49,7 @@ from core.link.types import (
     WorkflowDetail,
     WorkflowRow,
 )
+from core.link.workflow_types import EnvironmentView, RollbackView, VersionDiff, VersionView
 from core.version import VERSION
 
 T = TypeVar("T")
@@ -106,6 +107,32 @@ class EngineCalls(ABC):
 
     async def approve(self, name: str, version: str) -> ApprovalView:
         return await self._call(ApprovalView, "approve", name=name, version=version)
+
+    async def list_versions(self, name: str, limit: int = 50, before: str | None = None) -> list[VersionView]:
+        return await self._call(list[VersionView], "list_versions", name=name, limit=limit, before=before)
+
+    async def get_diff(self, name: str, before: str, after: str) -> VersionDiff:
+        return await self._call(VersionDiff, "get_diff", name=name, before=before, after=after)
+
+    async def rollback(self, command_id: str, name: str, version: str, expected: str) -> RollbackView:
+        return await self._call(
+            RollbackView, "rollback", command_id=command_id, name=name, version=version, expected=expected
+        )
+
+    async def list_environments(self) -> list[EnvironmentView]:
+        return await self._call(list[EnvironmentView], "list_environments")
+
+    async def get_environment(self, name: str, after: int = 0) -> EnvironmentView:
+        return await self._call(EnvironmentView, "get_environment", name=name, after=after)
+
+    async def make_environment(self, command_id: str, name: str, again: bool = False) -> EnvironmentView:
+        return await self._call(EnvironmentView, "make_environment", command_id=command_id, name=name, again=again)
+
+    async def cancel_environment(self, name: str) -> EnvironmentView:
+        return await self._call(EnvironmentView, "cancel_environment", name=name)
+
+    async def prune_environments(self, days: float) -> list[EnvironmentView]:
+        return await self._call(list[EnvironmentView], "prune_environments", days=days)
 
     async def start_run(self, start: StartRun) -> RunView:
         return await self._call(RunView, "start_run", start=start)

@@ -177,7 +177,10 @@ class FileChange(_Struct):
 
 
 class ApprovalView(_Struct):
-    """What would be approved: `previous` is the last approved version, None if there was none."""
+    """What would be approved: `previous` is the last approved version, None if there was none.
+
+    `requirements` are the lines of requirements.txt: who approves lets these packages be installed, too.
+    """
 
     workflow: str
     version: str
@@ -186,6 +189,7 @@ class ApprovalView(_Struct):
     """own, example, approved, or why not: never, changed."""
     previous: str | None
     changes: list[FileChange]
+    requirements: list[str] = []
 
 
 # Runs ------------------------------------------------------------------------------------------------------------
@@ -332,6 +336,8 @@ class RunView(_Struct):
     priority: int = 0
     pausing: bool = False
     """It pauses as soon as the running step is complete."""
+    activity: str = ""
+    """What is done for a run that is queued, in words, such as "making the environment"; empty where nothing is."""
 
 
 class RunFilter(_Struct):
@@ -523,8 +529,24 @@ class EngineChanged(_Struct, tag="engine"):
     message: str = ""
 
 
+class EnvironmentChanged(_Struct, tag="environment"):
+    """An environment is being made and said something, or was made, given up or removed."""
+
+    key: str
+    making: bool
+
+
 class Resync(_Struct, tag="resync"):
     """Events were lost: read rows after your cursors."""
 
 
-Event = RunChanged | StepChanged | LogsChanged | RequestChanged | WorkflowChanged | EngineChanged | Resync
+Event = (
+    RunChanged
+    | StepChanged
+    | LogsChanged
+    | RequestChanged
+    | WorkflowChanged
+    | EngineChanged
+    | EnvironmentChanged
+    | Resync
+)

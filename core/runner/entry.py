@@ -1,7 +1,8 @@
-"""Starts a run process, or the zygote, under whatever interpreter runs this file.
+"""Starts a run process, the zygote, or the builder of an environment, under whatever interpreter runs this file.
 
     python entry.py --frames FD --logs FD --raw FD
     python entry.py --zygote FD
+    python entry.py --build
 
 Called by its path it brings `core` along and nothing else of the folder that `core` lies in, so an interpreter with
 packages of its own sees none of ours.
@@ -64,11 +65,16 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser()
     for name in ("zygote", "frames", "logs", "raw"):
         parser.add_argument(f"--{name}", type=int)
+    parser.add_argument("--build", action="store_true")
     options = parser.parse_args(arguments)
     if options.zygote is not None:
         from core.runner import zygote
 
         zygote.serve(options.zygote)
+    elif options.build:
+        from core.runner import builder
+
+        builder.build()
     elif sys.version_info < OLDEST:
         refuse(options.frames)
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import sys
 import traceback
 from collections.abc import Iterable
 from types import FrameType
@@ -11,26 +10,8 @@ from typing import Any
 
 from core.flow.failure import describe_error
 from core.flow.journal import Failure
+from core.flow.packages import missing_package
 from core.runner.wire import TEXT_LIMIT
-
-DISTRIBUTIONS = {
-    "attr": "attrs",
-    "bs4": "beautifulsoup4",
-    "cv2": "opencv-python",
-    "dateutil": "python-dateutil",
-    "docx": "python-docx",
-    "dotenv": "python-dotenv",
-    "fitz": "PyMuPDF",
-    "git": "GitPython",
-    "jwt": "PyJWT",
-    "PIL": "pillow",
-    "pptx": "python-pptx",
-    "serial": "pyserial",
-    "skimage": "scikit-image",
-    "sklearn": "scikit-learn",
-    "yaml": "PyYAML",
-}
-"""Packages whose name for the installer is not the one that is imported."""
 
 
 def failure_document(failure: Failure) -> dict[str, Any]:
@@ -49,7 +30,7 @@ def import_failure(error: BaseException, folder: str, modules: Iterable[str]) ->
     trace = trimmed_traceback(error, folder)
     place = _place(error, folder)
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return _missing_module(error.name, place, folder, list(modules), trace)
+        return _missing_module(error.name, place, list(modules), trace)
     if isinstance(error, SyntaxError):
         return Failure(
             type="NodeImportError",
@@ -76,7 +57,7 @@ def import_failure(error: BaseException, folder: str, modules: Iterable[str]) ->
     )
 
 
-def _missing_module(name: str, place: str, folder: str, modules: list[str], trace: str) -> Failure:
+def _missing_module(name: str, place: str, modules: list[str], trace: str) -> Failure:
     top = name.partition(".")[0]
     close = difflib.get_close_matches(top, modules, n=1)
     if top in modules:
@@ -84,12 +65,7 @@ def _missing_module(name: str, place: str, folder: str, modules: list[str], trac
     elif close:
         cause, hint = f"The workflow's own modules are: {', '.join(sorted(modules))}.", f"Did you mean {close[0]}?"
     else:
-        package = DISTRIBUTIONS.get(top, top)
-        cause = f"The Python that runs this workflow ({sys.executable}) doesn't have the package."
-        hint = (
-            f"Install it for that Python: {sys.executable} -m pip install {package}\n"
-            f"and name it in {folder}/requirements.txt (a line {package}), which is not installed by itself yet."
-        )
+        cause, hint = missing_package(name)
     return Failure("NodeImportError", f"The module {name} is not there{place}.", trace, cause, hint)
 
 

@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 
 from core.crash_points import crash_point
 from core.flow.journal import Failure
+from core.flow.packages import IN_RUN_PROCESS
 from core.runner import environment, sources
 from core.runner.capture import Capture, LogWriter
 from core.runner.channel import SocketChannel
@@ -68,6 +69,7 @@ def run_process(frames: int, logs: int, raw: int) -> NoReturn:
 
 
 def _live() -> NoReturn:
+    IN_RUN_PROCESS.set(True)
     sock = socket.socket(fileno=FRAMES)
     sock.setblocking(True)
     reader = FrameReader()

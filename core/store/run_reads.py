@@ -162,6 +162,18 @@ class RunReads(Reader):
         )
         return [VersionRow(*row) for row in rows]
 
+    async def version_files(self, workflow: str) -> dict[str, dict[str, str]]:
+        """The files of every stored version of a workflow: by its hash, the hash of each content by path."""
+        rows = await self._fetch("SELECT hash, files FROM versions WHERE workflow = ?", (workflow,))
+        return {row[0]: dict(json.loads(row[1])) for row in rows}
+
+    async def version_runs(self, workflow: str) -> dict[str, tuple[int, float]]:
+        """How many runs of a workflow are on each version, and when the last of them began to exist."""
+        rows = await self._scan(
+            "SELECT version, count(*), max(created_at) FROM runs WHERE workflow = ? GROUP BY version", (workflow,)
+        )
+        return {row[0]: (row[1], row[2]) for row in rows}
+
     async def command(self, id: str) -> CommandRecord | None:
         """The command of that id."""
         row = await self._fetch_one(f"SELECT {columns(CommandRecord)} FROM commands WHERE id = ?", (id,))

@@ -68,7 +68,8 @@ class World:
         self.root = root / "ws"
         self.root.mkdir()
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "RONDO_"))}
-        folders = {f"XDG_{name}_HOME": str(root / "user" / name.lower()) for name in ("DATA", "STATE", "CONFIG")}
+        names = ("DATA", "STATE", "CONFIG", "CACHE")
+        folders = {f"XDG_{name}_HOME": str(root / "user" / name.lower()) for name in names}
         # Sockets may go there, and their paths must be short; a test's own folder is deep.
         self._state = tempfile.mkdtemp(prefix="rondo-")
         folders["XDG_STATE_HOME"] = self._state

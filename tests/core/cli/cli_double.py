@@ -40,6 +40,7 @@ from core.link.types import (
     WorkflowDetail,
     WorkflowRow,
 )
+from core.link.workflow_types import EnvironmentView
 
 BEGIN = 1_767_323_045.678
 """When everything in the double begins: 2026-01-02T03:04:05.678Z."""
@@ -210,6 +211,9 @@ class DoubleEngine:
     async def doctor(self) -> Doctor:
         self._note("doctor")
         return Doctor(facts={"sqlite": "3.99"}, problems=[self.trouble] if self.trouble is not None else [])
+
+    async def list_environments(self) -> list[EnvironmentView]:
+        return []
 
     async def list_workflows(self) -> list[WorkflowRow]:
         self._note("list_workflows")

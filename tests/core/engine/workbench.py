@@ -74,10 +74,12 @@ class Workbench:
         """Wait until the run is at rest."""
         return await self.until(run_id, lambda view: view.status in AT_REST)
 
-    async def until(self, run_id: str, condition: Callable[[RunView], bool]) -> RunView:
+    async def until(
+        self, run_id: str, condition: Callable[[RunView], bool], *, seconds: float = LIMIT_SECONDS
+    ) -> RunView:
         """Wait until the run meets a condition, looking again at every event."""
         events = self.engine.events()
-        async with asyncio.timeout(LIMIT_SECONDS):
+        async with asyncio.timeout(seconds):
             while not condition(view := await self.engine.get_run(run_id)):
                 await anext(events)
         return view
