@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from textual.widgets import Input
 from core.errors import EngineLost, RondoError
 from core.places import Workspace, state_folder
 from tui.actions import EVERYWHERE, MOVING, Action, registry
-from tui.connection import Connection, EngineClient, StatusRead, after_events, after_status
+from tui.connection import Connection, EngineClient, StatusRead, after_events, after_status, unclean_end_text
 from tui.keys import DoubledKeys
 from tui.messages import Copied, EngineEvents, EngineFailed, EngineReady, EngineStopped
 from tui.navigation import Place
@@ -64,6 +65,7 @@ class RondoApp(StartsRuns, inherit_bindings=False):
         self.workspace = workspace
         self.now = now
         self.connected_once = False
+        self._end_told = ""
         self._make_client = make_client
         self._connection: Connection | None = None
         self._doubled_keys = DoubledKeys(self)
@@ -130,6 +132,16 @@ class RondoApp(StartsRuns, inherit_bindings=False):
 
     def on_status_read(self, message: StatusRead) -> None:
         self.headline = after_status(self.headline, message.status)
+        end = message.status.unclean_end
+        if end is not None and not end.seen and end.id != self._end_told:
+            self._end_told = end.id
+            self.say(unclean_end_text(end), "problem")
+            self.run_worker(self._note_seen(end.id), group="unclean end", name="unclean end")
+
+    async def _note_seen(self, end_id: str) -> None:
+        """Tell the engine that the person was told, so that nobody is told again."""
+        with contextlib.suppress(RondoError):
+            await self.engine.see_unclean_end(end_id)
 
     # Actions and keys ------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from textual.message import Message
 
 from core.errors import RondoError
 from core.link.api import EngineApi
-from core.link.types import EngineChanged, EngineStatus, Event, RequestChanged, Resync, RunChanged
+from core.link.types import EngineChanged, EngineStatus, Event, RequestChanged, Resync, RunChanged, UncleanEnd
 from tui.messages import EngineEvents
 from tui.widgets.header import Headline
 
@@ -95,6 +95,13 @@ def after_events(headline: Headline, events: list[Event]) -> Headline:
                 state = "stopped"
             headline = Headline(state, event.message, headline.running, headline.questions)
     return headline
+
+
+def unclean_end_text(end: UncleanEnd) -> str:
+    """One line for a person about an engine that died."""
+    plural = "" if end.run_count == 1 else "s"
+    runs = f"{end.run_count} run{plural} taken up again" if end.run_count else "no run was going on"
+    return f"The engine had died (pid {end.pid}); {runs}. {end.cause} See: rondo engine status"
 
 
 def after_status(headline: Headline, status: EngineStatus) -> Headline:

@@ -16,10 +16,13 @@ import typer
 
 from core import places
 from core.cli.call import Call, Client, JsonOption, WorkspaceOption, open_call
+from core.cli.documents import unclean_end_document
+from core.cli.engine import unclean_end_lines
 from core.cli.environment import packages_text, users_text
 from core.cli.output import ago, byte_size
 from core.cli.settings import problem_place
 from core.errors import RondoError
+from core.link.types import UncleanEnd
 from core.places import Workspace
 from core.settings import read_settings, settings_files
 
@@ -55,10 +58,11 @@ def doctor_command(context: typer.Context, workspace: WorkspaceOption = None, as
     }
     problems = [*_encoding_problems(), *_place_problems(), *_disk_problems(call.workspace)]
     problems += _settings_problems(call.workspace)
-    facts["engine"], facts["environments"], engine_problems = _ask_engine(call)
+    ends: list[UncleanEnd] = []
+    facts["engine"], facts["environments"], engine_problems = _ask_engine(call, ends)
     known = {problem.type for problem in problems}
     problems += [problem for problem in engine_problems if problem.type not in known]
-    _show(call, facts, problems)
+    _show(call, facts, problems, ends)
     return 5 if any(problem.severity == "error" for problem in problems) else 0
 
 
@@ -198,8 +202,8 @@ def _settings_problems(workspace: Workspace) -> list[Problem]:
     ]
 
 
-def _ask_engine(call: Call) -> tuple[dict[str, str], dict[str, str], list[Problem]]:
-    """What the engine knows of itself and of environments; where none can be started, why."""
+def _ask_engine(call: Call, ends: list[UncleanEnd]) -> tuple[dict[str, str], dict[str, str], list[Problem]]:
+    """What the engine knows of itself, of engines that died and of environments; where none can be started, why."""
     facts: dict[str, str] = {}
     environments: dict[str, str] = {}
     problems: list[Problem] = []
@@ -212,6 +216,7 @@ def _ask_engine(call: Call) -> tuple[dict[str, str], dict[str, str], list[Proble
                 f"{packages_text(view)}, {byte_size(view.size or 0)}, used {ago(view.used_at)}, by {users_text(view)}"
             )
             environments[(view.key or "")[:12]] = text
+        ends.extend(report.unclean_ends)
         problems.extend(
             Problem("error", view.type, view.message, view.cause, view.next_step) for view in report.problems
         )
@@ -227,7 +232,7 @@ def _ask_engine(call: Call) -> tuple[dict[str, str], dict[str, str], list[Proble
     return facts, environments, problems
 
 
-def _show(call: Call, facts: dict[str, dict[str, str]], problems: list[Problem]) -> None:
+def _show(call: Call, facts: dict[str, dict[str, str]], problems: list[Problem], ends: list[UncleanEnd]) -> None:
     if call.as_json:
         listed: list[dict[str, Any]] = [
             {
@@ -239,7 +244,7 @@ def _show(call: Call, facts: dict[str, dict[str, str]], problems: list[Problem])
             }
             for problem in problems
         ]
-        call.output.document({**facts, "problems": listed})
+        call.output.document({**facts, "problems": listed, "unclean_ends": [unclean_end_document(end) for end in ends]})
         return
     for group, entries in facts.items():
         call.output.line((group, "bold"))
@@ -253,3 +258,5 @@ def _show(call: Call, facts: dict[str, dict[str, str]], problems: list[Problem])
         call.output.line(sign, problem.message)
         call.output.line(("  cause: ", "dim"), problem.cause)
         call.output.line(("  next:  ", "dim"), problem.next_step)
+    for end in ends:
+        call.output.lines(unclean_end_lines(end))

@@ -17,6 +17,7 @@ from core.link.types import (
     RunRow,
     RunView,
     StepView,
+    UncleanEnd,
     WorkflowRow,
 )
 
@@ -55,6 +56,31 @@ def error_document(error: ErrorView | None) -> Document | None:
         "cause": error.cause,
         "next_step": error.next_step,
         "traceback": error.traceback,
+    }
+
+
+def unclean_end_document(end: UncleanEnd | None) -> Document | None:
+    """An engine that died, with the runs that were going on and what was done about each."""
+    if end is None:
+        return None
+    return {
+        "pid": end.pid,
+        "started_at": iso_time(end.started_at),
+        "last_sign_at": iso_time(end.last_sign_at),
+        "found_at": iso_time(end.found_at),
+        "cause": end.cause,
+        "run_count": end.run_count,
+        "runs": [
+            {
+                "run_id": run.run_id,
+                "workflow": run.workflow,
+                "status": run.status,
+                "step": run.step,
+                "node": run.node,
+                "action": run.action,
+            }
+            for run in end.runs
+        ],
     }
 
 
@@ -226,4 +252,5 @@ def engine_document(status: EngineStatus) -> Document:
         "clients": status.clients,
         "open_requests": status.open_requests,
         "trouble": error_document(status.trouble),
+        "unclean_end": unclean_end_document(status.unclean_end),
     }

@@ -6,11 +6,14 @@ import typer
 
 from core.cli.call import Call, Client, JsonOption, WorkspaceOption, open_call
 from core.cli.documents import engine_document
-from core.cli.output import ago, status_part
+from core.cli.output import Part, ago, status_part
 from core.errors import EngineUnreachable
-from core.link.types import EngineStatus
+from core.link.types import EngineStatus, UncleanEnd
 
 engine_app = typer.Typer()
+
+RUNS_SHOWN = 10
+"""Runs of an engine that died that people see."""
 
 
 @engine_app.callback()
@@ -86,6 +89,23 @@ def _show_status(call: Call, status: EngineStatus) -> None:
     for word, count in sorted(status.runs.items()):
         output.line(f"{count:>5} ", status_part(word))
     output.line(f"{status.open_requests:>5} open questions")
+    if status.unclean_end is not None:
+        output.lines(unclean_end_lines(status.unclean_end))
     if status.trouble is not None:
         output.note(("! ", "red"), status.trouble.message, " ", status.trouble.cause)
         output.note(("next:  ", "bold"), status.trouble.next_step)
+
+
+def unclean_end_lines(end: UncleanEnd) -> list[list[Part]]:
+    """When and why an engine died, and what became of the runs that were going on."""
+    count = "nothing was going on" if not end.run_count else f"runs that were going on: {end.run_count}"
+    lines: list[list[Part]] = [
+        [("! ", "yellow"), f"An engine died: pid {end.pid}, last sign of life {ago(end.last_sign_at)}; {count}."],
+        [("  cause: ", "dim"), end.cause],
+    ]
+    for run in end.runs[:RUNS_SHOWN]:
+        where = f" at {run.node}" if run.node else ""
+        lines.append([f"  {run.run_id[-8:]} {run.workflow}, ", status_part(run.status), f"{where}: {run.action}"])
+    if end.run_count > RUNS_SHOWN:
+        lines.append([("  and more: rondo engine status --json", "dim")])
+    return lines

@@ -14,6 +14,7 @@ import structlog
 
 from core.crash_points import crash_point
 from core.engine.approvals import Approvals
+from core.engine.black_box import BlackBox
 from core.engine.catalog import Catalog
 from core.engine.environments.making import Environments
 from core.engine.environments.service import EnvironmentService
@@ -28,7 +29,7 @@ from core.engine.travel import Travel
 from core.engine.versions import Versions
 from core.engine.workflow_calls import WorkflowCalls
 from core.engine.workflows import Workflows
-from core.errors import DatabaseBusy, DiskFull, RondoError
+from core.errors import DatabaseBusy, DiskFull, RondoError, WorkspaceLocked
 from core.flow.journal import TIMER
 from core.link.types import (
     FINAL,
@@ -75,7 +76,9 @@ class Engine(RunCommands, WorkflowCalls):
         self._consent = consent
         self._trouble: RondoError | None = None
         self._started_at = clock()
+        self._noting: set[asyncio.Future[None]] = set()
         self._settings = LiveSettings(workspace)
+        self._black_box = BlackBox(workspace, clock)
         self._bus = EventBus()
 
     async def start(self) -> None:
@@ -84,6 +87,8 @@ class Engine(RunCommands, WorkflowCalls):
         Where it raises, everything is closed again.
         """
         async with contextlib.AsyncExitStack() as stack:
+            await asyncio.to_thread(self._black_box.begin)
+            stack.push_async_callback(self._note_end)
             self._store = await asyncio.to_thread(Store.open, self.workspace.database)
             stack.push_async_callback(self._store.close)
             crash_point("engine.start.opened")
@@ -113,6 +118,7 @@ class Engine(RunCommands, WorkflowCalls):
             await self._pool.start()
             stack.push_async_callback(self._runs.close)
             recovered = await Recovery(self._runs, self._store, self._now).recover()
+            await asyncio.to_thread(self._black_box.report, recovered)
             stack.push_async_callback(self._catalog.close)
             await self._catalog.start()
             self._packages.start(self._settings.now.engine.keep_environment_days)
@@ -127,6 +133,11 @@ class Engine(RunCommands, WorkflowCalls):
         finally:
             self._bus.close()
 
+    async def _note_end(self) -> None:
+        """Note a clean end, unless another engine may have the workspace by now."""
+        if not isinstance(self._trouble, WorkspaceLocked):
+            await asyncio.to_thread(self._black_box.end)
+
     # The engine itself --------------------------------------------------------------------------------------------
 
     @property
@@ -139,13 +150,22 @@ class Engine(RunCommands, WorkflowCalls):
         if self._trouble is None or self._trouble.type_name != error.type_name:
             log.error("trouble", type=error.type_name, message=error.message, cause=error.cause)
             self._bus.publish(EngineChanged(state="trouble", message=error.message))
+            if not isinstance(error, WorkspaceLocked):
+                self._note_trouble(error)
         self._trouble = error
+
+    def _note_trouble(self, error: RondoError | None) -> None:
+        """Have the trouble noted, in case that the engine dies of it; nobody waits for it."""
+        noting = asyncio.ensure_future(asyncio.to_thread(self._black_box.trouble, error))
+        self._noting.add(noting)
+        noting.add_done_callback(self._noting.discard)
 
     def _relieved(self) -> None:
         """Rows can be committed again; any other trouble stays."""
         if isinstance(self._trouble, DiskFull | DatabaseBusy):
             log.info("the trouble is over", type=self._trouble.type_name)
             self._trouble = None
+            self._note_trouble(None)
             self._bus.publish(EngineChanged(state="ok"))
 
     def _environment_changed(self, key: str) -> None:
@@ -185,7 +205,11 @@ class Engine(RunCommands, WorkflowCalls):
             socket=str(self.workspace.socket),
             open_requests=sum(row.kind != TIMER for row in await self._store.requests(status="open")),
             trouble=trouble,
+            unclean_end=next(iter(self._black_box.ends), None),
         )
+
+    async def see_unclean_end(self, end_id: str) -> None:
+        await asyncio.to_thread(self._black_box.seen, end_id)
 
     async def stop_engine(self) -> None:
         self.stop_requested.set()
@@ -206,7 +230,7 @@ class Engine(RunCommands, WorkflowCalls):
                     next_step="Free some space; runs pause by themselves when it is used up.",
                 )
             )
-        return Doctor(facts=facts, problems=problems)
+        return Doctor(facts=facts, problems=problems, unclean_ends=self._black_box.ends)
 
     def events(self) -> AsyncIterator[list[Event]]:
         return self._bus.subscribe()

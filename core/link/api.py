@@ -50,6 +50,10 @@ class EngineApi(Protocol):
 
     async def doctor(self) -> Doctor: ...
 
+    async def see_unclean_end(self, end_id: str) -> None:
+        """A person was told of an engine's unclean end (`EngineStatus.unclean_end`)."""
+        ...
+
     async def trust_workspace(self) -> None:
         """Approve every present and future version in this workspace: "trust my edits here"."""
 

@@ -93,6 +93,9 @@ class EngineCalls(ABC):
     async def doctor(self) -> Doctor:
         return await self._call(Doctor, "doctor")
 
+    async def see_unclean_end(self, end_id: str) -> None:
+        return await self._call(NoneType, "see_unclean_end", end_id=end_id)
+
     async def trust_workspace(self) -> None:
         return await self._call(NoneType, "trust_workspace")
 

@@ -62,6 +62,8 @@ class EngineStatus(_Struct):
     clients: int = 0
     open_requests: int = 0
     trouble: ErrorView | None = None
+    unclean_end: UncleanEnd | None = None
+    """The last time an engine of this workspace died."""
 
 
 class RecoveredRun(_Struct):
@@ -73,6 +75,23 @@ class RecoveredRun(_Struct):
     step: int
     node: str | None
     action: str
+
+
+class UncleanEnd(_Struct):
+    """An engine that died without an end, as the next one found it; `runs` are the first of `run_count`.
+
+    `last_sign_at` is when it was last known to live. `seen` says that a person was told.
+    """
+
+    id: str
+    pid: int
+    started_at: float
+    last_sign_at: float
+    found_at: float
+    cause: str
+    runs: list[RecoveredRun]
+    run_count: int
+    seen: bool = False
 
 
 class ErrorView(_Struct):
@@ -473,6 +492,8 @@ class Doctor(_Struct):
 
     facts: dict[str, str]
     problems: list[ErrorView]
+    unclean_ends: list[UncleanEnd] = []
+    """When engines of this workspace died, newest first."""
 
 
 # Events: hints, the rows are the truth ---------------------------------------------------------------------------

@@ -52,3 +52,22 @@ def test_a_wait_of_days_is_shown_and_ended_by_a_person(own: World) -> None:
     outcome = own.rondo("answer", run_id, "wait", "now", "--json")
     assert outcome.code == 0, outcome
     assert outcome.document["status"] == "completed"
+
+
+def test_after_a_kill_the_engine_says_what_it_left_and_what_was_done(own: World) -> None:
+    code = CODE.format(seconds=0).replace("await self.wait_for(0)", "__import__('time').sleep(60)")
+    own.workflow("long", code, "long:Wait")
+    assert own.json("engine", "start")["unclean_end"] is None
+    run_id = own.json("run", "long", "--detach")["run_id"]
+    wait_until(lambda: own.json("show", run_id)["steps"], "the node")
+    pid = own.engine_pid()
+    own.kill_engine()
+    end = own.json("engine", "start")["unclean_end"]
+    assert (end["pid"], end["run_count"]) == (pid, 1)
+    (run,) = end["runs"]
+    assert (run["run_id"], run["status"], run["step"]) == (run_id, "running", 0)
+    assert run["action"].endswith("went on after step 0")
+    assert own.json("doctor")["unclean_ends"] == [end]
+    shown = own.rondo("engine", "status").out
+    assert f"An engine died: pid {pid}" in shown
+    assert f"{run_id[-8:]} long" in shown

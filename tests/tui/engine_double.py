@@ -64,6 +64,7 @@ from core.link.types import (
     StepChanged,
     StepPage,
     StepView,
+    UncleanEnd,
     WorkflowChanged,
     WorkflowDetail,
     WorkflowRow,
@@ -115,6 +116,7 @@ class EngineDouble:
         self.workflows: dict[str, WorkflowDetail] = {}
         self.approvals: dict[str, ApprovalView] = {}
         self.runs: dict[str, Run] = {}
+        self.unclean_end: UncleanEnd | None = None
         self.problems: dict[str, RondoError] = {}
         self.calls: list[str] = []
         self.on_start: dict[str, Callable[[Run], None]] = {}
@@ -392,7 +394,13 @@ class EngineDouble:
                 counts[run.status] = counts.get(run.status, 0) + 1
         questions = sum(len(run.open_requests) for run in self.runs.values())
         return EngineStatus(
-            running=True, pid=1, workspace="/home/me/flows", version="0", runs=counts, open_requests=questions
+            running=True,
+            pid=1,
+            workspace="/home/me/flows",
+            version="0",
+            runs=counts,
+            open_requests=questions,
+            unclean_end=self.unclean_end,
         )
 
     async def stop_engine(self) -> None:
@@ -401,6 +409,11 @@ class EngineDouble:
     async def doctor(self) -> Doctor:
         await self._called("doctor")
         return Doctor(facts={}, problems=[])
+
+    async def see_unclean_end(self, end_id: str) -> None:
+        await self._called("see_unclean_end")
+        if self.unclean_end is not None and self.unclean_end.id == end_id:
+            self.unclean_end.seen = True
 
     async def trust_workspace(self) -> None:
         await self._called("trust_workspace")

@@ -10,7 +10,7 @@ from engine_double import EngineDouble
 from looking import hides, screen_text, settled, shows, until
 
 from core.errors import DatabaseDamaged, EngineLost
-from core.link.types import EngineChanged
+from core.link.types import EngineChanged, UncleanEnd
 from tui.actions import registry
 from tui.app import RondoApp
 from tui.navigation import Place
@@ -45,6 +45,19 @@ async def test_what_a_person_has_to_mend_is_said_with_the_next_step(double: Engi
         double.lose("The database is damaged.")
         await shows(pilot, "Restore it.")
         assert "Page 3 is torn." in screen_text(app)
+
+
+async def test_an_engine_that_had_died_is_spoken_of_once(double: EngineDouble, app_on: AppOn) -> None:
+    double.unclean_end = UncleanEnd(
+        id="e", pid=77, started_at=1, last_sign_at=2, found_at=3, cause="The machine lost power.", runs=[], run_count=2
+    )
+    async with app_on(double).run_test(size=(100, 24)) as pilot:
+        await shows(pilot, "The engine had died (pid 77); 2 runs taken up again. The machine lost power.")
+        await until(pilot, lambda: double.unclean_end is not None and double.unclean_end.seen)
+    assert double.calls.count("see_unclean_end") == 1
+    async with app_on(double).run_test(size=(100, 24)) as pilot:
+        await shows(pilot, "engine ●")
+        assert "had died" not in screen_text(pilot.app)
 
 
 async def test_a_connection_that_comes_back_by_itself_is_only_in_the_header(
