@@ -78,7 +78,8 @@ class Queries:
         requests = [request_view(row, record.id, record.workflow) for row in rows]
         log_last = await self._store.last_log_row(record.number)
         position = self._runs.queue_positions().get(record.id, 0)
-        return run_view(record, actor, last, requests, log_last, self._workspace.output, position)
+        inputs_size = len(record.inputs.encode()) or await self._store.large_inputs_size(record.number)
+        return run_view(record, actor, last, requests, log_last, self._workspace.output, position, inputs_size)
 
     async def list_lines(self, run_id: str) -> list[LineView]:
         """Every line of a run, oldest first."""

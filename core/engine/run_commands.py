@@ -63,7 +63,7 @@ class RunCommands:
         start = StartRun(
             command_id=rerun.command_id,
             workflow=record.workflow,
-            inputs={**json.loads(record.inputs), **rerun.inputs},
+            inputs={**json.loads(record.inputs or await self._store.large_inputs(record.number)), **rerun.inputs},
             version=record.version if rerun.same_version else None,
         )
         return await self.start_run(start)

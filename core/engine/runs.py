@@ -21,6 +21,7 @@ from core.engine.events import EventBus
 from core.engine.onward import ALONE, alone, find_onward
 from core.engine.process_life import ProcessLife
 from core.engine.requests import request_key
+from core.engine.run_inputs import kept_inputs
 from core.engine.slots import Slots
 from core.engine.timers import TimerKey, Timers
 from core.engine.usage import UsageWatch
@@ -144,6 +145,7 @@ class Runs:
         assert loaded.graph is not None and loaded.version is not None
         now = self.now()
         first = await asyncio.to_thread(_initial_step, loaded.graph, start.inputs, now)
+        inputs, large_inputs = await asyncio.to_thread(kept_inputs, start.inputs)
         run = InsertRun(
             id=run_id,
             workflow=loaded.name,
@@ -151,7 +153,8 @@ class Runs:
             status="queued",
             until=start.until if start.until_node is None else f"node:{start.until_node}",
             source=by,
-            inputs=json.dumps(start.inputs, ensure_ascii=False),
+            inputs=inputs,
+            large_inputs=large_inputs,
             presets=json.dumps([list(pair) for pair in start.answers], ensure_ascii=False),
             priority=start.priority,
             created_at=now,

@@ -6,6 +6,7 @@ import asyncio
 import difflib
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from core.definition.load import LoadedWorkflow
@@ -13,6 +14,7 @@ from core.engine.actor import RunActor, error_document, stopping_error
 from core.engine.effects import Effects, effects_after
 from core.engine.onward import ALONE, EDIT, check_onward, find_onward, step_row
 from core.engine.queries import Queries
+from core.engine.run_inputs import kept_inputs
 from core.engine.runs import Runs
 from core.engine.state_edits import edit_step
 from core.engine.workflows import Workflows
@@ -35,6 +37,7 @@ from core.store.operations import (
     InsertLine,
     InsertRun,
     InsertStep,
+    LargeInputs,
     Operation,
     RecordCommand,
     Ref,
@@ -115,7 +118,9 @@ class Travel:
         effects = await self._effects(record, line, seq, graph, running)
         effects.refuse_unless(fork.acknowledge_effects, seq)
         status = "paused" if fork.paused else "queued"
-        run = _new_run(run_id, loaded, status, "end", record.inputs, [], now, line, seq)
+        run = _new_run(run_id, loaded, status, "end", (record.inputs, None), [], now, line, seq)
+        if not record.inputs:
+            run = replace(run, inputs_of=record.number)
         operations: list[Operation] = [run]
         if fork.edits:
             following = (await step_row(self._store, line, seq)).next
@@ -129,7 +134,7 @@ class Travel:
         graph, now = _graph_of(loaded), self._runs.now()
         require_node(graph, wanted.node)
         edits = [StateEdit(path=[key], value=value) for key, value in wanted.inputs.items()]
-        inputs = json.dumps(wanted.inputs, ensure_ascii=False)
+        inputs = await asyncio.to_thread(kept_inputs, wanted.inputs)
         note = f"runs {wanted.node} alone"
         if wanted.run_id is None:
             first = await asyncio.to_thread(_first_step_alone, graph, wanted.node, edits, now)
@@ -300,7 +305,7 @@ def _new_run(
     loaded: LoadedWorkflow,
     status: str,
     until: str,
-    inputs: str,
+    inputs: tuple[str, LargeInputs | None],
     answers: Sequence[tuple[str, Any]],
     now: float,
     parent_line: int | None = None,
@@ -313,7 +318,8 @@ def _new_run(
         status=status,
         until=until,
         source=caller.get(),
-        inputs=inputs,
+        inputs=inputs[0],
+        large_inputs=inputs[1],
         presets=json.dumps([list(pair) for pair in answers], ensure_ascii=False),
         priority=0,
         created_at=now,

@@ -186,6 +186,7 @@ def run_view(
     log_last: int,
     output: Path,
     position: int,
+    inputs_size: int,
 ) -> RunView:
     """A run as it is: its row, and what only its actor knows."""
     questions = [request for request in open_requests if request.kind == "input"]
@@ -211,8 +212,8 @@ def run_view(
         logs_dropped=record.logs_dropped,
         source=record.source,
         output_dir=str(output / record.id),
-        inputs=msgspec.Raw(inputs if len(inputs) <= INPUTS_LIMIT else b"null"),
-        inputs_size=len(inputs),
+        inputs=msgspec.Raw(inputs if inputs and len(inputs) <= INPUTS_LIMIT else b"null"),
+        inputs_size=inputs_size,
         due_at=min(dues, default=None) if record.status == "waiting_timer" else None,
         queue_position=position,
         priority=record.priority,

@@ -184,6 +184,26 @@ class LineReads(Reader):
                 await state.add(some, blobs)
         return seq, await state.text()
 
+    async def large_inputs(self, run: int) -> bytes:
+        """The JSON text of inputs that are too large for the row of their run. Raises DatabaseDamaged."""
+        row = await self._fetch_one("SELECT operations, blobs FROM inputs WHERE run = ?", (run,))
+        if row is None:
+            raise rows_missing("inputs", f"run {run}")
+        operations, names = row[0], _split(row[1])
+        blobs = await self._blobs(names)
+
+        def fold() -> bytes:
+            inputs: dict[str, Any] = {}
+            apply_delta(inputs, operations, [blobs[name] for name in names])
+            return orjson.dumps(inputs)
+
+        return await asyncio.to_thread(fold)
+
+    async def large_inputs_size(self, run: int) -> int:
+        """Bytes of their JSON text; 0 where there are none."""
+        row = await self._fetch_one("SELECT size FROM inputs WHERE run = ?", (run,))
+        return row[0] if row is not None else 0
+
     # Parts --------------------------------------------------------------------------------------------------------
 
     async def _parts(self, line: int) -> list[Part]:

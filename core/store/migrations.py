@@ -25,7 +25,11 @@ class Migration:
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(
         to=2,
-        statements=("ALTER TABLE requests ADD COLUMN due_at REAL",),
+        statements=(
+            "ALTER TABLE requests ADD COLUMN due_at REAL",
+            "CREATE TABLE inputs (run INTEGER PRIMARY KEY REFERENCES runs(number), size INTEGER NOT NULL,"
+            " operations BLOB NOT NULL, blobs BLOB NOT NULL)",
+        ),
     ),
 )
 """In order, without gaps, the last one leading to SCHEMA_VERSION; version 1 is where databases begin."""

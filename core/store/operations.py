@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.errors import RepeatedCommand
 from core.store.operation import UNSET, Number, Operation, Ref, Unset
 from core.store.request_operations import AnswerRequest, InsertRequest, MarkRequest, RecordCommand, WithdrawRequests
-from core.store.run_operations import InsertLine, InsertRun, NewRun, UpdateLine, UpdateRun
+from core.store.run_operations import InsertLine, InsertRun, LargeInputs, NewRun, UpdateLine, UpdateRun
 from core.store.step_operations import (
     InsertAttempt,
     InsertLogs,
@@ -25,6 +25,7 @@ __all__ = [
     "InsertRun",
     "InsertSnapshot",
     "InsertStep",
+    "LargeInputs",
     "MarkRequest",
     "NewRun",
     "Number",

@@ -13,7 +13,7 @@ def columns(record: type, table: str = "") -> str:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One run; `line` is its present line."""
+    """One run; `line` is its present line; `inputs` is empty where they are large: ask the store for those."""
 
     number: int
     id: str

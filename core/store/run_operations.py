@@ -9,9 +9,18 @@ from typing import Any, ClassVar, NamedTuple, cast
 from core.errors import RunAtRest, StoreError, UnknownStep
 from core.link.types import FINAL
 from core.store.operation import UNSET, Number, Operation, Unset
+from core.store.step_operations import keep_blob
 from core.store.transaction import Transaction
 
 FINAL_WORDS = ", ".join(f"'{status}'" for status in sorted(FINAL))
+
+
+class LargeInputs(NamedTuple):
+    """Inputs as a delta from nothing: the size of their JSON text, operations, large values as (hash, data)."""
+
+    size: int
+    operations: bytes
+    blobs: tuple[tuple[bytes, bytes], ...]
 
 
 class NewRun(NamedTuple):
@@ -24,6 +33,8 @@ class NewRun(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class InsertRun(Operation):
     """A new run with its first line; the result is `NewRun`. `inputs` and `presets` are JSON texts.
+
+    Inputs that are large, or are those of the run `inputs_of`, stand apart, and `inputs` is empty.
 
     With `parent_line` and `parent_seq` the run is a fork: its history begins with that line's up to that step.
     """
@@ -42,6 +53,8 @@ class InsertRun(Operation):
     created_at: float
     parent_line: Number | None = None
     parent_seq: int | None = None
+    large_inputs: LargeInputs | None = None
+    inputs_of: int | None = None
 
     def apply(self, transaction: Transaction) -> NewRun:
         try:
@@ -68,8 +81,21 @@ class InsertRun(Operation):
                 cause="Ids of runs are given once.",
                 next_step="Start the run with another id, or without one.",
             ) from error
+        self._keep_large_inputs(transaction, run or 0)
         first = InsertLine(run or 0, self.parent_line, self.parent_seq, self.version, self.status, self.created_at)
         return NewRun(run or 0, first.apply(transaction))
+
+    def _keep_large_inputs(self, transaction: Transaction, run: int) -> None:
+        if self.large_inputs is not None:
+            size, operations, blobs = self.large_inputs
+            for name, data in blobs:
+                keep_blob(transaction, name, data)
+            names = b"".join(name for name, _ in blobs)
+            transaction.execute("INSERT INTO inputs VALUES (?, ?, ?, ?)", (run, size, operations, names))
+        elif self.inputs_of is not None:
+            transaction.execute(
+                "INSERT INTO inputs SELECT ?, size, operations, blobs FROM inputs WHERE run = ?", (run, self.inputs_of)
+            )
 
 
 @dataclass(frozen=True, slots=True)

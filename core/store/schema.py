@@ -24,7 +24,7 @@ CREATE TABLE runs (
     line INTEGER,
     until TEXT NOT NULL DEFAULT 'end',
     source TEXT NOT NULL DEFAULT '',
-    inputs TEXT NOT NULL DEFAULT '{}',
+    inputs TEXT NOT NULL DEFAULT '{}',       -- JSON; '' where they are in the table of large inputs
     presets TEXT NOT NULL DEFAULT '[]',      -- [[request_id, value], ...] given at the start
     priority INTEGER NOT NULL DEFAULT 0,
     created_at REAL NOT NULL,
@@ -40,6 +40,14 @@ CREATE TABLE runs (
 CREATE INDEX runs_by_workflow ON runs(workflow, number);
 CREATE INDEX runs_by_workflow_status ON runs(workflow, status, number);
 CREATE INDEX runs_by_status ON runs(status, number);
+
+-- Inputs of runs that are too large for the run's row, as a delta from nothing; size is that of their JSON text.
+CREATE TABLE inputs (
+    run INTEGER PRIMARY KEY REFERENCES runs(number),
+    size INTEGER NOT NULL,
+    operations BLOB NOT NULL,
+    blobs BLOB NOT NULL                      -- 32-byte hashes, one after the other
+);
 
 -- One history of a run; a fork's first line names a line of another run as its parent.
 CREATE TABLE lines (

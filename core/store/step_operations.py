@@ -55,7 +55,7 @@ class InsertStep(Operation):
         if expected != self.seq:
             raise self._refusal(expected)
         for name, data in self.blobs:
-            _keep_blob(transaction, name, data)
+            keep_blob(transaction, name, data)
         transaction.pile(
             "steps",
             [
@@ -88,8 +88,8 @@ class InsertStep(Operation):
         )
 
 
-def _keep_blob(transaction: Transaction, name: bytes, data: bytes | None) -> None:
-    """Store a value once; without data it must be there."""
+def keep_blob(transaction: Transaction, name: bytes, data: bytes | None) -> None:
+    """Store a value once; without data it must be there. Raises StoreError."""
     if data is None:
         if transaction.execute("SELECT 1 FROM blobs WHERE hash = ?", (name,)).fetchone() is None:
             raise StoreError(

@@ -11,7 +11,7 @@ import pytest
 from workbench import Workbench
 
 from core.errors import EffectsNotAcknowledged, NodeGone, NotApproved, RunAtRest, UnknownNode, UsageError
-from core.link.commands import ManyRuns, Rerun, Retry, RunNode
+from core.link.commands import Fork, ManyRuns, Rerun, Retry, RunNode
 from core.link.types import FINAL, RunView
 
 BUSY = """
@@ -397,6 +397,12 @@ async def test_a_run_is_run_again_with_its_inputs_edited_also_large_ones(bench: 
             third = await engine.rerun(Rerun(command_id=new_id(), run_id=view.run_id, same_version=same))
             third = await bench.rest(third.run_id)
             assert (await bench.state(third.run_id))["n"] == wanted
+        assert (view.inputs == b"null", view.inputs_size > 100_000) == (True, True)
+        fork = await engine.fork_run(Fork(command_id=new_id(), run_id=view.run_id, step=1))
+        fork = await bench.rest(fork.run_id)
+        assert fork.inputs_size == view.inputs_size
+        fifth = await engine.rerun(Rerun(command_id=new_id(), run_id=fork.run_id))
+        assert (await bench.state((await bench.rest(fifth.run_id)).run_id))["text"] == text
 
 
 async def test_one_command_acts_on_many_runs_once_each_and_says_what_came_of_each(bench: Workbench) -> None:

@@ -15,6 +15,7 @@ from store_rows import NOON, log_lines, new_run, request, run_id, started
 from core.errors import EngineStopping, StoreError, UnknownRun
 from core.store.operations import AnswerRequest, PutVersion, Ref, UpdateRun
 from core.store.records import LogRow
+from core.store.schema import SCHEMA_VERSION
 from core.store.store import Store
 
 # Runs ------------------------------------------------------------------------------------------------------------
@@ -257,7 +258,7 @@ async def test_the_facts_name_what_a_person_who_looks_for_trouble_asks(store: St
     run, line = await started(store)
     await store.commit([log_lines(run, line, 1, ["a", "b"])])
     facts = await store.facts()
-    assert facts["journal_mode"] == "wal" and facts["synchronous"] == "full" and facts["schema"] == "1"
+    assert facts["journal_mode"] == "wal" and facts["synchronous"] == "full" and facts["schema"] == str(SCHEMA_VERSION)
     assert (facts["runs"], facts["steps"], facts["logs"]) == ("1", "1", "2")
     assert int(facts["size"]) > 0 and int(facts["log_size"]) > 0 and facts["sqlite"].count(".") == 2
 
