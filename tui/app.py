@@ -52,7 +52,7 @@ class RondoApp(StartsRuns, inherit_bindings=False):
         Binding("ctrl+q", "leave", show=False, priority=True, system=True),
     ]
 
-    headline: reactive[Headline] = reactive(Headline())
+    headline: reactive[Headline] = reactive(Headline(), repaint=False)
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class RondoApp(StartsRuns, inherit_bindings=False):
             await self._connection.client.close()
 
     def on_engine_events(self, message: EngineEvents) -> None:
-        """Show how the engine is, and hand the events to every screen that is open."""
+        """Show how the engine is, and hand the events to the screen that can be seen."""
         before = self.headline
         self.headline = after_events(self.headline, message.events)
         if self._connection is not None and self._connection.gap_closed(message.events):
@@ -128,7 +128,10 @@ class RondoApp(StartsRuns, inherit_bindings=False):
     def _tell_screens(self, make: Callable[[], EngineReady | EngineEvents]) -> None:
         for screen in self.screen_stack:
             if isinstance(screen, RondoScreen):
-                screen.post_message(make())
+                if screen.is_covered:
+                    screen.missed_events = True
+                else:
+                    screen.post_message(make())
 
     def on_status_read(self, message: StatusRead) -> None:
         self.headline = after_status(self.headline, message.status)
@@ -313,6 +316,10 @@ class RondoApp(StartsRuns, inherit_bindings=False):
         if self._history is None:
             self._history = History(state_folder() / "commands.jsonl")
             self._history.load()
+        for screen in self.screen_stack:
+            if isinstance(screen, RondoScreen):
+                # What can be completed is read with the list of workflows, which may lie below.
+                screen.catch_up()
         actions = [found for found in registry if self.target_of(found) is not None]
         self.push_screen(CommandSheet(actions, self.command_words, self._history.lines), self._command_typed)
 

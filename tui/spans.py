@@ -23,6 +23,8 @@ INKS = (
     *("dim", "strong", "accent", "key", "rule", "match", "cursor"),
     *("running", "waiting", "good", "bad", "added", "removed"),
 )
+FILLED = ("match", "cursor")
+"""Inks that colour blanks too."""
 INK_CLASSES = {f"ink--{name}" for name in INKS}
 
 
@@ -62,7 +64,7 @@ class Inking:
             whole = self.screen.get_component_rich_style(  # type: ignore[attr-defined]
                 f"ink--{name}", default=Style.null()
             )
-            background = whole.bgcolor if name in ("match", "cursor") else None
+            background = whole.bgcolor if name in FILLED else None
             style = Style(
                 color=whole.color,
                 bgcolor=background,
@@ -80,7 +82,19 @@ class Inking:
         base: Style = self.rich_style  # type: ignore[attr-defined]
         if under:
             base = base + self.ink(under)
-        return Strip([Segment(text, base + self.ink(ink) if ink else base) for text, ink in spans if text])
+        return Strip([Segment(text, base + self.ink(ink) if ink else base) for text, ink in joined(spans)])
+
+
+def joined(spans: Sequence[Span]) -> Spans:
+    """The same to look at in fewer pieces, since each piece costs the terminal a change of colour: blanks take the ink
+    of what stands before them."""
+    pieces: Spans = []
+    for text, ink in spans:
+        if pieces and (ink == pieces[-1][1] or (ink not in FILLED and pieces[-1][1] not in FILLED and text.isspace())):
+            pieces[-1] = (pieces[-1][0] + text, pieces[-1][1])
+        elif text:
+            pieces.append((text, ink))
+    return pieces
 
 
 class Inked(Inking, Widget):

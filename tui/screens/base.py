@@ -33,7 +33,8 @@ def needs_workflow(screen: RondoScreen) -> str:
 class RondoScreen(Acting, InkWell, Screen[None]):
     """A screen with header, notice and footer; subclasses name their `view` and compose a body.
 
-    They hear `EngineReady` when the engine can be called (read everything) and `EngineEvents` for what changed.
+    They hear `EngineReady` when the engine can be called (read everything) and `EngineEvents` for what changed. One that
+    lies below another screen hears nothing and draws nothing; shown again, it hears `EngineReady` if it missed anything.
     """
 
     view = EVERYWHERE
@@ -48,6 +49,7 @@ class RondoScreen(Acting, InkWell, Screen[None]):
         self.header = Header()
         self.notice = Notice()
         self.footer = Footer()
+        self.missed_events = False
 
     # What a subclass says of itself ------------------------------------------------------------------------------
 
@@ -116,8 +118,27 @@ class RondoScreen(Acting, InkWell, Screen[None]):
             self.post_message(EngineReady())
 
     def on_screen_resume(self) -> None:
-        """Shown again: keys may mean something else by now."""
+        """Shown again: keys may mean something else by now, and rows too."""
         self.refresh_footer()
+        self.catch_up()
+
+    @property
+    def is_covered(self) -> bool:
+        """True while another screen, and not only a sheet, lies on this one."""
+        stack = self.app.screen_stack
+        return self in stack and any(isinstance(screen, RondoScreen) for screen in stack[stack.index(self) + 1 :])
+
+    @property
+    def is_current(self) -> bool:
+        """False while covered: Textual takes the screen below the top one for visible, and each change there would
+        write the whole terminal anew."""
+        return super().is_current and not self.is_covered
+
+    def catch_up(self) -> None:
+        """Read what changed while nobody told this screen."""
+        if self.missed_events:
+            self.missed_events = False
+            self.post_message(EngineReady())
 
     def refresh_crumbs(self) -> None:
         """Show the crumbs again: what they name changed."""

@@ -59,7 +59,6 @@ class GraphScreen(GraphKeys):
         self.run_shown: RunView | None = None
         self.trail: RunTrail | None = None
         self._opened = False
-        self._out_of_date = False
         self._workflow_reader = Reader(self, "the workflow", self._read_workflow, WorkflowRead, period=0.2)
         self._run_reader = Reader(self, "the run", self._read_run, lambda message: message)
 
@@ -108,26 +107,12 @@ class GraphScreen(GraphKeys):
         self._run_reader.want()
 
     def on_engine_events(self, message: EngineEvents) -> None:
-        """Read again what changed; a screen that lies below another one waits until it is shown again."""
-        if self._is_covered:
-            self._out_of_date = True
-            return
+        """Read again what changed."""
         for event in message.events:
             if isinstance(event, WorkflowChanged) and event.name == self._workflow:
                 self._workflow_reader.want()
             elif isinstance(event, RunChanged | StepChanged) and self._shows(event):
                 self._run_reader.want()
-
-    @property
-    def _is_covered(self) -> bool:
-        """True while another screen, and not only a sheet, lies on this one: drawing would cost and not be seen."""
-        return next(s for s in reversed(self.rondo.screen_stack) if isinstance(s, RondoScreen)) is not self
-
-    def on_screen_resume(self) -> None:
-        """Shown again: read what changed meanwhile."""
-        if self._out_of_date:
-            self._out_of_date = False
-            self.on_engine_ready()
 
     def _shows(self, event: RunChanged | StepChanged) -> bool:
         if self._wanted_run:
