@@ -7,7 +7,7 @@ DEVELOP := $(VENV)/.develop-ready
 WORKERS ?= auto
 
 .DELETE_ON_ERROR:
-.PHONY: help run setup test test-long check lint types imports format bench lock pictures clean
+.PHONY: help run setup test test-long check lint types imports format bench bench-tui lock pictures clean
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,9 @@ format: $(DEVELOP) ## let ruff rewrite what it can
 
 bench: $(DEVELOP) ## one table of ratios, every row from the same run; PEERS=1 adds the peers
 	$(BIN)/python -m benchmarks $(if $(PEERS),--peers)
+
+bench-tui: $(DEVELOP) ## what the screens cost, in a real terminal
+	$(BIN)/python -m benchmarks.tui
 
 pictures: $(DEVELOP) ## the README's pictures, from the real app
 	$(BIN)/python -m docs.make_pictures

@@ -30,7 +30,7 @@ class Reader(Generic[Result]):
         call: Callable[[], Awaitable[Result]],
         reply: Callable[[Result], Message],
         *,
-        period: float = 0.1,
+        period: float = 0.04,
     ) -> None:
         self._owner = owner
         self._name = name

@@ -86,6 +86,11 @@ class Watched:
                 if left <= 0 or not self._arrived.wait(left):
                     raise TimeoutError(f"{pattern!r} was not written within {limit:.0f} s")
 
+    def moment_of(self, pattern: str, after: int = 0) -> float | None:
+        """The moment at which the pattern was first written after so many bytes; None if it never was."""
+        with self._arrived:
+            return self._moment(re.compile(pattern.encode()), after)
+
     def _moment(self, wanted: re.Pattern[bytes], after: int) -> float | None:
         data = b"".join(data for _, data in self._chunks)
         match = wanted.search(data, after)
