@@ -90,7 +90,7 @@ def graphs(place: Place) -> Figures:
 
 
 def status_changes(place: Place) -> Figures:
-    """Bytes a step writes on a graph of 100 nodes: two nodes get another status, an edge was taken, the header counts."""
+    """Bytes a step writes on a graph of 100 nodes: two nodes get another status, an edge is taken, a header counts."""
     with app(place, only="walk_100") as screen:
         screen.send("2")
         screen.wait_for("node_1")

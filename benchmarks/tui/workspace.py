@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ class Place:
     def steps(self, name: str, count: int, pause: float) -> None:
         """A workflow of so many nodes in a row, with some edges back and across that are never taken."""
         ids = [f"node_{number}" for number in range(count)]
-        edges: list[dict[str, str]] = [{"from": a, "to": b} for a, b in zip(ids, ids[1:], strict=False)]
+        edges: list[dict[str, str]] = [{"from": a, "to": b} for a, b in pairwise(ids)]
         edges += [{"from": ids[at], "to": ids[at - 5], "condition": "'back' in shared"} for at in range(9, count, 10)]
         edges += [{"from": ids[at], "to": ids[at + 3], "condition": "'on' in shared"} for at in range(2, count - 3, 10)]
         nodes = [{"id": node, "class": "Idle"} for node in ids]

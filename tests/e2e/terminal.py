@@ -27,6 +27,8 @@ class Terminal:
             if not name.startswith(("TEXTUAL", "SSH_", "NO_COLOR", "FORCE_COLOR"))
         }
         environment |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8", **env}
+        self.written = 0
+        """Bytes the program has written so far."""
         self._screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self._screen)
         self._child = pexpect.spawn(
@@ -94,7 +96,9 @@ class Terminal:
 
     def _read(self, timeout: float) -> bool:
         try:
-            self._stream.feed(self._child.read_nonblocking(65536, timeout))
+            data = self._child.read_nonblocking(65536, timeout)
         except (pexpect.TIMEOUT, pexpect.EOF):
             return False
+        self.written += len(data)
+        self._stream.feed(data)
         return True

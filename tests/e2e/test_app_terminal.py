@@ -137,6 +137,36 @@ def test_the_graph_shows_the_run_and_escape_never_quits(hello: World, open_app: 
     terminal.wait_for(r"NAME +NODES")
 
 
+WALK = """
+import time
+from core.sdk import Node
+
+class Walk(Node):
+    async def execute(self, prepared):
+        time.sleep(0.2)
+"""
+
+
+def test_a_step_on_the_graph_draws_what_changed_and_not_the_screen(hello: World, open_app: Open) -> None:
+    hello.workflow("walk", WALK, *(f"n{number}:Walk" for number in range(14)))
+    terminal = open_app(hello)
+    terminal.wait_for(r"walk +14")
+    terminal.send("G")
+    terminal.wait_for(r"▌ ?walk")
+    terminal.send("2")
+    terminal.wait_for(r"│ +n2")
+    hello.rondo("run", "walk", "--detach")
+    terminal.wait_for(r"running +step [4-6]")
+    before = terminal.written
+    terminal.wait_for(r"running +step 1[0-2]")
+    # A whole screen has some 30,000 bytes; here are four steps or more, less than 1,500 each.
+    assert terminal.written - before < 20_000
+    terminal.wait_for(r"completed +step 14")
+    # What the first screen didn't hear while it lay below is there when it is shown again.
+    terminal.send("1")
+    terminal.wait_for(r"walk +14 +✓ completed")
+
+
 def test_the_terminal_is_given_back_when_the_app_is_told_to_end(hello: World, open_app: Open) -> None:
     terminal = open_app(hello)
     terminal.wait_for(r"engine ●")

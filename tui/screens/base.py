@@ -33,8 +33,8 @@ def needs_workflow(screen: RondoScreen) -> str:
 class RondoScreen(Acting, InkWell, Screen[None]):
     """A screen with header, notice and footer; subclasses name their `view` and compose a body.
 
-    They hear `EngineReady` when the engine can be called (read everything) and `EngineEvents` for what changed. One that
-    lies below another screen hears nothing and draws nothing; shown again, it hears `EngineReady` if it missed anything.
+    They hear `EngineReady` when the engine can be called (read everything) and `EngineEvents` for what changed. One
+    that lies below another hears nothing and draws nothing; shown again, it hears `EngineReady` if it missed anything.
     """
 
     view = EVERYWHERE

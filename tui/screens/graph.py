@@ -15,7 +15,6 @@ from tui.graph_text import broken_lines, node_lines
 from tui.messages import EngineEvents
 from tui.navigation import Place
 from tui.reader import Reader
-from tui.screens.base import RondoScreen
 from tui.screens.graph_keys import GraphKeys
 from tui.status import look_of
 from tui.text import plural, visible
