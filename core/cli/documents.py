@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -9,11 +10,14 @@ import msgspec
 from core.cli.output import iso_time
 from core.link.types import (
     ApprovalView,
+    ChangeView,
     EngineStatus,
     ErrorView,
     LastRun,
+    LineView,
     LogLine,
     RequestView,
+    RunOutcome,
     RunRow,
     RunView,
     StepView,
@@ -109,6 +113,7 @@ def run_document(view: RunView, state: bytes, *, step: int | None = None, next_s
         "workflow": view.workflow,
         "version": view.version,
         "status": view.status,
+        "pausing": view.pausing,
         "step": view.step if step is None else step,
         "next_node": view.next_node,
         "awaiting_input": request_document(view.awaiting_input) if view.awaiting_input is not None else None,
@@ -126,6 +131,37 @@ def run_document(view: RunView, state: bytes, *, step: int | None = None, next_s
         "queue_position": view.queue_position or None,
         "priority": view.priority,
         "activity": view.activity,
+    }
+
+
+def line_document(line: LineView) -> Document:
+    """One history of a run; `parent` is the point it goes on from, null for the run's beginning."""
+    parent = None
+    if line.parent_step is not None:
+        parent = {"run_id": line.parent_run, "step": line.parent_step}
+    return {
+        "line": line.number,
+        "version": line.version,
+        "status": line.status,
+        "step": line.step,
+        "parent": parent,
+        "created_at": iso_time(line.created_at),
+        "ended_at": iso_time(line.ended_at),
+        "error": error_document(line.error),
+    }
+
+
+def change_document(change: ChangeView) -> Document:
+    """One path that differs; `before` and `after` are the first characters of the values' JSON texts, or null."""
+    return {"op": change.op, "path": change.path, "before": change.before, "after": change.after}
+
+
+def outcome_document(outcome: RunOutcome) -> Document:
+    """What a command came to for one of many runs; `status` is null where it was refused."""
+    return {
+        "run_id": outcome.run_id,
+        "status": outcome.status,
+        "error": error_document(outcome.error),
     }
 
 
@@ -169,10 +205,11 @@ def run_row_document(row: RunRow) -> Document:
     }
 
 
-def log_document(line: LogLine) -> Document:
-    """One line of a run's log."""
+def log_document(line: LogLine, numbers: Mapping[int, int]) -> Document:
+    """One line of a run's log; `numbers` are those of the run's histories, of which `line` names the one of then."""
     return {
         "row": line.row,
+        "line": numbers.get(line.line),
         "at": iso_time(line.at),
         "level": line.level,
         "node": line.node or None,

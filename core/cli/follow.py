@@ -24,11 +24,18 @@ def log_parts(line: LogLine) -> list[Part]:
     return [(clock_time(line.at), "dim"), f" {where:<14} ", level, " ".join(line.text.splitlines())]
 
 
+def step_name(step: StepView) -> str:
+    """The node of a step, with the number of its visit from the second on; an edit of the state has no node."""
+    if not step.node:
+        return "(state edited)"
+    return step.node if step.visit <= 1 else f"{step.node}#{step.visit}"
+
+
 def step_parts(step: StepView) -> list[Part]:
     """One finished attempt for people."""
     at = step.ended_at if step.ended_at is not None else step.started_at
     took = duration(at - step.started_at)
-    where = step.node if step.visit <= 1 else f"{step.node}#{step.visit}"
+    where = step_name(step)
     parts: list[Part] = [(clock_time(at), "dim"), " "]
     if step.status == "completed":
         again = f", attempt {step.attempt}" if step.attempt > 1 else ""
@@ -81,6 +88,10 @@ class Follower:
         self._log_row = view.log_last
         self._last_step = view.step
         await self._new_steps()
+
+    def skip_to(self, step: int, log_row: int) -> None:
+        """Leave out the steps up to `step` and the log lines up to `log_row`."""
+        self._last_step, self._log_row = step, log_row
 
     async def until_rest(self) -> RunView:
         """Show what happens until the run is at rest, and return how it is then."""
@@ -153,11 +164,13 @@ class Follower:
         return steps
 
 
-async def step_pages(client: Client, run_id: str, after: int = 0) -> AsyncIterator[list[StepView]]:
+async def step_pages(
+    client: Client, run_id: str, after: int = 0, line: int | None = None
+) -> AsyncIterator[list[StepView]]:
     """The run's attempts after step `after`, page by page; those that failed come before the step they led to."""
     while True:
         step = after
-        page = await client.ask(lambda engine: engine.read_steps(run_id, after=step))  # noqa: B023
+        page = await client.ask(lambda engine: engine.read_steps(run_id, after=step, line=line))  # noqa: B023
         yield page.steps
         completed = [row.step for row in page.steps if row.step is not None]
         if not page.more or not completed:

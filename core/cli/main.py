@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from core.cli import init, run, show, workflows
+from core.cli import act, init, run, show, travel, workflows
 from core.cli.call import JsonOption, WorkspaceOption
+from core.cli.changes import changes_command
 from core.cli.doctor import doctor_command
 from core.cli.engine import engine_app
 from core.cli.environment import environment_command
@@ -52,8 +53,16 @@ app.command("run")(run.run_command)
 app.command("step")(run.step_command)
 # A value may begin with a dash: -5 is a number, not an option.
 app.command("answer", context_settings={"ignore_unknown_options": True})(run.answer_command)
+app.command("pause")(act.pause_command)
+app.command("resume")(act.resume_command)
+app.command("cancel")(act.cancel_command)
+app.command("retry")(act.retry_command)
+app.command("rerun")(travel.rerun_command)
+app.command("rewind")(travel.rewind_command)
+app.command("fork")(travel.fork_command)
 app.command("runs")(show.runs_command)
 app.command("show")(show.show_command)
+app.command("changes")(changes_command)
 app.command("logs")(show.logs_command)
 app.command("approve")(workflows.approve_command)
 app.command("versions")(versions_command)

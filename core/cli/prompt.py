@@ -99,6 +99,15 @@ def ask(output: Output, request: RequestView) -> None:
     output.ask(prompt_part(request))
 
 
+async def confirm(output: Output, *question: Part) -> bool:
+    """Ask for a yes; anything else, also the end of the input, is a no."""
+    output.ask(*question, " [y/N] ")
+    typed = await TypedLines(output).next()
+    if typed is None:
+        output.line("")
+    return (typed or "").strip().lower() in ("y", "yes")
+
+
 class TypedLines:
     """Lines typed at the terminal, read without holding up the event loop.
 

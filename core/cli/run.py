@@ -29,6 +29,7 @@ from core.cli.state import read_state_lines, read_whole_state
 from core.errors import AlreadyAnswered, InvalidAnswer, InvalidInput, UnknownRequest, UsageError
 from core.flow.answers import SKIP
 from core.flow.graph import Graph
+from core.link.commands import RunNode
 from core.link.types import Answer, RequestView, RunView, StartRun
 
 EXIT_CODES = {"completed": 0, "failed": 1, "cancelled": 1, "waiting_input": 3, "blocked": 4}
@@ -71,32 +72,62 @@ def run_command(
         int,
         typer.Option("--priority", metavar="N", help="Where runs are queued, higher ones go first.", show_default=True),
     ] = 0,
+    until: Annotated[
+        str | None,
+        typer.Option("--until", metavar="NODE", help="Pause after the first visit of this node.", show_default=False),
+    ] = None,
+    node: Annotated[
+        str | None,
+        typer.Option(
+            "--node", metavar="NODE", help="Run this node alone; the inputs go over its state.", show_default=False
+        ),
+    ] = None,
+    from_run: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="RUN", help="With --node: its state is that of this run before it.", show_default=False
+        ),
+    ] = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Run a workflow and follow it."""
     call = open_call(context, workspace, as_json)
-    given = _parse_object(input_json)
+    _check_partial(node, until, from_run)
+    given = parse_object(input_json)
     texts = parse_pairs(inputs or [], "-i")
     presets = parse_pairs(answers or [], "-a")
 
     async def work(client: Client) -> int:
-        values = {**given, **await _typed_inputs(client, name, version, texts)}
-        start = StartRun(
-            command_id=new_command_id(),
-            workflow=name,
-            inputs=values,
-            answers=list(presets),
-            version=version,
-            priority=priority,
-        )
-        view = await client.ask(lambda engine: engine.start_run(start))
+        values = {**given, **await typed_inputs(client, name, version, texts)}
+        if node is not None:
+            alone = RunNode(
+                command_id=new_command_id(),
+                workflow=name,
+                node=node,
+                run_id=from_run,
+                inputs=values,
+                answers=list(presets),
+                version=version,
+            )
+            view = await client.ask(lambda engine: engine.run_node(alone))
+        else:
+            start = StartRun(
+                command_id=new_command_id(),
+                workflow=name,
+                inputs=values,
+                answers=list(presets),
+                version=version,
+                priority=priority,
+                until_node=until,
+            )
+            view = await client.ask(lambda engine: engine.start_run(start))
         call.following = view.short_id
         if detach:
-            return await _report_detached(call, client, view)
-        follower = _follower(call, client, view)
-        _announce(call, view)
-        return await _report(call, client, await _follow_and_ask(call, client, follower))
+            return await report_detached(call, client, view)
+        follower = follower_of(call, client, view)
+        announce(call, view)
+        return await report(call, client, await follow_and_ask(call, client, follower))
 
     return call.with_engine(work)
 
@@ -121,15 +152,15 @@ def step_command(
         if run is None:
             start = StartRun(command_id=command_id, workflow=name, answers=list(presets), until="step")
             view = await client.ask(lambda engine: engine.start_run(start))
-            follower = _follower(call, client, view)
+            follower = follower_of(call, client, view)
         else:
             view = await client.ask(lambda engine: engine.get_run(run))
             _check_workflow(call, view, name)
-            follower = _follower(call, client, view)
+            follower = follower_of(call, client, view)
             await follower.skip_to_now()
             view = await client.ask(lambda engine: engine.step_run(command_id, view.run_id, list(presets)))
         call.following = view.short_id
-        return await _report(call, client, await follower.until_rest())
+        return await report(call, client, await follower.until_rest())
 
     return call.with_engine(work)
 
@@ -152,22 +183,39 @@ def answer_command(
 
     async def work(client: Client) -> int:
         before = await client.ask(lambda engine: engine.get_run(run))
-        follower = _follower(call, client, before)
+        follower = follower_of(call, client, before)
         await follower.skip_to_now()
         answer = Answer(command_id=new_command_id(), run_id=before.run_id, request=request, value=value, parse=True)
         view = await client.ask(lambda engine: engine.answer(answer))
         call.following = view.short_id
         if detach:
-            return await _report_detached(call, client, view)
-        return await _report(call, client, await follower.until_rest())
+            return await report_detached(call, client, view)
+        return await report(call, client, await follower.until_rest())
 
     return call.with_engine(work)
+
+
+def _check_partial(node: str | None, until: str | None, from_run: str | None) -> None:
+    """Raise UsageError where the options for a part of a workflow don't go together."""
+    if node is not None and until is not None:
+        raise UsageError(
+            "--node and --until don't go together.",
+            cause="One node alone has no node to run up to.",
+            next_step="Leave one of them out.",
+        )
+    if from_run is not None and node is None:
+        raise UsageError(
+            "--from needs --node.",
+            cause="A run lends its state to one node that runs alone.",
+            next_step="Name the node, or go on from that run: rondo fork RUN --step N",
+        )
 
 
 # Inputs ----------------------------------------------------------------------------------------------------------
 
 
-def _parse_object(text: str | None) -> dict[str, Any]:
+def parse_object(text: str | None) -> dict[str, Any]:
+    """The inputs of `--input-json`; raises InvalidInput."""
     if text is None:
         return {}
     try:
@@ -185,7 +233,7 @@ def _parse_object(text: str | None) -> dict[str, Any]:
     return value
 
 
-async def _typed_inputs(client: Client, name: str, version: str | None, texts: list[tuple[str, str]]) -> dict[str, Any]:
+async def typed_inputs(client: Client, name: str, version: str | None, texts: list[tuple[str, str]]) -> dict[str, Any]:
     """Inputs given as text, as the types that the workflow declares for them."""
     if not texts:
         return {}
@@ -208,16 +256,18 @@ def _check_workflow(call: Call, view: RunView, name: str) -> None:
 # Following -------------------------------------------------------------------------------------------------------
 
 
-def _follower(call: Call, client: Client, view: RunView) -> Follower:
+def follower_of(call: Call, client: Client, view: RunView) -> Follower:
+    """What shows a run's news to people, and nothing where a document is wanted."""
     return Follower(client, view.run_id, None if call.as_json else print_news(call.output))
 
 
-def _announce(call: Call, view: RunView) -> None:
+def announce(call: Call, view: RunView) -> None:
+    """Say to people which run this is."""
     if not call.as_json:
         call.output.line(("run ", "dim"), view.short_id, (f" of {view.workflow}, version {view.version[:12]}", "dim"))
 
 
-async def _follow_and_ask(call: Call, client: Client, follower: Follower) -> RunView:
+async def follow_and_ask(call: Call, client: Client, follower: Follower) -> RunView:
     """Follow the run to its rest; where a person is at the terminal, ask what it asks and follow on."""
     while True:
         view = await follower.until_rest()
@@ -273,7 +323,7 @@ async def _send_typed(client: Client, request: RequestView, text: str) -> None:
 # Results ---------------------------------------------------------------------------------------------------------
 
 
-async def _report_detached(call: Call, client: Client, view: RunView) -> int:
+async def report_detached(call: Call, client: Client, view: RunView) -> int:
     """Say which run goes on; its exit code is 0, whatever becomes of it."""
     if call.as_json:
         call.output.document(run_document(view, await read_whole_state(client, view.run_id)))
@@ -283,7 +333,7 @@ async def _report_detached(call: Call, client: Client, view: RunView) -> int:
     return 0
 
 
-async def _report(call: Call, client: Client, view: RunView) -> int:
+async def report(call: Call, client: Client, view: RunView) -> int:
     """Show a run at rest, its state and what it needs next; return the exit code for it."""
     next_step = next_step_of(call, view)
     if call.as_json:

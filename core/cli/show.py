@@ -8,16 +8,30 @@ from typing import Annotated
 import typer
 
 from core.cli.call import Call, Client, JsonOption, RunArgument, WorkspaceOption, complete_workflow, open_call
-from core.cli.documents import log_document, run_document, run_row_document, step_document
-from core.cli.follow import Follower, log_pages, log_parts, print_news, step_pages
+from core.cli.documents import (
+    change_document,
+    line_document,
+    log_document,
+    run_document,
+    run_row_document,
+    step_document,
+)
+from core.cli.follow import Follower, log_pages, log_parts, print_news, step_name, step_pages
 from core.cli.output import Output, Part, ago, duration, iso_time, one_line, status_part, waiting_parts
 from core.cli.run import next_step_of, show_files, show_trouble
 from core.cli.state import read_state_lines, read_whole_state
 from core.cli.workflows import require_workflow_folder
-from core.link.types import ChangeView, RunFilter, RunRow, RunView, StepView
+from core.errors import UnknownLine
+from core.link.types import ChangeView, LineView, RunFilter, RunRow, RunView, StepView
 
 PAGE = 200
 """Runs asked for at a time."""
+LineOption = Annotated[
+    int | None,
+    typer.Option(
+        "--line", metavar="N", min=1, help="A line of the run (default: the present one).", show_default=False
+    ),
+]
 STEPS_SHOWN = 40
 """Attempts that people see of a run, the last ones; a program gets them all."""
 
@@ -111,33 +125,62 @@ def show_command(
             "--step", metavar="N", min=0, help="The state after this step (default: the last).", show_default=False
         ),
     ] = None,
+    line_number: LineOption = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Show a run: status, steps, and the state after the last or the given step."""
+    """Show a run: status, lines, steps, and the state after the last or the given step."""
     call = open_call(context, workspace, as_json)
 
     async def work(client: Client) -> int:
         view = await client.ask(lambda engine: engine.get_run(run))
+        lines = await client.ask(lambda engine: engine.list_lines(view.run_id))
+        line = line_of_number(view, lines, line_number)
         if call.as_json:
-            state = await read_whole_state(client, view.run_id, step)
-            document = run_document(view, state, step=step, next_step=next_step_of(call, view))
-            document["steps"] = [step_document(entry) for entry in await _read_steps(client, view.run_id)]
-            call.output.document(document)
+            await _show_document(call, client, view, lines, line, step)
         else:
-            await _show_run(call, client, view, step)
+            await _show_run(call, client, view, lines, line, step)
         return 0
 
     return call.with_engine(work)
 
 
-async def _read_steps(client: Client, run_id: str, after: int = 0) -> list[StepView]:
-    return [step async for page in step_pages(client, run_id, after) for step in page]
+def line_of_number(view: RunView, lines: list[LineView], number: int | None) -> LineView:
+    """The run's line of that number, by default the present one; raises UnknownLine."""
+    found = [line for line in lines if number is None or line.number == number]
+    if not found:
+        raise UnknownLine(
+            f"The run {view.short_id} has no line {number}.",
+            cause=f"It has {len(lines)} line{'' if len(lines) == 1 else 's'}.",
+            next_step=f"See them: rondo show {view.short_id}",
+        )
+    return found[-1]
 
 
-async def _show_run(call: Call, client: Client, view: RunView, step: int | None) -> None:
+async def _show_document(
+    call: Call, client: Client, view: RunView, lines: list[LineView], line: LineView, step: int | None
+) -> None:
+    at = line.step if step is None else step
+    state = await read_whole_state(client, view.run_id, at, line.line)
+    document = run_document(view, state, step=at, next_step=next_step_of(call, view))
+    document["line"] = line.number
+    document["lines"] = [line_document(known) for known in lines]
+    document["steps"] = [step_document(entry) for entry in await _read_steps(client, view.run_id, line=line.line)]
+    if step is not None:
+        changes = await client.ask(lambda engine: engine.read_changes(view.run_id, step, line.line))
+        document["changes"] = [change_document(change) for change in changes]
+    call.output.document(document)
+
+
+async def _read_steps(client: Client, run_id: str, after: int = 0, line: int | None = None) -> list[StepView]:
+    return [step async for page in step_pages(client, run_id, after, line) for step in page]
+
+
+async def _show_run(
+    call: Call, client: Client, view: RunView, lines: list[LineView], line: LineView, step: int | None
+) -> None:
     output = call.output
-    state = await read_state_lines(client, view.run_id, step)
+    state = await read_state_lines(client, view.run_id, step, line.line)
     output.line(
         *waiting_parts(view.status, view.due_at, view.queue_position),
         f"  {view.workflow}  ",
@@ -152,24 +195,45 @@ async def _show_run(call: Call, client: Client, view: RunView, step: int | None)
     output.line(("started  ", "dim"), f"{ago(view.created_at)} ({iso_time(view.created_at)}){took}")
     show_files(output, view)
     output.line("")
-    await _show_steps(output, client, view, step)
+    _show_lines(output, lines, line)
+    await _show_steps(output, client, view, line, step)
     output.line(("state ", "dim"), ("at the last step" if step is None else f"after step {step}", "dim"))
     output.lines(state)
     if step:
-        changes = await client.ask(lambda engine: engine.read_changes(view.run_id, step))
+        changes = await client.ask(lambda engine: engine.read_changes(view.run_id, step, line.line))
         output.line("")
         output.line((f"changed by step {step}", "dim"))
-        output.lines(_change_parts(change) for change in changes)
+        output.lines(change_parts(change) for change in changes)
     show_trouble(call, view)
     next_step = next_step_of(call, view)
     if next_step:
         output.note(("next:  ", "bold"), next_step)
 
 
-async def _show_steps(output: Output, client: Client, view: RunView, chosen: int | None) -> None:
-    steps = await _read_steps(client, view.run_id, after=max(0, view.step - STEPS_SHOWN))
-    left_out = view.step > STEPS_SHOWN or len(steps) > STEPS_SHOWN
-    steps = [*steps[-STEPS_SHOWN:], *_waiting_row(view, steps)]
+def _show_lines(output: Output, lines: list[LineView], chosen: LineView) -> None:
+    """The run's histories, where it has more than one or goes on from another run."""
+    if len(lines) == 1 and lines[0].parent_step is None:
+        return
+    rows: list[list[Part | list[Part]]] = []
+    for line in lines:
+        came = ""
+        if line.parent_run is not None:
+            came = f"step {line.parent_step} of run {line.parent_run[-8:]}"
+        elif line.parent_step is not None:
+            parent = next((known.number for known in lines if known.line == line.parent_line), 0)
+            came = f"step {line.parent_step} of line {parent}"
+        mark = "▌" if line is chosen else ""
+        status = status_part(line.status)
+        rows.append([mark, str(line.number), status, str(line.step), line.version[:12], came, ago(line.created_at)])
+    output.table(["", ">LINE", "STATUS", ">STEPS", "VERSION", "FROM", "WHEN"], rows)
+    output.line("")
+
+
+async def _show_steps(output: Output, client: Client, view: RunView, line: LineView, chosen: int | None) -> None:
+    steps = await _read_steps(client, view.run_id, after=max(0, line.step - STEPS_SHOWN), line=line.line)
+    left_out = line.step > STEPS_SHOWN or len(steps) > STEPS_SHOWN
+    waiting = _waiting_row(view, steps) if line.line == view.line else []
+    steps = [*steps[-STEPS_SHOWN:], *waiting]
     if not steps:
         return
     rows = [_step_cells(step, view.status, chosen) for step in steps]
@@ -198,7 +262,7 @@ def _waiting_row(view: RunView, steps: list[StepView]) -> list[StepView]:
 
 
 def _step_cells(step: StepView, run_status: str, chosen: int | None) -> list[Part | list[Part]]:
-    node = step.node if step.visit <= 1 else f"{step.node}#{step.visit}"
+    node = step_name(step)
     # An attempt that has begun is where the run is: what the run waits for, it waits for.
     status: list[Part] = [status_part(run_status if step.status == "running" else step.status)]
     if step.attempt > 1 or step.status == "failed":
@@ -213,7 +277,8 @@ def _step_cells(step: StepView, run_status: str, chosen: int | None) -> list[Par
     return [mark, "" if step.step is None else str(step.step), node, status, took, ago(step.started_at), following]
 
 
-def _change_parts(change: ChangeView) -> list[Part]:
+def change_parts(change: ChangeView) -> list[Part]:
+    """One path that differs, for people."""
     path = "shared" + "".join(f"[{part!r}]" for part in change.path)
     if change.op == "del":
         return [("- ", "red"), path, (f"  was {change.before}", "dim")]
@@ -239,8 +304,10 @@ def logs_command(
             show = None if call.as_json else print_news(call.output)
             view = await Follower(client, view.run_id, show, steps=False).until_rest()
         if call.as_json:
+            numbers = {line.line: line.number for line in await client.ask(lambda engine: engine.list_lines(run))}
             lines = [line async for page in log_pages(client, view.run_id) for line in page.lines]
-            document = {"run_id": view.run_id, "status": view.status, "lines": [log_document(line) for line in lines]}
+            documents = [log_document(line, numbers) for line in lines]
+            document = {"run_id": view.run_id, "status": view.status, "lines": documents}
             call.output.document({**document, "dropped": view.logs_dropped})
             return 0
         if not follow:

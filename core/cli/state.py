@@ -18,12 +18,12 @@ LIST_WIDTH = 60
 """Characters up to which a list of scalars stays on one line."""
 
 
-async def read_whole_state(client: Client, run_id: str, seq: int | None = None) -> bytes:
+async def read_whole_state(client: Client, run_id: str, seq: int | None = None, line: int | None = None) -> bytes:
     """The JSON text of the state after step `seq`, or after the last one, read in slices."""
     parts: list[bytes] = []
     offset = 0
     while True:
-        chunk = await client.ask(lambda engine: engine.read_state_chunk(run_id, seq, offset))  # noqa: B023
+        chunk = await client.ask(lambda engine: engine.read_state_chunk(run_id, seq, offset, line))  # noqa: B023
         # The step of the first slice holds for all, for a run that goes on meanwhile.
         seq = chunk.seq
         parts.append(chunk.data)
@@ -32,9 +32,11 @@ async def read_whole_state(client: Client, run_id: str, seq: int | None = None) 
             return b"".join(parts)
 
 
-async def read_state_lines(client: Client, run_id: str, seq: int | None = None) -> list[list[Part]]:
+async def read_state_lines(
+    client: Client, run_id: str, seq: int | None = None, line: int | None = None
+) -> list[list[Part]]:
     """The state after step `seq` for people; what is too large or too deep is named with its size."""
-    return state_lines(await client.ask(lambda engine: engine.read_state(run_id, seq, None, DEPTH)))
+    return state_lines(await client.ask(lambda engine: engine.read_state(run_id, seq, None, DEPTH, line)))
 
 
 def state_lines(view: StateView) -> list[list[Part]]:

@@ -23,6 +23,7 @@ from core.link.types import (
     Event,
     FileChange,
     LastRun,
+    LineView,
     LogLine,
     LogPage,
     LogQuery,
@@ -344,7 +345,7 @@ class DoubleEngine:
             rows = rows[[row.run_id for row in rows].index(query.before) + 1 :]
         return rows[: query.limit]
 
-    async def read_steps(self, run_id: str, after: int = 0, limit: int = 500) -> StepPage:
+    async def read_steps(self, run_id: str, after: int = 0, limit: int = 500, line: int | None = None) -> StepPage:
         self._note("read_steps", after)
         run = self._find(run_id)
         rows, seen = [], 0
@@ -355,13 +356,20 @@ class DoubleEngine:
         return StepPage(steps=rows, total=run.view.step)
 
     async def read_state(
-        self, run_id: str, seq: int | None = None, path: list[str | int] | None = None, depth: int = 3
+        self,
+        run_id: str,
+        seq: int | None = None,
+        path: list[str | int] | None = None,
+        depth: int = 3,
+        line: int | None = None,
     ) -> StateView:
         self._note("read_state", seq)
         data = self._state(run_id, seq)
         return StateView(run_id=run_id, seq=seq or 0, path=[], value=msgspec.Raw(data), elided=[], size=len(data))
 
-    async def read_state_chunk(self, run_id: str, seq: int | None = None, offset: int = 0) -> StateChunk:
+    async def read_state_chunk(
+        self, run_id: str, seq: int | None = None, offset: int = 0, line: int | None = None
+    ) -> StateChunk:
         self._note("read_state_chunk", (seq, offset))
         data = self._state(run_id, seq)
         at = self._find(run_id).view.step if seq is None else seq
@@ -373,7 +381,20 @@ class DoubleEngine:
             raise UnknownStep(f"No step {seq}.", cause="There are fewer.", next_step="rondo show")
         return json.dumps(run.states[-1 if seq is None else seq], ensure_ascii=False).encode()
 
-    async def read_changes(self, run_id: str, seq: int) -> list[ChangeView]:
+    async def list_lines(self, run_id: str) -> list[LineView]:
+        run = self._find(run_id)
+        view = run.view
+        line = LineView(
+            line=view.line,
+            number=1,
+            version=view.version,
+            status=view.status,
+            step=view.step,
+            created_at=view.created_at,
+        )
+        return [line]
+
+    async def read_changes(self, run_id: str, seq: int, line: int | None = None) -> list[ChangeView]:
         return [ChangeView(op="set", path=["n"], before="1", after="2")]
 
     async def read_logs(self, query: LogQuery) -> LogPage:
