@@ -185,6 +185,7 @@ async def _show_run(
         *waiting_parts(view.status, view.due_at, view.queue_position),
         f"  {view.workflow}  ",
         (f"run {view.run_id}", "dim"),
+        (f"  {view.activity}" if view.activity else "", "dim"),
     )
     took = (
         ""

@@ -136,6 +136,8 @@ class Builder:
             "packages": sorted(_packages(self._folder)),
             "size": _size(self._folder),
         }
+        # The card must not outlive a power cut that the files it speaks of do not.
+        os.sync()
         fresh = self._place / f"{CARD}.{self._folder.name}"
         with open(fresh, "w", encoding="utf-8") as file:
             json.dump(card, file)

@@ -50,6 +50,9 @@ class ConsentSheet(Sheet[Decision]):
             text = f"This version was never approved. It has {files}; running it runs this code with your rights."
         else:
             text = f"The folder changed since you approved it: {files}. Running it runs this code with your rights."
+        if approval.requirements:
+            names = ", ".join(visible(line) for line in approval.requirements)
+            text += f" Its first run installs packages into an environment of its own: {names}."
         yield Paragraph(text)
         yield TextList(diff_lines(approval) or [[("No files.", "dim")]], classes="tall")
 

@@ -159,6 +159,8 @@ class RunScreen(StepActions, LogActions, QuestionActions):
             (f" {look.word}", look.ink),
             (f"  step {max(run.step, self.steps.steps.total)}", ""),
         ]
+        if run.activity:
+            spans.append((f"  {visible(run.activity)}", "dim"))
         spans.append((f"  {stopwatch(ended - (run.started_at or run.created_at))}", "dim"))
         self.header.status = tuple(spans)
 

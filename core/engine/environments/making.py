@@ -19,6 +19,7 @@ from core.engine.environments.cache import Environment, EnvironmentCache, Held, 
 from core.engine.environments.trouble import environment_problem
 from core.errors import EngineStopping, PackagesProblem, RondoError
 from core.runner import entry, environment
+from core.runner.builder import LISTS
 from core.runner.process_tree import kill_tree
 
 Say = Callable[[str], None]
@@ -226,12 +227,14 @@ class Environments:
         """Give the builder its job and pass on what is printed, until it has ended."""
         assert program.stdin is not None and program.stdout is not None
         program.stdin.write(json.dumps(job).encode() + b"\n")
+        # pip names the list it reads by its whole path, which tells nobody anything.
+        lists = f"{Path(job['place']) / job['name'] / LISTS}/"
         rest = b""
         while data := await program.stdout.read(65_536):
             *lines, rest = (rest + data).replace(b"\r", b"\n").split(b"\n")
             for line in lines:
                 if line.strip():
-                    making.add(line.decode("utf-8", "replace").rstrip())
+                    making.add(line.decode("utf-8", "replace").rstrip().replace(lists, ""))
         await program.wait()
 
 

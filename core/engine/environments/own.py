@@ -71,7 +71,8 @@ class OwnEnvironment:
         if not self.activity:
             self.activity = MAKING
             actor.entered(actor.status)
-        actor.log.line(actor.world.now(), "INFO", line, "")
+        level = next((word for word in ("ERROR", "WARNING") if line.startswith(word)), "INFO")
+        actor.log.line(actor.world.now(), level, line, "")
 
 
 async def _fail(error: RondoError) -> None:

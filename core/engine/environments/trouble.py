@@ -6,11 +6,13 @@ import re
 import sys
 from collections.abc import Sequence
 
+from core.definition.text import shortened
 from core.errors import PackagesProblem
 from core.runner.builder import INSTALL_FAILED, SYSTEM_FAILED, VENV_FAILED
 
 NAMED = 5
 """Lines of the installer that a cause repeats."""
+LINE_LENGTH = 240
 
 _NETWORK = re.compile(
     r"name resolution|NameResolutionError|NewConnectionError|ConnectTimeout|ReadTimeout|Network is unreachable"
@@ -94,4 +96,4 @@ def _last_words(lines: Sequence[str]) -> str:
     """The errors that were printed last, else the last lines, each on a line of its own."""
     errors = [line for line in lines if line.startswith(("ERROR", "error:", "Error"))]
     chosen = errors[-NAMED:] or [line for line in lines if line.strip()][-NAMED:]
-    return "".join(f"\n  {line.strip()}" for line in chosen)
+    return "".join(f"\n  {shortened(line.strip(), LINE_LENGTH)}" for line in chosen)
