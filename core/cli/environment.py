@@ -71,7 +71,7 @@ async def _one(call: Call, client: Client, name: str, rebuild: bool) -> int:
         command_id = new_command_id()
         await client.ask(lambda engine: engine.make_environment(command_id, name, rebuild))
         view = await _follow(call, client, name)
-        if view.state != "ready":
+        if view.state != "ready" or view.problem is not None:
             raise _problem(name, view.problem)
     if call.as_json:
         call.output.document(environment_document(view))

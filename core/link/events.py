@@ -6,7 +6,16 @@ import asyncio
 from collections.abc import Iterable
 
 from core.errors import RondoError
-from core.link.types import EngineChanged, Event, LogsChanged, RequestChanged, Resync, RunChanged, WorkflowChanged
+from core.link.types import (
+    EngineChanged,
+    EnvironmentChanged,
+    Event,
+    LogsChanged,
+    RequestChanged,
+    Resync,
+    RunChanged,
+    WorkflowChanged,
+)
 
 EVENT_LIMIT = 2000
 """Events that may wait for one client before they are replaced by one Resync."""
@@ -23,6 +32,8 @@ def _subject(event: Event) -> object | None:
             return ("request", run_id, key)
         case WorkflowChanged(name=name):
             return ("workflow", name)
+        case EnvironmentChanged(key=key):
+            return ("environment", key)
         case _:
             return None
 

@@ -33,6 +33,8 @@ LOCK = "lock"
 """In the folder of one content: who makes or removes something there holds it."""
 USE_LOCK = "rondo.lock"
 """In an environment: who runs programs of it holds it with others."""
+IN_USE, FREE = -1, -2
+"""What `claim` gives in place of a descriptor."""
 LISTS = "rondo-requirements"
 """The folder in an environment with the lists it was installed from."""
 
@@ -217,15 +219,26 @@ def remove_leftovers(place: Path) -> None:
 
 def in_use(folder: Path) -> bool:
     """True while programs of an environment run."""
+    descriptor = claim(folder)
+    if descriptor == IN_USE:
+        return True
+    if descriptor >= 0:
+        os.close(descriptor)
+    return False
+
+
+def claim(folder: Path) -> int:
+    """A descriptor that keeps others from taking an environment into use; IN_USE where some have, FREE without a lock.
+
+    Who takes one into use looks at the card once more after that, so what is claimed can lose its card and then go.
+    """
     try:
         descriptor = os.open(folder / USE_LOCK, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
-        return False
+        return FREE
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return True
-    else:
-        return False
-    finally:
         os.close(descriptor)
+        return IN_USE
+    return descriptor

@@ -21,7 +21,7 @@ from typing import Any
 
 from core.definition.requirements import needed_files, requirement_lines, requirements_key
 from core.places import cache_folder
-from core.runner.builder import CARD, USE_LOCK, in_use, read_card, remove_leftovers, take_lock
+from core.runner.builder import CARD, IN_USE, USE_LOCK, claim, read_card, remove_leftovers, take_lock
 
 DAY_SECONDS = 86_400.0
 
@@ -142,13 +142,11 @@ class EnvironmentCache:
             try:
                 remove_leftovers(place)
                 environment = self.find(key)
-                if environment is not None:
-                    if time.time() - environment.used_at < days * DAY_SECONDS or in_use(environment.folder):
-                        continue
-                    removed.append(environment)
-                (place / CARD).unlink(missing_ok=True)
-                if environment is not None:
-                    shutil.rmtree(environment.folder, ignore_errors=True)
+                if environment is not None and time.time() - environment.used_at < days * DAY_SECONDS:
+                    continue
+                if environment is not None and not _remove(place, environment):
+                    continue
+                removed += [environment] if environment is not None else []
                 if not any(entry.is_dir() for entry in place.iterdir()):
                     shutil.rmtree(place, ignore_errors=True)
             except OSError:
@@ -175,3 +173,17 @@ def _environment(key: str, place: Path, card: dict[str, Any]) -> Environment:
         created_at=float(card["created_at"]),
         used_at=os.stat(place / CARD).st_mtime,
     )
+
+
+def _remove(place: Path, environment: Environment) -> bool:
+    """Remove a whole environment; False where it is in use."""
+    claimed = claim(environment.folder)
+    if claimed == IN_USE:
+        return False
+    try:
+        (place / CARD).unlink(missing_ok=True)
+    finally:
+        if claimed >= 0:
+            os.close(claimed)
+    shutil.rmtree(environment.folder, ignore_errors=True)
+    return True

@@ -39,7 +39,6 @@ _SET_FOR_PIP = {
     "PIP_NO_COLOR": "1",
     "PIP_PROGRESS_BAR": "off",
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-    "PYTHONUNBUFFERED": "1",
 }
 
 log = structlog.get_logger()
