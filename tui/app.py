@@ -120,8 +120,10 @@ class RondoApp(StartsRuns, inherit_bindings=False):
         problem = self._connection.client.problem if self._connection is not None else None
         if connection == "trouble" and self.headline.message not in ("", before.message):
             self.say(self.headline.message, "problem")
-        elif connection == "lost" and problem is not None and not isinstance(problem, EngineLost):
+        elif connection in ("lost", "silent") and problem is not None and not isinstance(problem, EngineLost):
             self.say(error_text(problem), "problem")
+        elif connection == "connected" and before.connection == "silent":
+            self.say("The engine answers again", "good")
         elif connection == "connected" and before.connection == "lost":
             self.say("Connected to the engine again", "good")
 

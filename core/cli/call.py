@@ -68,6 +68,7 @@ class Client:
         async with self._connecting:
             if self._engine is None:
                 self._engine = await _connect(self.workspace)
+                self._engine.liveness.tell = self._silence
             engine: EngineApi = self._engine
             return engine
 
@@ -110,6 +111,17 @@ class Client:
         engine, self._engine = self._engine, None
         if engine is not None:
             await engine.close()
+
+    def _silence(self, silent: bool) -> None:
+        """Say that the engine does not answer, or does again; what was asked is answered when it goes on."""
+        if silent:
+            from core.link.start import not_answering
+
+            problem = not_answering(self.workspace)
+            self._note(f"{problem.message} {problem.cause}")
+            self._note(f"{problem.next_step} Still waiting; Ctrl+C ends this command and no run.")
+        else:
+            self._note("The engine answers again.")
 
     async def _lost(self, engine: EngineApi, error: EngineLost) -> None:
         # What it said last may still be on its way to `watch`.

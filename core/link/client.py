@@ -21,7 +21,8 @@ from core.errors import EngineLost, RondoError, UsageError
 from core.link.commands import Fork, ManyRuns, Rerun, Retry, Rewind, RunNode
 from core.link.events import EventStream
 from core.link.framing import FramingError, encode_frame, read_frame
-from core.link.messages import CANCEL, NOT_DECODABLE, SUBSCRIBE, Incoming, events_decoder, incoming_decoder
+from core.link.liveness import Liveness
+from core.link.messages import CANCEL, NOT_DECODABLE, PING, SUBSCRIBE, Incoming, events_decoder, incoming_decoder
 from core.link.types import (
     PROTOCOL,
     REPLY_LIMIT,
@@ -219,7 +220,8 @@ class EngineCalls(ABC):
 class RemoteEngine(EngineCalls):
     """One connection to an engine. It does not mend itself: once broken, every call raises EngineLost.
 
-    `info` is what the engine said to hello. Use it as an async context manager, or call `close`.
+    `info` is what the engine said to hello; `liveness` tells when it says nothing any more, and when it does again. Use
+    it as an async context manager, or call `close`.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -232,6 +234,8 @@ class RemoteEngine(EngineCalls):
         self._subscribed = False
         self._ended: RondoError | None = None
         self._reading = asyncio.create_task(self._read(), name="engine connection")
+        self.liveness = Liveness(self._ping)
+        self._watching: asyncio.Task[None] | None = None
 
     @classmethod
     async def open(cls, socket_path: Path) -> RemoteEngine:
@@ -254,6 +258,7 @@ class RemoteEngine(EngineCalls):
 
     async def hello(self, client: ClientInfo) -> EngineInfo:
         self.info = await super().hello(client)
+        self._watching = asyncio.create_task(self.liveness.watch(), name="engine liveness")
         return self.info
 
     def events(self) -> EventStream:
@@ -312,10 +317,15 @@ class RemoteEngine(EngineCalls):
             ) from error
         return decoded
 
+    def _ping(self) -> None:
+        self._next_id += 1
+        self._writer.write(encode_frame({"id": self._next_id, "method": PING}))
+
     async def _read(self) -> None:
         cause = "The engine ended, or was ended."
         try:
             while (frame := await read_frame(self._reader)) is not None:
+                self.liveness.heard()
                 self._take(incoming_decoder.decode(frame))
         except (*NOT_DECODABLE, FramingError, OSError) as error:
             cause = f"What came over the connection can't be read: {error}."
@@ -358,6 +368,8 @@ class RemoteEngine(EngineCalls):
         if self._ended is not None:
             return
         self._ended = error
+        if self._watching is not None:
+            self._watching.cancel()
         for reply in self._pending.values():
             if not reply.done():
                 reply.set_exception(fresh_copy(error))

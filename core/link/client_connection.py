@@ -14,7 +14,17 @@ from core.link.api import EngineApi
 from core.link.caller import caller
 from core.link.events import EventQueue
 from core.link.framing import FramingError, encode_frame, read_frame
-from core.link.messages import CANCEL, NOT_DECODABLE, SUBSCRIBE, Call, Method, call_decoder, error_frame, unknown_method
+from core.link.messages import (
+    CANCEL,
+    NOT_DECODABLE,
+    PING,
+    SUBSCRIBE,
+    Call,
+    Method,
+    call_decoder,
+    error_frame,
+    unknown_method,
+)
 from core.link.types import PROTOCOL, REPLY_LIMIT, ClientInfo, EngineStatus, Event
 from core.version import VERSION
 
@@ -100,6 +110,9 @@ class ClientConnection:
         if call.method == CANCEL:
             if call.id in self._reads:
                 self._calls[call.id].cancel()
+            return
+        if call.method == PING:
+            await self._send(encode_frame({"id": call.id, "result": None}))
             return
         if call.method == SUBSCRIBE and self._client is not None:
             # At once and not in a task: what the client calls next must be covered by events.

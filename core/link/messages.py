@@ -3,6 +3,7 @@
 Client to engine: `{id, method, params}`, where `params` is an object by parameter name; `{id, method: "cancel"}` gives
 up the read of that id. Engine to client: `{id, result}` or `{id, error}` with the error as `RondoError.to_dict()` gives
 it, and, after the method `events` was called, `{events: [...]}`. An error with `id` null is about the connection.
+`{id, method: "ping"}` is answered at once.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ NOT_DECODABLE = (ValueError, RecursionError)
 
 CANCEL = "cancel"
 SUBSCRIBE = "events"
+PING = "ping"
 
 
 class Call(msgspec.Struct):

@@ -10,7 +10,7 @@ from weakref import WeakSet
 from core.errors import EngineLost, EngineStopping, EngineUnreachable, RondoError, WorkspaceLocked
 from core.link.client import EngineCalls, RemoteEngine, fresh_copy
 from core.link.events import EventStream
-from core.link.start import connect
+from core.link.start import connect, not_answering
 from core.link.types import EngineChanged, EngineInfo, Event, Resync
 from core.places import Workspace
 
@@ -21,7 +21,7 @@ LONGEST_PAUSE_SECONDS = 2.0
 PAUSE_FOR_A_PERSON_SECONDS = 15.0
 """Between two tries while someone has to mend something first, such as a damaged database."""
 
-SessionState = Literal["connecting", "connected", "lost"]
+SessionState = Literal["connecting", "connected", "silent", "lost"]
 
 
 class EngineSession(EngineCalls):
@@ -29,7 +29,8 @@ class EngineSession(EngineCalls):
 
     It offers the methods of `EngineApi`. A call waits up to `wait` seconds for the connection, and goes out again on
     the next one where it breaks in the middle, which is safe: the engine acts once on each `command_id`. A problem
-    that doesn't pass by itself is raised at once.
+    that doesn't pass by itself is raised at once. While the engine is silent (its process is stopped or stuck) nothing
+    new is sent, so that what was given up is not done later; what was sent before is answered when it goes on.
 
     After someone stopped the engine on purpose it is started again by the next call, not before.
     """
@@ -83,6 +84,8 @@ class EngineSession(EngineCalls):
 
     async def stop_engine(self) -> None:
         """Ask the engine to end. Not repeated where the connection breaks: that is what it is for."""
+        if self.state == "silent" and self.problem is not None:
+            raise fresh_copy(self.problem)
         if self._engine is not None:
             with contextlib.suppress(EngineLost):
                 await self._engine.stop_engine()
@@ -114,7 +117,7 @@ class EngineSession(EngineCalls):
             self.retry()
         try:
             async with asyncio.timeout(max(timeout, 0)):
-                while self._engine is None:
+                while self._engine is None or self.state == "silent":
                     await self._settled.wait()
                     if self._engine is None and self.problem is not None:
                         raise fresh_copy(self.problem)
@@ -154,10 +157,25 @@ class EngineSession(EngineCalls):
         connected: list[Event] = [EngineChanged(state="connected")]
         self._tell([*connected, Resync()] if self._was_connected else connected)
         self._was_connected = True
+        engine.liveness.tell = self._silence
         async for batch in events:
             if any(isinstance(event, EngineChanged) and event.state == "stopping" for event in batch):
                 self._stopped_on_purpose = True
             self._tell(batch)
+
+    def _silence(self, silent: bool) -> None:
+        """The engine says nothing any more, or does again."""
+        if silent:
+            self.state = "silent"
+            self.problem = not_answering(self.workspace)
+            self._settled.clear()
+            self._tell([EngineChanged(state="silent", message=self.problem.message)])
+        else:
+            self.state = "connected"
+            self.problem = None
+            self._settled.set()
+            # Reads that waited in vain are not repeated by themselves.
+            self._tell([EngineChanged(state="connected"), Resync()])
 
     def _lost(self, error: RondoError) -> None:
         self._engine = None

@@ -186,7 +186,7 @@ async def _try_socket(workspace: Workspace, kind: str, timeout: float) -> Remote
             next_step="Work as the user who started the engine, or in a workspace of your own.",
         ) from error
     except TimeoutError as error:
-        raise _hangs(workspace) from error
+        raise not_answering(workspace) from error
     except (EngineLost, EngineStopping, OSError):
         return None
     finally:
@@ -284,7 +284,8 @@ def _does_not_listen(workspace: Workspace, card: EngineCard | None) -> RondoErro
     )
 
 
-def _hangs(workspace: Workspace) -> RondoError:
+def not_answering(workspace: Workspace) -> RondoError:
+    """The error for an engine whose process is there and says nothing."""
     card = _living_card(workspace)
     return EngineUnreachable(
         f"The engine{_with_pid(card)} does not answer.",

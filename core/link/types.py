@@ -544,7 +544,7 @@ class WorkflowChanged(_Struct, tag="workflow"):
 
 
 class EngineChanged(_Struct, tag="engine"):
-    """state is ok, trouble, stopping; for clients also connecting, connected, lost."""
+    """state is ok, trouble, stopping; for clients also connecting, connected, silent (it does not answer), lost."""
 
     state: str
     message: str = ""

@@ -102,3 +102,7 @@ class Terminal:
         self.written += len(data)
         self._stream.feed(data)
         return True
+
+
+Open = Callable[..., Terminal]
+"""Opens the app of a world: `open_app(world, columns, rows)`."""

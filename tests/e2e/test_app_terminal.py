@@ -4,37 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
 
 import pytest
 from cli_world import World, wait_until
-from terminal import Terminal
+from terminal import Open
 
 SIZES = [(80, 24), (120, 40)]
-
-Open = Callable[..., Terminal]
-
-
-@pytest.fixture
-def hello(world: World) -> World:
-    """A workspace of one's own with the first example."""
-    assert world.rondo("init", ".").code == 0
-    return world
-
-
-@pytest.fixture
-def open_app() -> Iterator[Open]:
-    """Opens the app in terminals that all end with the test."""
-    terminals: list[Terminal] = []
-
-    def open_in(world: World, columns: int = 120, rows: int = 40) -> Terminal:
-        environment = {name: value for name, value in world.environment.items() if name.startswith(("XDG_", "RONDO_"))}
-        terminals.append(Terminal.rondo(world.root, columns=columns, rows=rows, **environment))
-        return terminals[-1]
-
-    yield open_in
-    for terminal in terminals:
-        terminal.end()
 
 
 @pytest.mark.parametrize(("columns", "rows"), SIZES)

@@ -13,8 +13,8 @@ from tui.text import plural
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """What every header says of the engine; `connection` is connecting, connected, lost, trouble,
-    stopping or stopped."""
+    """What every header says of the engine; `connection` is connecting, connected, silent, lost,
+    trouble, stopping or stopped."""
 
     connection: str = "connecting"
     message: str = ""
@@ -30,6 +30,8 @@ class Headline:
                 spans += [(f" {self.running} running", "")] if self.running else [(" idle", "dim")]
             case "lost":
                 spans += [("engine ", "dim"), ("✗ lost, reconnecting", "bad")]
+            case "silent":
+                spans += [("engine ", "dim"), ("✗ not responding", "bad")]
             case "trouble":
                 spans += [("engine ", "dim"), ("! trouble", "bad")]
             case "stopped":

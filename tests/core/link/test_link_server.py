@@ -432,3 +432,17 @@ async def test_a_socket_that_another_engine_put_there_is_left_alone(double: Any,
     await engine.hello(client_info("test"))
     await engine.close()
     await second.close()
+
+
+async def test_an_idle_engine_answers_pings_and_never_counts_as_silent(
+    connect: Callable[[], Awaitable[RemoteEngine]], until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.link.liveness.TICK_SECONDS", 0.05)
+    engine = await connect()
+    told: list[bool] = []
+    heard: list[None] = []
+    engine.liveness.tell = told.append
+    take = engine.liveness.heard
+    monkeypatch.setattr(engine.liveness, "heard", lambda: (heard.append(None), take()))
+    await until(lambda: len(heard) >= 3)
+    assert told == []
