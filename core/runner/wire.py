@@ -12,7 +12,8 @@ Engine to process:
             choose_from (node among whose edges the next one is chosen again, or null),
             answers [{key, hash, answer}] (recorded for the next visit), until ("end" or "step"),
             deltas_since_snapshot [bytes, steps],
-            limits {import_seconds, log_lines, log_bytes} (what the run may still print; each has a default).
+            limits {import_seconds, log_lines, log_bytes (what is still kept of the run's output), log_reserve [lines,
+            bytes] (how much of that is set aside for errors and last lines)}; each has a default.
             payload: the state's JSON text
     ack     seq                                                          step `seq` is durable
     answer  key, value                                                   a request of this process was answered
