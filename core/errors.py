@@ -141,6 +141,10 @@ class NoSuchNode(RondoError):
     """A node chose a next node that the workflow doesn't have."""
 
 
+class GotoInDag(RondoError):
+    """A node of a workflow of mode dag chose the next node."""
+
+
 class OutsideVisit(RondoError):
     """Something that belongs to a visit was used while the node doesn't run."""
 

@@ -19,9 +19,9 @@ Errors keep a version from running; warnings and notes do not.
 | E113 | a path under `files` is missing or leaves the folder |
 | E114 | a JSON file is too large, nested too deeply, or has a key twice |
 | E115 | a graph of mode dag has a cycle |
-| E116 | mode dag can't be run by this version yet |
 | E117 | `inputs` is not a JSON Schema of an object |
 | E118 | a link leaves the folder of the workflows |
+| E119 | `on_error: goto:` in a workflow of mode dag |
 | W201 | a node can't be reached from the start |
 | W202 | several default edges leave a node; only the first is taken |
 | W203 | an unknown key |
@@ -29,8 +29,12 @@ Errors keep a version from running; warnings and notes do not.
 | W205 | the code goes to a node that is not there |
 | W206 | a link to a folder is not followed |
 | W207 | a relative import at the top of the workflow's folder, which is not a package |
+| W208 | `start` names one of several nodes at which a workflow of mode dag begins, or none of them |
+| W209 | a key that means something in mode dag only, in a workflow of mode machine |
+| W210 | `max_parallel` contradicts the strategy |
 | N301 | a class comes from outside the workflow's files, so it can't be checked without running it |
 | N302 | there are more findings than are listed |
+| N303 | the code of a node in a workflow of mode dag chooses the next node |
 """
 
 from __future__ import annotations
@@ -41,6 +45,7 @@ from typing import TYPE_CHECKING
 
 from core.definition.code_index import ENTRY, CodeIndex, Found
 from core.definition.finding import Report
+from core.definition.lint_dag import check_dag, check_keys_of_dag
 from core.definition.python_source import ClassInfo, SyntaxProblem, parse_python
 from core.definition.text import did_you_mean
 
@@ -76,11 +81,13 @@ def lint_graph(model: WorkflowModel, index: CodeIndex, report: Report) -> None:
     if index.has_entry:
         _check_classes(model, index, report)
         _check_targets(ids, classes, report)
-        _check_reachable(model, classes, report)
     if model.mode == "dag":
-        _check_dag(model, report)
-    else:
-        _check_defaults(model, classes, report)
+        check_dag(model, classes, report)
+        return
+    check_keys_of_dag(model, report)
+    if index.has_entry:
+        _check_reachable(model, classes, report)
+    _check_defaults(model, classes, report)
 
 
 def _check_ids(model: WorkflowModel, ids: set[str], report: Report) -> None:
@@ -240,44 +247,3 @@ def _check_defaults(model: WorkflowModel, classes: Mapping[str, ClassInfo | None
                 "W202", message, path=("edges", position), node=edge.from_id, hint="Give it a condition, or remove it."
             )
         seen.add(edge.from_id)
-
-
-def _check_dag(model: WorkflowModel, report: Report) -> None:
-    """Report the mode itself, and a cycle where there is one."""
-    report.add(
-        "E116",
-        "This version can't run mode dag yet.",
-        path=("mode",),
-        hint="Remove mode, or write machine: one node is active at a time, and cycles are allowed.",
-    )
-    follows: defaultdict[str, list[str]] = defaultdict(list)
-    sources: dict[str, int] = {node.id: 0 for node in model.nodes}
-    for edge in model.edges or ():
-        if edge.from_id in sources and edge.to_id in sources:
-            follows[edge.from_id].append(edge.to_id)
-            sources[edge.to_id] += 1
-    free = [node_id for node_id, count in sources.items() if count == 0]
-    for node_id in free:
-        for target in follows[node_id]:
-            sources[target] -= 1
-            if sources[target] == 0:
-                free.append(target)
-    if len(free) < len(sources):
-        cycle = _one_cycle(follows, [node_id for node_id, count in sources.items() if count > 0])
-        text = " → ".join(repr(node_id) for node_id in cycle[:8]) + (" → …" if len(cycle) > 8 else "")
-        report.add("E115", f"A graph of mode dag must not have a cycle: {text}.", path=("edges",), node=cycle[0])
-
-
-def _one_cycle(follows: Mapping[str, list[str]], left: list[str]) -> list[str]:
-    """One cycle among the nodes that are left when every node without an incoming edge is taken away."""
-    remaining = set(left)
-    comes_from = {target: source for source in left for target in follows[source] if target in remaining}
-    path: list[str] = []
-    position: dict[str, int] = {}
-    node_id = left[0]
-    while node_id not in position:
-        position[node_id] = len(path)
-        path.append(node_id)
-        node_id = comes_from[node_id]
-    cycle = [*path[position[node_id] :], node_id]
-    return cycle[::-1]

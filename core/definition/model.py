@@ -7,12 +7,14 @@ optional. Only `core.definition.load` imports this module, so that nothing else 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from core.definition.json_text import Path
 from core.definition.text import visible
+from core.flow.dag_shape import first_node
 from core.flow.graph import EdgeSpec, Graph, NodeSpec, RetrySpec
 
 NODE_LIMIT = 5_000
@@ -43,9 +45,16 @@ def _reaction(value: str) -> str:
     return value
 
 
+def _reducer_path(value: str) -> str:
+    if not all(value.split(".")):
+        raise ValueError("must be keys of the state with dots between them, such as results or stats.by_day")
+    return value
+
+
 NodeId = Annotated[str, BeforeValidator(_number_as_text), AfterValidator(_plain_name)]
 ClassName = Annotated[str, AfterValidator(_plain_name)]
 Reaction = Annotated[str, AfterValidator(_reaction)]
+ReducerPath = Annotated[str, AfterValidator(_plain_name), AfterValidator(_reducer_path)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -71,6 +80,7 @@ class NodeModel(_Part):
     timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     on_error: Reaction | None = None
     effects: Literal["", "none", "read", "write"] | None = None
+    priority: int | None = None
 
 
 class EdgeModel(_Part):
@@ -100,6 +110,10 @@ class WorkflowModel(_Part):
     initial_state: dict[str, Any] | None = None
     files: list[str] | None = None
     permissions: PermissionsModel | None = None
+    strategy: Literal["greedy", "sequential", "parallel"] | None = None
+    max_parallel: int | None = Field(default=None, ge=1)
+    fail_fast: bool | None = None
+    reducers: dict[ReducerPath, Literal["append", "merge", "last"]] | None = None
     nodes: list[NodeModel]
     edges: list[EdgeModel] | None = None
 
@@ -142,7 +156,7 @@ def graph_of(model: WorkflowModel, name: str, inputs: dict[str, Any] | None) -> 
         for edge in model.edges or ()
         if edge.from_id in nodes and edge.to_id in nodes
     )
-    return Graph(
+    graph = Graph(
         name=visible(model.name or name),
         nodes=nodes,
         edges=edges,
@@ -151,7 +165,13 @@ def graph_of(model: WorkflowModel, name: str, inputs: dict[str, Any] | None) -> 
         description=visible(model.description or "", keep="\n"),
         initial_state=model.initial_state or {},
         inputs=inputs,
+        strategy=model.strategy or "greedy",
+        max_parallel=model.max_parallel,
+        fail_fast=bool(model.fail_fast),
+        reducers=model.reducers or {},
     )
+    # A dag begins at every node that nothing leads to; the start is the first of them in turn.
+    return replace(graph, start=first_node(graph)) if graph.mode == "dag" else graph
 
 
 def _node_spec(node: NodeModel) -> NodeSpec:
@@ -164,6 +184,7 @@ def _node_spec(node: NodeModel) -> NodeSpec:
         timeout=node.timeout,
         on_error=node.on_error or "fail",
         effects=node.effects or "",
+        priority=node.priority or 0,
     )
 
 
@@ -180,6 +201,7 @@ _EXPECTED = {
     "dict_type": "must be an object",
     "model_type": "must be an object",
     "int_type": "must be a whole number",
+    "bool_type": "must be true or false",
     "float_type": "must be a number",
 }
 

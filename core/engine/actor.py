@@ -20,6 +20,7 @@ from core.engine.slots import Slots
 from core.engine.timers import Timers
 from core.errors import DatabaseDamaged, DatabaseProblem, EngineStopping, RondoError, RunAtRest
 from core.flow.graph import Graph
+from core.flow.settling import Settling
 from core.link.types import FINAL, ErrorView, InFlight, RunChanged, Status, StepChanged
 from core.settings import Settings
 from core.store.operations import InsertAttempt, Operation, UpdateLine, UpdateRun, WithdrawRequests
@@ -95,16 +96,18 @@ class World(Protocol):
 
 @dataclass(slots=True)
 class Position:
-    """Where a line stands: `next` is the node to enter, `attempts` those of its next visit that are used up.
+    """Where a line stands: `next` is the node to enter, `attempts` are used up by visits that are not complete.
 
-    With `choose_from` the next node is chosen again among that node's edges before anything runs.
+    With `choose_from` the next node is chosen again among that node's edges before anything runs. Of a dag, `next` is
+    the node that is first in turn, and `settling` says what is done, ready and skipped.
     """
 
     seq: int
     next: str | None
     visits: dict[str, int] = field(default_factory=dict)
-    attempts: int = 0
+    attempts: dict[str, int] = field(default_factory=dict)
     choose_from: str | None = None
+    settling: Settling | None = None
 
 
 class RunActor:
@@ -119,7 +122,6 @@ class RunActor:
         position: Position,
         *,
         log_last: int = 0,
-        log_kept: tuple[int, int] = (0, 0),
         open_requests: Sequence[RequestRow] = (),
     ) -> None:
         self.world = world
@@ -132,7 +134,7 @@ class RunActor:
         self.in_flight: dict[str, InFlight] = {}
         self.failed_attempts: list[InsertAttempt] = []
         self.closed = asyncio.Event()
-        self.log = RunLog(world, record.number, self.line, record.id, log_last, record.logs_dropped, log_kept)
+        self.log = RunLog(world, record.number, self.line, record.id, log_last, record.logs_dropped)
         self.requests = Requests(self, open_requests)
         self.frames = Frames(self)
         self.process_life = ProcessLife(self)
@@ -150,8 +152,12 @@ class RunActor:
         return self.record.id[-8:]
 
     def rests_after(self, node: str) -> bool:
-        """True where the run is to pause once this node's visit is complete."""
+        """True where the run is to pause once this node's visit is complete, and those that run beside it."""
         return self.until in ("step", "pause") or self.until == f"node:{node}"
+
+    def busy_beside(self, node: str) -> bool:
+        """True where other nodes run, and don't just wait for answers."""
+        return bool(self.in_flight.keys() - {node} - self.requests.waiting_nodes())
 
     # The queue ----------------------------------------------------------------------------------------------------
 

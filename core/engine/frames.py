@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from core.crash_points import crash_point
+from core.engine.dag_rows import why_skipped
 from core.engine.onward import ALONE
 from core.errors import RunProcessDied
+from core.flow.settling import Settling
 from core.link.types import FINAL, WAITING, ErrorView, InFlight, Status
 from core.store.operations import InsertAttempt, InsertSnapshot, InsertStep, Operation, UpdateRun
 
@@ -38,11 +40,13 @@ class Frames:
                 await self._started(header)
             case "attempt":
                 self.attempt_failed(header)
-                await actor.requests.waits_no_more()
+                await actor.requests.waits_no_more(header["node"])
                 # Last in the queue: where it was the last attempt, the run's end is right behind and takes it along.
                 actor.post(self._keep_attempts)
             case "request":
                 await actor.requests.asked(header)
+            case "waits":
+                await actor.requests.all_wait(header["keys"])
             case "failed" | "broken":
                 await self._failed(header)
             case "ready":
@@ -57,7 +61,7 @@ class Frames:
         node, visit, attempt = header["node"], header["visit"], header["attempt"]
         actor.process_life.imported()
         await self._keep_attempts()
-        await actor.requests.waits_no_more()
+        await actor.requests.waits_no_more(node)
         actor.in_flight[node] = InFlight(node=node, visit=visit, attempt=attempt, started_at=header["at"])
         actor.publish_step(node, visit, attempt, "running", header["at"])
         crash_point("run.started.published")
@@ -87,7 +91,7 @@ class Frames:
         )
         actor.in_flight.pop(node, None)
         # Where the process dies before it begins the next attempt, the next process must not number this one again.
-        actor.position.attempts = attempt
+        actor.position.attempts[node] = attempt
         text = f"attempt {attempt} failed: {failure['type']}: {failure['message']}"
         actor.log.line(ended, "ERROR", text, node, visit, attempt)
 
@@ -135,10 +139,14 @@ class Frames:
         if header["snapshot"]:
             operations.append(InsertSnapshot(actor.line, seq, payload[len(payload) - header["snapshot"] :]))
         after: Status | None = None
+        rests = actor.rests_after(node)
+        first_comes_to_rest = rests and next_node is not None and actor.busy_beside(node)
         if next_node is None or actor.until == ALONE:
             after = "completed"
             operations += actor.status_operations(after, ended_at=ended, node=node)
-        elif actor.rests_after(node):
+        elif first_comes_to_rest:
+            operations.append(UpdateRun(actor.record.number, until="pause"))
+        elif rests:
             after = "paused"
             operations += actor.status_operations(after, node=next_node)
             if not process_knows:
@@ -147,29 +155,35 @@ class Frames:
             # The code went on without the answer it had asked for.
             after = "running"
             operations += actor.status_operations(after)
-        operations += actor.requests.withdrawal(ended)
+        operations += actor.requests.withdrawal(node, ended)
         self._log_routing(header)
         await actor.commit(operations)
         crash_point("run.step.committed")
-        visits = actor.position.visits
-        visits[node] = header["visit"]
-        actor.position = type(actor.position)(seq, next_node, visits)
+        position = actor.position
+        position.seq, position.next = seq, next_node
+        position.visits[node] = header["visit"]
+        position.attempts.pop(node, None)
         actor.in_flight.pop(node, None)
         actor.process_life.made_progress()
         actor.publish_step(node, header["visit"], header["attempt"], "completed", ended, seq, next_node)
-        actor.requests.withdrawn()
+        actor.requests.withdrawn(node)
         if after is not None:
             actor.process_life.stop_timer()
             actor.entered(after)
+        # Without its acknowledgement the process begins nothing more; what runs beside it comes to its end.
+        if first_comes_to_rest:
+            actor.until = "pause"
+            return
         if after == "paused" and not process_knows:
-            # Without the acknowledgement the process begins nothing more.
             actor.until = "end"
+            actor.in_flight.clear()
             await actor.process_life.dismiss(at_once=False)
             return
         if after in ("completed", "paused"):
             actor.process_life.expect_exit()
         elif actor.world.draining and acknowledge is None:
-            await actor.give_up()
+            if not actor.busy_beside(node):
+                await actor.give_up()
             return
         if acknowledge is None:
             actor.process_life.send({"t": "ack", "seq": seq})
@@ -187,15 +201,17 @@ class Frames:
         self, header: dict[str, Any], payload: bytes, on_durable: Callable[[], None] | None
     ) -> InsertStep:
         """The row of a step: its delta and its large values stay the opaque bytes that the process sent."""
-        position = header["delta"]
-        delta = payload[:position]
+        length = header["delta"]
+        position = length + header.get("own", 0)
+        delta, own = payload[:length], payload[length:position]
         blobs: list[tuple[bytes, bytes | None]] = []
         for text, length in header["blobs"]:
             # Without data the store has the value from an earlier step, or refuses this one.
             data = payload[position : position + length] if length else None
             position += length
             blobs.append((bytes.fromhex(text), data))
-        routing = {key: header[key] for key in ("reason", "condition", "errors") if header.get(key)}
+        kept = ("reason", "condition", "errors", "taken", "refused")
+        routing = {key: header[key] for key in kept if header.get(key)}
         return InsertStep(
             line=self._actor.line,
             seq=header["seq"],
@@ -210,6 +226,7 @@ class Frames:
             delta=delta,
             blobs=tuple(blobs),
             on_durable=on_durable,
+            own=own,
         )
 
     def _log_routing(self, header: dict[str, Any]) -> None:
@@ -218,10 +235,25 @@ class Frames:
         for edge, error in (header.get("errors") or {}).items():
             text = f"the condition of {edge} failed and counts as false: {error}"
             self._actor.log.line(ended, "WARNING", text, node, visit)
+        if self._actor.position.settling is not None:
+            self._settle(self._actor.position.settling, header)
+            return
         if header["next"] is not None:
             reasons = {"edge": f"   because {header.get('condition')}", "goto": "   because the node chose it"}
             text = f"{node} → {header['next']}{reasons.get(header['reason'], '')}"
             self._actor.log.line(ended, "EDGE", text, node, visit)
+
+    def _settle(self, settling: Settling, header: dict[str, Any]) -> None:
+        """Say in the log which edges of a dag's node came true, which did not, and what is skipped for it."""
+        actor, node, ended = self._actor, header["node"], header["ended_at"]
+        for edge in actor.graph.edges_from(node):
+            because = f"   because {edge.condition}" if edge.condition else ""
+            holds = edge.to_id in header["taken"]
+            text = f"{node} → {edge.to_id}{because}" if holds else f"{node} ↛ {edge.to_id}   not: {edge.condition}"
+            actor.log.line(ended, "EDGE", text, node, header["visit"])
+        for skipped in settling.complete(node, header["taken"]):
+            why = "; ".join(why_skipped(actor.graph, settling, skipped))
+            actor.log.line(ended, "EDGE", f"{skipped} is skipped: {why}", skipped)
 
     async def _failed(self, header: dict[str, Any]) -> None:
         failure, node = header["failure"], header.get("node")

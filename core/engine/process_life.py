@@ -278,16 +278,17 @@ class ProcessLife:
             cause = "It did not end by itself, and this has happened several times now."
         elif not flights:
             cause = "It ended while the workflow's code was imported, or between two steps."
+        used_up = [flight for flight in flights if flight.attempt >= self._attempts_of(flight.node)]
         return ErrorView(
             type="RunProcessDied",
             message=f"The run process {description}.",
             cause=cause,
             next_step="Look at the last lines of its log; a crash inside a library names its line there.",
-            node=flights[0].node if flights else self._actor.position.next,
+            node=(used_up or flights)[0].node if flights else self._actor.position.next,
         )
 
     def _may_try_again(self, flights: list[InFlight], from_outside: bool) -> bool:
-        """True where the node's attempts are not used up, or no node is to blame and this is not a habit.
+        """True where no running node's attempts are used up, or no node is to blame and this is not a habit.
 
         A process that dies by its own fault before anything was tried has no good code to import.
         """
@@ -296,13 +297,13 @@ class ProcessLife:
             self._idle_deaths += 1
             if self._excess is not None:
                 return False
-            worked = actor.position.seq > 0 or actor.position.attempts > 0
+            worked = actor.position.seq > 0 or bool(actor.position.attempts)
             return (from_outside or worked) and self._idle_deaths < IDLE_DEATH_LIMIT
-        node, attempt = flights[0].node, flights[0].attempt
-        spec = actor.graph.nodes.get(node)
-        allowed = spec.retry.attempts if spec is not None and spec.retry is not None else 1
-        actor.position.attempts = attempt
-        return attempt < allowed
+        return all(flight.attempt < self._attempts_of(flight.node) for flight in flights)
+
+    def _attempts_of(self, node: str) -> int:
+        spec = self._actor.graph.nodes.get(node)
+        return spec.retry.attempts if spec is not None and spec.retry is not None else 1
 
     async def _import_took_too_long(self) -> None:
         actor = self._actor

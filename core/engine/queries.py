@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import msgspec
 
+from core.engine.dag_rows import settling_of, skipped_view
 from core.engine.requests import request_key
 from core.engine.runlog import LEVELS
 from core.engine.runs import Runs
@@ -22,6 +24,7 @@ from core.engine.views import (
     step_view,
 )
 from core.errors import UnknownLine, UnknownRequest, UnknownStep, UsageError
+from core.flow.graph import Graph
 from core.flow.journal import TIMER
 from core.link.types import (
     FINAL,
@@ -34,6 +37,7 @@ from core.link.types import (
     RunFilter,
     RunRow,
     RunView,
+    SkippedNode,
     StateChunk,
     StatePoint,
     StateView,
@@ -41,7 +45,7 @@ from core.link.types import (
     StepView,
 )
 from core.places import Workspace
-from core.store.records import LogRow, RunRecord
+from core.store.records import LogRow, RunRecord, StepRow
 from core.store.store import Store
 
 REPLY_BYTES = REPLY_LIMIT * 3 // 4
@@ -79,7 +83,19 @@ class Queries:
         log_last = await self._store.last_log_row(record.number)
         position = self._runs.queue_positions().get(record.id, 0)
         inputs_size = len(record.inputs.encode()) or await self._store.large_inputs_size(record.number)
-        return run_view(record, actor, last, requests, log_last, self._workspace.output, position, inputs_size)
+        view = run_view(record, actor, last, requests, log_last, self._workspace.output, position, inputs_size)
+        view.skipped = await self._skipped(record, last)
+        return view
+
+    async def _skipped(self, record: RunRecord, last: StepRow | None) -> list[SkippedNode]:
+        """The nodes of a dag that are skipped; its steps say that it is one."""
+        if last is None or '"reason": "dag"' not in last.routing:
+            return []
+        version = await self._store.version(record.version)
+        if version is None:
+            return []
+        graph = Graph.from_dict(json.loads(version.graph))
+        return skipped_view(graph, await settling_of(self._store, graph, record.line or 0))
 
     async def list_lines(self, run_id: str) -> list[LineView]:
         """Every line of a run, oldest first."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from core.crash_points import crash_point
 from core.errors import AlreadyAnswered, InvalidAnswer, UnknownRequest
@@ -37,14 +37,21 @@ def request_key(row: RequestRow) -> str:
     return f"{row.node}:{row.visit}:{row.request_id}:{row.nth}"
 
 
+class _Awaited(NamedTuple):
+    """Which node waits for an answer, and until when at most."""
+
+    node: str
+    due: float | None
+
+
 class Requests:
     """Opens and answers the requests of one actor's run."""
 
     def __init__(self, actor: RunActor, open_rows: Sequence[RequestRow]) -> None:
         self._actor = actor
-        self._open = {request_key(row) for row in open_rows}
-        self._awaited: dict[str, float | None] = {}
-        """Open requests that the code of the present process awaits, with the due times of those that have one."""
+        self._open = {request_key(row): row.node for row in open_rows}
+        self._awaited: dict[str, _Awaited] = {}
+        """Open requests that the code of the present process awaits."""
 
     def new_process(self) -> None:
         """A new process awaits nothing yet."""
@@ -115,48 +122,72 @@ class Requests:
         actor.process_life.send({"t": "answer", "key": _header_key(header), "value": value})
 
     async def _wait(self, operations: list[Operation], header: dict[str, Any], due: float | None) -> None:
-        """Make the wait durable, then show it; the process is kept for a while where the wait may be short."""
+        """Make the wait durable, then show it. In a dag others may go on: there the process says when nothing does."""
         actor = self._actor
         key = _header_key(header)
         crash_point("run.request.asked")
-        status = _waiting_status({**self._awaited, key: due})
-        await actor.commit([*operations, *actor.status_operations(status, node=header["node"])])
+        awaited = {**self._awaited, key: _Awaited(header["node"], due)}
+        alone = actor.position.settling is None
+        status = _waiting_status(awaited)
+        operations += actor.status_operations(status, node=header["node"]) if alone else []
+        if operations:
+            await actor.commit(operations)
         crash_point("run.request.committed")
-        self._open.add(key)
-        self._awaited[key] = due
+        self._open[key] = header["node"]
+        self._awaited = awaited
         self._publish(key, "open")
-        actor.entered(status)
-        if actor.world.draining:
-            await actor.give_up()
-            return
-        actor.process_life.wait_a_while(self._first_due())
-        if due is not None:
+        if due is not None and not actor.world.draining:
             actor.world.timers.add((actor.record.id, actor.line, key), due)
+        if alone:
+            await self._rest(status)
+
+    async def all_wait(self, keys: list[str]) -> None:
+        """The process of a dag says that nothing goes on before one of these requests is answered."""
+        actor = self._actor
+        # One that was answered while this was on its way lets its node go on.
+        if actor.status != "running" or not keys or any(key not in self._awaited for key in keys):
+            return
+        status = _waiting_status({key: self._awaited[key] for key in keys})
+        await actor.commit(actor.status_operations(status, node=self._awaited[keys[0]].node))
+        await self._rest(status)
+
+    async def _rest(self, status: Status) -> None:
+        """Show that the run waits; its process is kept for a while where the wait may be short."""
+        self._actor.entered(status)
+        if self._actor.world.draining:
+            await self._actor.give_up()
+        else:
+            self._actor.process_life.wait_a_while(self._first_due())
+
+    def waiting_nodes(self) -> set[str]:
+        """The nodes whose code awaits an answer."""
+        return {awaited.node for awaited in self._awaited.values()}
 
     def _first_due(self) -> float | None:
         """When the code goes on by itself at the earliest; None where it awaits a person too."""
-        dues = [due for due in self._awaited.values() if due is not None]
+        dues = [awaited.due for awaited in self._awaited.values() if awaited.due is not None]
         return min(dues) if len(dues) == len(self._awaited) else None
 
     # The code goes on without an answer ---------------------------------------------------------------------------
 
-    async def waits_no_more(self) -> None:
-        """The attempt that asked has ended: nothing waits for the answers now, also where the questions stay open."""
-        self._awaited.clear()
+    async def waits_no_more(self, node: str) -> None:
+        """The attempt that asked has ended: it waits for no answers now, also where the questions stay open."""
+        self._awaited = {key: awaited for key, awaited in self._awaited.items() if awaited.node != node}
         if self._actor.status in WAITING:
             self._actor.process_life.stop_timer()
             await self._actor.commit(self._actor.status_operations("running"))
             self._actor.entered("running")
 
-    def withdrawal(self, at: float) -> list[Operation]:
+    def withdrawal(self, node: str, at: float) -> list[Operation]:
         """What closes the open questions of a visit that is complete; `withdrawn` is due after its commit."""
-        return [WithdrawRequests(self._actor.line, at)] if self._open else []
+        return [WithdrawRequests(self._actor.line, at, node)] if node in self._open.values() else []
 
-    def withdrawn(self) -> None:
-        """Tell the clients of questions that nobody needs answers to any more."""
-        closed, self._open = self._open, set()
-        self._awaited.clear()
+    def withdrawn(self, node: str | None = None) -> None:
+        """Tell the clients of questions that nobody needs answers to any more: those of a node, or all."""
+        closed = [key for key, asker in self._open.items() if node in (None, asker)]
         for key in sorted(closed):
+            del self._open[key]
+            self._awaited.pop(key, None)
             self._actor.world.timers.discard((self._actor.record.id, self._actor.line, key))
             self._publish(key, "withdrawn")
 
@@ -218,14 +249,18 @@ class Requests:
             return "paused"
         if not self._actor.process_life.listening:
             return "queued"
-        left = {other: due for other, due in self._awaited.items() if other != key}
+        if self._actor.status == "running":
+            return "running"
+        # In a dag the node that has its answer goes on, and what others wait for is no matter.
+        node = self._awaited[key].node if key in self._awaited else ""
+        left = {other: awaited for other, awaited in self._awaited.items() if other != key and awaited.node == node}
         return _waiting_status(left) if left else "running"
 
     def _answering(self, row: RequestRow, value: Any, by: str) -> AnswerRequest:
         return AnswerRequest(row.number, json.dumps(value, ensure_ascii=False), by, self._actor.world.now())
 
     def _answered(self, key: str) -> None:
-        self._open.discard(key)
+        self._open.pop(key, None)
         self._awaited.pop(key, None)
         self._actor.world.timers.discard((self._actor.record.id, self._actor.line, key))
         self._publish(key, "answered")
@@ -270,9 +305,9 @@ def find_request(rows: list[RequestRow], name: str, short_id: str) -> RequestRow
     )
 
 
-def _waiting_status(awaited: Mapping[str, float | None]) -> Status:
+def _waiting_status(awaited: Mapping[str, _Awaited]) -> Status:
     """A run waits for a time only where nothing that it awaits needs a person."""
-    return "waiting_input" if None in awaited.values() else "waiting_timer"
+    return "waiting_input" if any(one.due is None for one in awaited.values()) else "waiting_timer"
 
 
 def _moment(seconds: float) -> str:

@@ -15,6 +15,7 @@ from core.definition.inputs import check_inputs
 from core.definition.load import LoadedWorkflow
 from core.engine import commands
 from core.engine.actor import Position, Process, RunActor, stopping_error
+from core.engine.dag_rows import init_of_dag, settling_of, used_attempts
 from core.engine.environments.cache import Held, Need, need_of
 from core.engine.environments.making import Environments, run_variables
 from core.engine.events import EventBus
@@ -24,7 +25,7 @@ from core.engine.requests import request_key
 from core.engine.run_inputs import kept_inputs
 from core.engine.slots import Slots
 from core.engine.timers import TimerKey, Timers
-from core.engine.usage import MB, UsageWatch
+from core.engine.usage import UsageWatch
 from core.errors import (
     DatabaseBusy,
     DatabaseDamaged,
@@ -33,11 +34,12 @@ from core.errors import (
     RondoError,
     UnknownRun,
 )
+from core.flow.dag_shape import DagShape, first_node
 from core.flow.delta import StateTracker
 from core.flow.graph import Graph
+from core.flow.settling import Settling
 from core.link.types import FINAL, WAITING, Event, RunChanged, StartRun
 from core.places import Workspace
-from core.runner.log_share import limits_left
 from core.settings import LiveSettings, Settings
 from core.store.operations import (
     InsertRun,
@@ -47,7 +49,7 @@ from core.store.operations import (
     Ref,
     blob_hash,
 )
-from core.store.records import RequestRow, RunRecord, VersionRecord
+from core.store.records import RequestRow, RunRecord, StepRow, VersionRecord
 from core.store.store import Store
 
 RETRY_SECONDS = 2.0
@@ -165,7 +167,9 @@ class Runs:
         crash_point("run.start.committed")
         record = await self._store.run_by_number(results[0].run)
         version = await self._version_of(record)
-        actor = RunActor(self, record, version, loaded.graph, Position(0, loaded.graph.start))
+        settling = Settling(DagShape(loaded.graph)) if loaded.graph.mode == "dag" else None
+        position = Position(0, first_node(loaded.graph), settling=settling)
+        actor = RunActor(self, record, version, loaded.graph, position)
         self._actors[run_id] = actor
         actor.begin()
         self._bus.publish(
@@ -175,7 +179,7 @@ class Runs:
                 line=actor.line,
                 status="queued",
                 step=0,
-                node=loaded.graph.start,
+                node=position.next,
             )
         )
         actor.post(actor.process_life.start)
@@ -219,13 +223,10 @@ class Runs:
                 cause="A row of it is missing in the database.",
                 next_step="Look at it with rondo doctor; start the workflow again.",
             )
-        attempts = await self._store.attempts(line, last.seq + 1, last.seq + 1)
-        used = max((row.attempt for row in attempts), default=0)
         graph = Graph.from_dict(json.loads(version.graph))
         if fresh.until == ALONE:
             graph = alone(graph)
-        onward = await find_onward(self._store, graph, fresh.version, line, last.seq, own=line)
-        position = Position(last.seq, onward.next, await self._store.visits(line), used, onward.choose_from)
+        position = await self._position(graph, fresh, last)
         actor = RunActor(
             self,
             fresh,
@@ -233,12 +234,24 @@ class Runs:
             graph,
             position,
             log_last=await self._store.last_log_row(fresh.number),
-            log_kept=await self._store.log_size(fresh.number),
             open_requests=await self._store.requests(line=line, status="open"),
         )
         self._actors[fresh.id] = actor
         actor.begin()
         return actor
+
+    async def _position(self, graph: Graph, record: RunRecord, last: StepRow) -> Position:
+        """Where a line stands by its committed rows."""
+        line, visits = record.line or 0, await self._store.visits(record.line or 0)
+        if graph.mode == "dag":
+            settling = await settling_of(self._store, graph, line)
+            rows = await self._store.attempts(line, 0, last.seq + 1)
+            used = used_attempts(rows, line, settling.taken)
+            return Position(last.seq, settling.next(), visits, used, settling=settling)
+        onward = await find_onward(self._store, graph, record.version, line, last.seq, own=line)
+        rows = await self._store.attempts(line, last.seq + 1, last.seq + 1)
+        attempts = {onward.next: max((row.attempt for row in rows), default=0)} if onward.next is not None else {}
+        return Position(last.seq, onward.next, visits, attempts, onward.choose_from)
 
     async def _version_of(self, record: RunRecord) -> VersionRecord:
         version = await self._store.version(record.version)
@@ -309,7 +322,11 @@ class Runs:
     async def spawn(self, actor: RunActor) -> Process:
         """Start the run's process from its last committed state."""
         record, position = actor.record, actor.position
-        _, state = await self._store.state_at(actor.line, None)
+        dag: dict[str, Any] = {}
+        if position.settling is not None:
+            dag, state = await init_of_dag(self._store, actor.line)
+        else:
+            _, state = await self._store.state_at(actor.line, None)
         folder = self._workspace.workflows_dir / record.workflow
         answers = [
             {"key": request_key(row), "hash": row.hash, "answer": json.loads(row.answer or "null")}
@@ -342,7 +359,8 @@ class Runs:
             "answers": answers,
             "until": "step" if actor.until in ("step", ALONE) else "end",
             "deltas_since_snapshot": [size, steps],
-            "limits": self._log_limits(actor),
+            "limits": {},
+            **dag,
         }
         crash_point("run.spawn.wanted")
         python = None
@@ -365,11 +383,6 @@ class Runs:
         assert self._environments is not None
         return await self._environments.hold(need, actor.record.workflow, say)
 
-    def _log_limits(self, actor: RunActor) -> dict[str, Any]:
-        """How much of the run's output is still kept: the limits are the run's, not those of one process."""
-        limits = self.settings.limits_of(actor.record.workflow)
-        return limits_left(limits.log_lines, int(limits.log_mb * MB), actor.log.kept_lines, actor.log.kept_size)
-
     def forget(self, actor: RunActor) -> None:
         """Take an actor that is done out of the table."""
         self.slots.give_back(actor.process_life)
@@ -386,7 +399,7 @@ def _initial_step(graph: Graph, inputs: dict[str, Any], now: float) -> InsertSte
         node="",
         visit=0,
         attempt=0,
-        next=graph.start,
+        next=first_node(graph),
         routing="",
         started_at=now,
         ended_at=now,

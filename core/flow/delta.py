@@ -42,9 +42,12 @@ class StateTracker:
     """Knows the last committed state and says what has changed since; `since_snapshot` is (bytes, steps) of deltas.
 
     The state given at first is committed too: values that are not JSON raise StateValueError, and tuples become lists.
+    With `fine` a value is never set as a whole for being smaller so than the changes in it: they are to be compared
+    with those of others.
     """
 
-    def __init__(self, state: State, since_snapshot: tuple[int, int] = (0, 0)) -> None:
+    def __init__(self, state: State, since_snapshot: tuple[int, int] = (0, 0), *, fine: bool = False) -> None:
+        self._fine = fine
         self._committed: State = {}
         self._containers: dict[str, _Container] = {}
         self._sizes: dict[str, int] = {}
@@ -58,7 +61,7 @@ class StateTracker:
 
         Raises StateValueError, naming `node`, where a value is not JSON; then nothing is committed.
         """
-        draft = _Draft(node)
+        draft = _Draft(node, self._fine)
         committed = self._committed
         fresh: set[str] = set()
         if list(shared) != list(committed):
@@ -167,8 +170,9 @@ class StateTracker:
 class _Draft:
     """The operations of a delta that is being made."""
 
-    def __init__(self, node: str) -> None:
+    def __init__(self, node: str, fine: bool) -> None:
         self.node = node
+        self._fine = fine
         self.written: list[_Written] = []
         self.texts: dict[str, bytes] = {}
         """The new JSON text of every changed key that holds a dict or list."""
@@ -205,7 +209,7 @@ class _Draft:
             if len(changes[0].path) == 1 and changes[0].kind == "set"
             else [self._write(change) for change in changes]
         )
-        if not parts or _length(parts) > len(text) + WHOLE_MARGIN:
+        if not parts or (not self._fine and _length(parts) > len(text) + WHOLE_MARGIN):
             self.set_whole(key, value)
         else:
             self.written.extend(parts)

@@ -27,6 +27,8 @@ class NodeSpec:
     timeout: float | None = None
     on_error: str = "fail"
     effects: str = ""
+    priority: int = 0
+    """In mode dag: of the nodes that are ready, those with a higher one begin first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,11 @@ class EdgeSpec:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """The whole graph; `nodes` and `edges` keep the order of the file, which decides between edges."""
+    """The whole graph; `nodes` and `edges` keep the order of the file, which decides between edges.
+
+    The last four fields belong to mode dag: how many nodes may run at once (see `core.flow.dag`), whether a final
+    failure stops those that run, and by path (keys with dots between them) how changes of independent nodes are joined.
+    """
 
     name: str
     nodes: Mapping[str, NodeSpec]
@@ -50,6 +56,10 @@ class Graph:
     description: str = ""
     initial_state: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, Any] | None = None
+    strategy: str = "greedy"
+    max_parallel: int | None = None
+    fail_fast: bool = False
+    reducers: Mapping[str, str] = field(default_factory=dict)
 
     def edges_from(self, node_id: str) -> list[EdgeSpec]:
         """The edges that leave a node, in the order in which they were added."""
@@ -74,6 +84,8 @@ class Graph:
                 entry["on_error"] = node.on_error
             if node.effects:
                 entry["effects"] = node.effects
+            if node.priority:
+                entry["priority"] = node.priority
             nodes.append(entry)
         edges = []
         for edge in self.edges:
@@ -90,6 +102,14 @@ class Graph:
             document["initial_state"] = dict(self.initial_state)
         if self.inputs is not None:
             document["inputs"] = dict(self.inputs)
+        if self.strategy != "greedy":
+            document["strategy"] = self.strategy
+        if self.max_parallel is not None:
+            document["max_parallel"] = self.max_parallel
+        if self.fail_fast:
+            document["fail_fast"] = True
+        if self.reducers:
+            document["reducers"] = dict(self.reducers)
         return document
 
     @classmethod
@@ -107,6 +127,7 @@ class Graph:
                 timeout=entry.get("timeout"),
                 on_error=entry.get("on_error") or "fail",
                 effects=entry.get("effects") or "",
+                priority=entry.get("priority") or 0,
             )
         edges = tuple(
             EdgeSpec(str(line["from"]), str(line["to"]), str(line.get("condition") or ""))
@@ -121,4 +142,8 @@ class Graph:
             description=document.get("description") or "",
             initial_state=dict(document.get("initial_state") or {}),
             inputs=document.get("inputs"),
+            strategy=document.get("strategy") or "greedy",
+            max_parallel=document.get("max_parallel"),
+            fail_fast=bool(document.get("fail_fast")),
+            reducers=dict(document.get("reducers") or {}),
         )

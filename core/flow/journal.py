@@ -47,20 +47,27 @@ class AttemptRecord:
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """The next node and why: `reason` is `edge`, `default`, `true`, `goto`, `end`.
+    """The next node and why: `reason` is `edge`, `default`, `true`, `goto`, `end` or `dag`.
 
-    `errors` maps "to: condition" to an error text.
+    `errors` maps "to: condition" to an error text. In mode dag `next` is the node that is first in turn, `taken` are
+    the nodes that the visit leads on to, and `refused` those that it has an edge to and does not.
     """
 
     next: str | None
     reason: str
     condition: str = ""
     errors: dict[str, str] = field(default_factory=dict)
+    taken: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """One completed visit. `snapshot` is the whole state's JSON text where the rules ask for one."""
+    """One completed visit. `snapshot` is the whole state's JSON text where the rules ask for one.
+
+    `own` are the operations by which the node changed what it saw, where a reducer made another `delta` of them; they
+    refer to the delta's blobs.
+    """
 
     seq: int
     node: str
@@ -71,6 +78,7 @@ class StepRecord:
     routing: Routing
     delta: Delta
     snapshot: bytes | None = None
+    own: bytes = b""
 
 
 TIMER = "timer"

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from core.errors import NoSuchNode, RondoError
-from core.flow.delta import StateTracker
+from core.errors import GotoInDag, NoSuchNode, RondoError
 from core.flow.graph import Graph
 from core.flow.journal import Delta, Failure, Journal
 from core.flow.nodes import set_retry
@@ -27,6 +26,13 @@ class VisitFailed(RondoError):
         self.attempt = attempt
         self.failure = failure
         self.error = error
+
+
+class Tracker(Protocol):
+    """Knows what a visit changes in the state it works on (see `core.flow.delta.StateTracker`)."""
+
+    def commit_delta(self, shared: dict[str, Any], node: str = "") -> Delta: ...
+    def rollback(self, shared: dict[str, Any]) -> None: ...
 
 
 class Performed(NamedTuple):
@@ -54,9 +60,11 @@ class Performer:
         self._run_key = run_key
         self._output_dir = output_dir
         self._tools = tools
+        self.running: dict[str, RunningVisit] = {}
+        """The visits that are being made, by node."""
 
     async def perform(
-        self, node_id: str, number: int, attempts_used: int, state: dict[str, Any], tracker: StateTracker
+        self, node_id: str, number: int, attempts_used: int, state: dict[str, Any], tracker: Tracker
     ) -> Performed:
         """Make the visit `number` of a node on the live state, which `tracker` watches.
 
@@ -66,6 +74,7 @@ class Performer:
             self._journal, node_id, number, attempts_used, self._run_key, self._output_dir, self._tools
         )
         visit.begin_attempt()
+        self.running[node_id] = visit
         try:
             await self._run_phases(node_id, visit, state)
             return Performed(visit, tracker.commit_delta(state, node_id))
@@ -75,12 +84,20 @@ class Performer:
                 raise
             failure = visit.fail_attempt(error)
             raise VisitFailed(node_id, number, visit.attempt, failure, error) from error
+        finally:
+            del self.running[node_id]
 
     async def _run_phases(self, node_id: str, visit: RunningVisit, state: dict[str, Any]) -> None:
         """Run the node's phases on a copy of it."""
         node = self._nodes[node_id].enter(visit)
         set_retry(node, self._graph.nodes.get(node_id))
         await node.run_phases(state, visit.request_input)
+        if visit.chosen is not None and self._graph.mode == "dag":
+            raise GotoInDag(
+                f"Node {node_id!r} chose {visit.chosen!r} as the next node, and the workflow is of mode dag.",
+                cause="In mode dag every node whose incoming edges allow it runs; no node chooses the next.",
+                next_step="Put conditions on the edges, or write machine for the workflow's mode.",
+            )
         if visit.chosen is not None and visit.chosen not in self._graph.nodes:
             known = ", ".join(self._graph.nodes)
             raise NoSuchNode(

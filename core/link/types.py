@@ -322,6 +322,13 @@ class RunRow(_Struct):
     priority: int = 0
 
 
+class SkippedNode(_Struct):
+    """A node of a dag that will not run: no edge that leads to it came true; `because` says of each why not."""
+
+    node: str
+    because: list[str]
+
+
 class RunView(_Struct):
     """A run as it is now; its state is read apart, in parts."""
 
@@ -357,6 +364,7 @@ class RunView(_Struct):
     """It pauses as soon as the running step is complete."""
     activity: str = ""
     """What is done for a run that is queued, in words, such as "making the environment"; empty where nothing is."""
+    skipped: list[SkippedNode] = []
 
 
 class RunFilter(_Struct):

@@ -100,7 +100,7 @@ class ChannelJournal:
         self._go_on()
         self._logs.end_visit()
         VISIT.set(NO_VISIT)
-        payload, blobs = [record.delta.operations], []
+        payload, blobs = [record.delta.operations, record.own], []
         for data in record.delta.blobs:
             digest = hashlib.blake2b(data, digest_size=32).digest()
             known = digest in self._known_blobs
@@ -126,16 +126,25 @@ class ChannelJournal:
             reason=record.routing.reason,
             condition=record.routing.condition,
             errors=record.routing.errors,
+            **_dag_fields(record),
             changed=record.delta.changed,
             delta=len(record.delta.operations),
             blobs=blobs,
             snapshot=len(record.snapshot or b""),
         )
         crash_point("process.step.sent")
-        await self._wait_for(acknowledged)
+        if record.routing.reason == "dag":
+            await acknowledged  # Waiting on the spot would hold up the nodes that run beside this one.
+        else:
+            await self._wait_for(acknowledged)
         crash_point("process.step.acknowledged")
         # An answer serves every attempt of its visit and no other visit.
-        self._answers.clear()
+        visit = f"{record.node}:{record.visit}:"
+        self._answers = {key: given for key, given in self._answers.items() if not key.startswith(visit)}
+
+    def waits(self) -> None:
+        """Say that nothing goes on before one of the open requests is answered."""
+        self._frame("waits", keys=sorted(self._open))
 
     async def request(self, request: Request) -> Any:
         """Return the recorded answer to just this question, else ask and wait.
@@ -212,6 +221,13 @@ class ChannelJournal:
         if len(self._known_blobs) >= KNOWN_BLOBS_LIMIT:
             self._known_blobs.clear()
         self._known_blobs.add(digest)
+
+
+def _dag_fields(record: StepRecord) -> dict[str, Any]:
+    """What only a step of a dag has."""
+    if record.routing.reason != "dag":
+        return {}
+    return {"taken": record.routing.taken, "refused": record.routing.refused, "own": len(record.own)}
 
 
 def _request_document(request: Request) -> dict[str, Any]:

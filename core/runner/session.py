@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import NodeCodeMissing, RondoError
+from core.flow.dag import DagInterpreter, PastStep
+from core.flow.dag_state import Changes
 from core.flow.failure import describe_error
 from core.flow.graph import Graph
 from core.flow.interpreter import Interpreter
@@ -115,20 +117,8 @@ class Session:
         self._send: Send = _not_attached
         self._task: asyncio.Task[None] | None = None
         self._journal = ChannelJournal(lambda header, payload: self._send(header, payload), logs, init)
-        size, steps = init.get("deltas_since_snapshot") or (0, 0)
-        position = Position(init["seq"], init["next"], dict(init.get("visits") or {}), init.get("attempts") or 0)
         try:
-            self._interpreter = Interpreter(
-                graph,
-                nodes,
-                self._journal,
-                decode_json(state),
-                position=position,
-                run_key=init["run_key"],
-                line=init["line"],
-                output_dir=Path(init["output_dir"]),
-                since_snapshot=(size, steps),
-            )
+            self._interpreter = _make_interpreter(init, state, graph, nodes, self._journal)
         except RondoError as error:
             raise Broken(_failure_of(error)) from error
 
@@ -156,12 +146,11 @@ class Session:
 
     async def _interpret(self) -> None:
         position = self._interpreter.position
-        if self._init.get("choose_from") is not None:
-            self._interpreter.choose_again(self._init["choose_from"])
-            if position.next_node is None:
-                self._frame("ended")
-                return
+        chosen_anew = self._init.get("choose_from")
+        if isinstance(self._interpreter, Interpreter) and chosen_anew is not None:
+            self._interpreter.choose_again(chosen_anew)
         if position.next_node is None:
+            self._frame("ended")
             return
         try:
             await self._interpreter.run(self._init.get("until") or "end")
@@ -174,6 +163,39 @@ class Session:
 
     def _frame(self, kind: str, **fields: Any) -> None:
         self._send({"t": kind, "e": self._init.get("e", 0), **fields}, b"")
+
+
+def _make_interpreter(
+    init: Mapping[str, Any], state: bytes, graph: Graph, nodes: Mapping[str, Node], journal: ChannelJournal
+) -> Interpreter | DagInterpreter:
+    size, steps = init.get("deltas_since_snapshot") or (0, 0)
+    attempts: dict[str, int] = init.get("attempts") or {}
+    around: dict[str, Any] = {
+        "run_key": init["run_key"],
+        "line": init["line"],
+        "output_dir": Path(init["output_dir"]),
+        "since_snapshot": (size, steps),
+    }
+    if graph.mode == "dag":
+        initial, history = _read_history(init, state)
+        return DagInterpreter(graph, nodes, journal, initial, history=history, attempts=attempts, **around)
+    next_node = init["next"]
+    position = Position(init["seq"], next_node, dict(init.get("visits") or {}), attempts.get(next_node, 0))
+    return Interpreter(graph, nodes, journal, decode_json(state), position=position, **around)
+
+
+def _read_history(init: Mapping[str, Any], payload: bytes) -> tuple[bytes, list[PastStep]]:
+    """The initial state's JSON text and the committed steps of a dag."""
+    place = init["initial"]
+    initial, history = payload[:place], []
+    for node, taken, refused, length, blob_lengths in init["history"]:
+        parts: list[bytes] = []
+        for size in (length, *blob_lengths):
+            parts.append(payload[place : place + size])
+            place += size
+        changes = Changes(parts[0], tuple(parts[1:]))
+        history.append(PastStep(node, changes, tuple(taken), tuple(refused)))
+    return initial, history
 
 
 def _defect(error: BaseException) -> dict[str, Any]:

@@ -8,13 +8,14 @@ Engine to process:
             output_dir, workspace (becomes the working directory), environment {name: value} (variables granted to this
             run beyond the allow-list), run_key (text that idempotency keys are made from), seq (last committed),
             next (node to enter),
-            visits {node: completed visits}, attempts (attempts of the next visit already used up),
+            visits {node: completed visits}, attempts {node: attempts of its next visit already used up},
             choose_from (node among whose edges the next one is chosen again, or null),
-            answers [{key, hash, answer}] (recorded for the next visit), until ("end" or "step"),
+            answers [{key, hash, answer}] (recorded for visits that are not complete), until ("end" or "step"),
             deltas_since_snapshot [bytes, steps],
-            limits {import_seconds, log_lines, log_bytes (what is still kept of the run's output), log_reserve [lines,
-            bytes] (how much of that is set aside for errors and last lines)}; each has a default.
-            payload: the state's JSON text
+            limits {import_seconds, log_lines, log_bytes} (what the run may still print; each has a default).
+            history [[node, [taken, ...], [refused, ...], length of its own operations, [length of a blob, ...]], ...]
+            (mode dag only: every committed step in order), initial (mode dag: the length of the initial state).
+            payload: the state's JSON text; in mode dag the initial state's, then operations and blobs of each step
     ack     seq                                                          step `seq` is durable
     answer  key, value                                                   a request of this process was answered
     stop                                                                 give up the running visit and end
@@ -25,12 +26,14 @@ Process to engine:
     attempt node, visit, attempt, started_at, ended_at, failure {type, message, traceback, cause, next_step}
     step    seq, node, visit, attempt, started_at, ended_at, next, reason, condition, errors, changed,
             delta (length), blobs [[hash, length or 0 if the engine has it from this process], ...], snapshot (length)
-            payload: delta, blobs, snapshot, one after the other.         `next` null ends the run
+            in mode dag also taken, refused (ids of nodes), own (length).
+            payload: delta, own, blobs, snapshot, one after the other.    `next` null ends the run
     request node, visit, request_id, nth, kind, prompt, options, input_type, hash,
             due (null, or when a request of kind timer is answered by itself)
+    waits   keys                              (mode dag) nothing goes on before one of these requests is answered
     failed  node, visit, attempt, failure                          the run has failed (its `attempt` frame came before)
     broken  failure                                                the code can't be imported or a class is missing
-    ended                                                          chosen again, and no edge leads on
+    ended                                                          nothing is left to do, and no step says so
     paused  seq                                                    `until` is reached; the process ends
 
 Log lines go over a pipe of their own as records: `!I length`, then the JSON text of

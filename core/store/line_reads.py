@@ -138,9 +138,19 @@ class LineReads(Reader):
         rows = await self._delta_rows(line, seq, seq)
         if not rows:
             raise await self.unknown_step(line, seq)
-        _, _, operations, names, _ = _checked(rows[0])
+        _, _, operations, names, *_ = _checked(rows[0])
         blobs = await self._blobs(_split(names))
         return operations, [blobs[name] for name in _split(names)]
+
+    async def own_changes(self, line: int) -> list[tuple[bytes, list[bytes]]]:
+        """What the node of each step from 1 on changed itself: operations, large values. Raises DatabaseDamaged."""
+        found: list[tuple[bytes, list[bytes]]] = []
+        while rows := await self._delta_rows(line, len(found) + 1, len(found) + STEPS_AT_ONCE):
+            for some in _with_few_blobs(rows):
+                blobs = await self._blobs([name for row in some for name in _split(row[3])])
+                for _, _, delta, names, _, own in map(_checked, some):
+                    found.append((own or delta, [blobs[name] for name in _split(names)]))
+        return found
 
     async def deltas_since_snapshot(self, line: int) -> tuple[int, int]:
         """How many bytes of deltas, large values counted, and how many steps follow the newest snapshot.
@@ -237,13 +247,13 @@ class LineReads(Reader):
         return parts
 
     async def _delta_rows(self, line: int, from_seq: int, to_seq: int) -> list[Row]:
-        """(line, seq, delta, blobs, crc) of these steps, in order."""
+        """(line, seq, delta, blobs, crc, own) of these steps, in order."""
         rows: list[Row] = []
         for part in await self._parts(line):
             first, last = max(from_seq, part.first), min(to_seq, part.last)
             if first <= last:
                 rows += await self._fetch(
-                    "SELECT line, seq, delta, blobs, crc FROM steps"
+                    "SELECT line, seq, delta, blobs, crc, own FROM steps"
                     " WHERE line = ? AND seq BETWEEN ? AND ? ORDER BY seq",
                     (part.line, first, last),
                 )
@@ -314,7 +324,7 @@ class _Folding:
             self._state = orjson.loads(self._text)
             self._text = b""
         for row in rows:
-            line, seq, operations, names, _ = _checked(row)
+            line, seq, operations, names, *_ = _checked(row)
             if seq != self.seq + 1:
                 raise rows_missing("steps", f"line {line}, seq {self.seq + 1}")
             try:
@@ -325,7 +335,7 @@ class _Folding:
 
 
 def _checked(row: Row) -> Row:
-    if crc32(row[2]) != row[4]:
+    if crc32(row[5], crc32(row[2])) != row[4]:
         raise row_damaged("steps", f"line {row[0]}, seq {row[1]}")
     return row
 

@@ -29,6 +29,7 @@ MIGRATIONS: tuple[Migration, ...] = (
             "ALTER TABLE requests ADD COLUMN due_at REAL",
             "CREATE TABLE inputs (run INTEGER PRIMARY KEY REFERENCES runs(number), size INTEGER NOT NULL,"
             " operations BLOB NOT NULL, blobs BLOB NOT NULL)",
+            "ALTER TABLE steps ADD COLUMN own BLOB NOT NULL DEFAULT x''",
         ),
     ),
 )

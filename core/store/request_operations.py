@@ -156,18 +156,23 @@ class AnswerRequest(Operation):
 
 @dataclass(frozen=True, slots=True)
 class WithdrawRequests(Operation):
-    """Close every open request of a line, because nobody needs the answers; the result is their numbers."""
+    """Close every open request of a line, or of a node there, because nobody needs the answers.
+
+    The result is their numbers.
+    """
 
     references: ClassVar[tuple[str, ...]] = ("line",)
 
     line: Number
     at: float
+    node: str | None = None
 
     def apply(self, transaction: Transaction) -> list[int]:
         rows = transaction.execute(
             "UPDATE requests SET status = 'withdrawn', answered_at = ?"
-            " WHERE status = 'open' AND run = (SELECT run FROM lines WHERE line = ?) AND line = ? RETURNING number",
-            (self.at, self.line, self.line),
+            " WHERE status = 'open' AND run = (SELECT run FROM lines WHERE line = ?) AND line = ?"
+            " AND node = coalesce(?, node) RETURNING number",
+            (self.at, self.line, self.line, self.node),
         ).fetchall()
         return sorted(row[0] for row in rows)
 

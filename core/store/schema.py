@@ -63,7 +63,7 @@ CREATE TABLE lines (
 );
 CREATE INDEX lines_by_run ON lines(run, line);
 
--- One completed visit a row; seq 0 is the initial state, set key by key. crc over delta.
+-- One completed visit a row; seq 0 is the initial state, set key by key. crc over delta and own.
 CREATE TABLE steps (
     line INTEGER NOT NULL,
     seq INTEGER NOT NULL,
@@ -71,13 +71,14 @@ CREATE TABLE steps (
     visit INTEGER NOT NULL,
     attempt INTEGER NOT NULL,
     next TEXT,
-    routing TEXT NOT NULL DEFAULT '',        -- {reason, condition, errors} where there is more to say than "default"
+    routing TEXT NOT NULL DEFAULT '',        -- {reason, condition, errors, taken, refused} unless just "default"
     started_at REAL NOT NULL,
     ended_at REAL NOT NULL,
     changed INTEGER NOT NULL DEFAULT 0,
     delta BLOB NOT NULL,
     blobs BLOB NOT NULL DEFAULT x'',         -- 32-byte hashes, one after the other
     crc INTEGER NOT NULL,
+    own BLOB NOT NULL DEFAULT x'',           -- mode dag: the node's own changes, where a reducer made others of them
     PRIMARY KEY (line, seq)
 ) WITHOUT ROWID;
 

@@ -29,7 +29,8 @@ def blob_hash(data: bytes) -> bytes:
 class InsertStep(Operation):
     """A completed visit, in order: a gap or a repeat of `seq` raises StoreError.
 
-    `blobs` are the delta's large values as (hash, data); data None means that the value is stored already.
+    `blobs` are the delta's large values as (hash, data); data None means that the value is stored already. `own` are
+    operations too: what a node of a dag changed itself, where the delta is another.
     `on_durable` is called on the writer's thread as soon as the step is durable, before anybody else hears of it.
     """
 
@@ -48,6 +49,7 @@ class InsertStep(Operation):
     delta: bytes
     blobs: tuple[tuple[bytes, bytes | None], ...] = ()
     on_durable: Callable[[], None] | None = None
+    own: bytes = b""
 
     def apply(self, transaction: Transaction) -> None:
         line = cast(int, self.line)
@@ -72,7 +74,8 @@ class InsertStep(Operation):
                     self.changed,
                     self.delta,
                     b"".join(name for name, _ in self.blobs),
-                    crc32(self.delta),
+                    crc32(self.own, crc32(self.delta)),
+                    self.own,
                 )
             ],
         )

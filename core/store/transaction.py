@@ -29,6 +29,7 @@ PILES: dict[str, tuple[str, ...]] = {
         "delta",
         "blobs",
         "crc",
+        "own",
     ),
     "attempts": ("line", "before_seq", "node", "visit", "attempt", "started_at", "ended_at", "error"),
     "snapshots": ("line", "seq", "state", "crc"),

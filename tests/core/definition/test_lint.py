@@ -310,18 +310,68 @@ def test_e114_json_that_is_too_deep_too_large_or_ambiguous(make_folder: MakeFold
     assert (finding.file, finding.line) == ("demo.json", line)
 
 
-def test_e115_and_e116_mode_dag(make_folder: MakeFolder) -> None:
+def test_e115_a_dag_with_a_cycle(make_folder: MakeFolder) -> None:
     nodes = [node(node_id) for node_id in "abcde"]
     edges = [edge("a", "b"), edge("b", "c"), edge("c", "d"), edge("d", "b"), edge("d", "e"), edge("a", "e")]
-    found = findings(make_folder(graph={"mode": "dag", "nodes": nodes, "edges": edges}))
-    assert sorted(finding.code for finding in found) == ["E115", "E116"]
-    cycle = next(finding for finding in found if finding.code == "E115")
+    cycle = only(make_folder(graph={"mode": "dag", "nodes": nodes, "edges": edges}), "E115")
     names = re.findall("'(.)'", cycle.message)
     assert names[0] == names[-1]
     assert set(names) == {"b", "c", "d"}
     assert all((names[i], names[i + 1]) in {("b", "c"), ("c", "d"), ("d", "b")} for i in range(3))
     straight = make_folder(name="straight", graph={"mode": "dag", "nodes": nodes, "edges": [*edges[:3], edges[5]]})
-    assert [finding.code for finding in findings(straight)] == ["E116"]
+    assert findings(straight) == []
+
+
+def test_e119_in_a_dag_an_error_leads_to_no_other_node(make_folder: MakeFolder) -> None:
+    nodes = [node("a", on_error="goto:b"), node("b")]
+    folder = make_folder(graph={"mode": "dag", "nodes": nodes, "edges": []})
+    found = next(finding for finding in findings(folder) if finding.code == "E119")
+    assert found.node == "a" and "fail, skip or ask" in found.hint
+
+
+@pytest.mark.parametrize(("start", "found"), [("a", []), ("b", ["W208"]), (None, [])])
+def test_w208_a_dag_begins_where_no_edge_leads_whatever_start_says(
+    make_folder: MakeFolder, start: str | None, found: list[str]
+) -> None:
+    graph = {"mode": "dag", "nodes": [node("a"), node("b")], "edges": [edge("a", "b")], "start": start}
+    assert [finding.code for finding in findings(make_folder(graph=graph))] == found
+
+
+def test_w209_what_only_a_dag_understands_is_named_in_a_machine(make_folder: MakeFolder) -> None:
+    graph = {"nodes": [node("a", priority=2)], "edges": [], "max_parallel": 3, "reducers": {"x": "append"}}
+    found = findings(make_folder(graph=graph))
+    assert [finding.code for finding in found] == ["W209"] * 3
+    assert {finding.message.split()[0] for finding in found} == {"priority", "max_parallel", "reducers"}
+
+
+def test_w210_one_at_a_time_and_several_at_once(make_folder: MakeFolder) -> None:
+    graph = {"mode": "dag", "nodes": [node("a")], "edges": [], "strategy": "sequential", "max_parallel": 3}
+    assert "max_parallel is 3" in only(make_folder(graph=graph), "W210").message
+
+
+def test_n303_a_dag_node_whose_code_chooses_the_next(make_folder: MakeFolder) -> None:
+    code = "from core.sdk import Node\n\nclass Chooser(Node):\n    def cleanup(self, *seen):\n        self.goto('b')\n"
+    nodes = [{"id": "a", "class": "Chooser"}, {"id": "b", "class": "Chooser"}]
+    graph = {"mode": "dag", "nodes": nodes, "edges": [edge("a", "b")]}
+    found = findings(make_folder({"nodes.py": code}, graph=graph))
+    assert {finding.code for finding in found} == {"N303"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("strategy", "eager", "strategy must be"),
+        ("max_parallel", 0, "max_parallel must be"),
+        ("max_parallel", "2", "max_parallel must be a whole number"),
+        ("fail_fast", "yes", "fail_fast must be true or false"),
+        ("reducers", {"results": "sum"}, "reducers.results must be 'append', 'merge' or 'last'"),
+        ("reducers", {"a..b": "append"}, "keys of the state"),
+        ("reducers", ["results"], "reducers must be an object"),
+    ],
+)
+def test_e102_keys_of_a_dag_with_wrong_values(make_folder: MakeFolder, key: str, value: object, said: str) -> None:
+    found = only(make_folder(graph={"mode": "dag", "nodes": [node("a")], key: value}), "E102")
+    assert said in found.message and found.line > 0
 
 
 @pytest.mark.parametrize(
