@@ -104,6 +104,8 @@ class RunFeed:
         """The row after which the newest log is read."""
         self.log_last = 0
         """The newest row there is, as far as the events say."""
+        self.log_dropped = 0
+        """How many lines the run printed beyond what is kept."""
         self.node: str | None = None
         self.minimum_level: str | None = None
         engine = screen.rondo

@@ -22,6 +22,8 @@ BATCH_ROWS = 400
 LEVELS = {"DEBUG": 10, "INFO": 20, "EDGE": 25, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 LEVEL_NAMES = {number: name for name, number in LEVELS.items()}
 
+DROPPING = "From here on lines are dropped: the run prints more than is kept. How many is counted."
+
 Row = tuple[int, int, float, int, str, str, int, int, str]
 
 log = structlog.get_logger()
@@ -72,7 +74,9 @@ class RunLog:
         self.add([(at, LEVELS[level], "engine", node, visit, attempt, text)])
 
     def drop(self, count: int) -> None:
-        """Count lines that were printed over the limit and not kept."""
+        """Count lines that were printed over the limit and not kept; the log itself says where that began."""
+        if count and not self._dropped:
+            self.line(self._world.now(), "WARNING", DROPPING, "")
         self._dropped += count
         self._flush_soon()
 

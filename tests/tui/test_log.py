@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from engine_double import EngineDouble, Run
 from looking import hides, line_with, screen_text, settled, shows, until
 from textual import events
@@ -246,3 +247,38 @@ async def test_an_empty_log_is_calm(double: EngineDouble, app_on: AppOn) -> None
         await pilot.press("G")
         await shows(pilot, "at last")
         assert "INFO" in line_with(app, "at last")
+
+
+async def test_lines_that_were_dropped_are_counted_in_the_title(double: EngineDouble, app_on: AppOn) -> None:
+    run = logged(double, 40)
+    run.dropped = 12_000
+    app = app_on(double)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_log(pilot, run)
+        assert "12,000 lines dropped" in line_with(app, "─ log ─")
+        run.dropped = 12_345
+        double.log(run, "one more")
+        await shows(pilot, "12,345 lines dropped")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+@pytest.mark.parametrize("asks", ["at once", "later"])
+async def test_the_newest_lines_are_in_view_beside_a_question(
+    size: tuple[int, int], asks: str, double: EngineDouble, app_on: AppOn
+) -> None:
+    run = logged(double, 400)
+    prompt = "\n".join(f"line {n} of the prompt" for n in range(6))
+    double.begin(run, "talk")
+    if asks == "at once":
+        double.ask(run, "talk", "q", prompt, "confirm")
+    app = app_on(double)
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: app.connected_once)
+        app.go_run(run.id)
+        if asks == "later":
+            await shows(pilot, "line 400 of the talk")
+            double.ask(run, "talk", "q", prompt, "confirm")
+        await shows(pilot, "line 5 of the prompt")
+        await settled(pilot)
+        assert "─ log ─ following" in screen_text(app)
+        assert "line 400 of the talk" in screen_text(app)

@@ -125,6 +125,7 @@ class RunScreen(StepActions, LogActions, QuestionActions):
             self.feed.want_workflow(run.workflow)
         self.run = run
         self.feed.run_id = run.run_id
+        self.feed.log_dropped = max(self.feed.log_dropped, run.logs_dropped)
         if self.steps.waiting != run.awaiting_input:
             self.steps.waiting = run.awaiting_input
             self.feed.steps.want()

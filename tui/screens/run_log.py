@@ -42,6 +42,8 @@ class LogActions(RondoScreen):
         details: list[Span] = []
         if not self.run_ended():
             details.append(("following", "good") if log.following else ("not following", "waiting"))
+        if self.feed.log_dropped:
+            details.append((f"{plural(self.feed.log_dropped, 'line')} dropped", "waiting"))
         details.append(
             (f"{self.feed.minimum_level.lower()} and above" if self.feed.minimum_level else "all levels", "dim")
         )
@@ -73,6 +75,7 @@ class LogActions(RondoScreen):
     def on_log_read(self, message: LogRead) -> None:
         page, log, feed = message.page, self.log_view, self.feed
         feed.log_last = max(feed.log_last, page.last)
+        feed.log_dropped = max(feed.log_dropped, page.dropped)
         lines = page.lines
         complete = not lines or lines[-1].row >= page.last
         match message.kind:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from core.engine.runlog import RunLog, level_name
+from core.engine.runlog import DROPPING, RunLog, level_name
 from core.link.types import LogsChanged
 from core.store.operations import InsertLogs
 
@@ -27,6 +27,9 @@ class SlowStore:
             if isinstance(operation, InsertLogs):
                 self.rows += [row[0] for row in operation.rows]
         return []
+
+    def now(self) -> float:
+        return 7.0
 
     def publish(self, event: LogsChanged) -> None:
         assert event.last <= max(self.rows, default=0), "announced before it was there"
@@ -54,7 +57,7 @@ async def test_lines_that_come_during_a_commit_are_announced_with_their_own() ->
 async def test_lines_whose_commit_was_refused_go_with_the_next_in_order() -> None:
     store = SlowStore()
     store.go_on.set()
-    log = RunLog(store, 1, 1, "r", 10, 0)  # type: ignore[arg-type]
+    log = RunLog(store, 1, 1, "r", 10, 3)  # type: ignore[arg-type]
     log.add(lines("a"))
     log.drop(5)
     taken = log.take()
@@ -62,11 +65,23 @@ async def test_lines_whose_commit_was_refused_go_with_the_next_in_order() -> Non
     log.put_back(taken)
     again = log.take()
     assert [row[0] for row in again.rows] == [11, 12]
-    assert (again.last, again.dropped) == (12, 5)
+    assert (again.last, again.dropped) == (12, 8)
     assert len(again.operations) == 2
     log.put_back(again)
     await log.flush()
     assert (store.rows, store.announced) == ([11, 12], [12])
+
+
+async def test_the_log_says_where_lines_began_to_be_dropped() -> None:
+    store = SlowStore()
+    store.go_on.set()
+    log = RunLog(store, 1, 1, "r", 0, 0)  # type: ignore[arg-type]
+    log.add(lines("a"))
+    log.drop(5)
+    log.drop(7)
+    taken = log.take()
+    assert [(row[0], row[2], row[3], row[8]) for row in taken.rows] == [(1, 0.0, 20, "a"), (2, 7.0, 30, DROPPING)]
+    assert taken.dropped == 12
 
 
 def test_levels_between_the_known_ones_are_rounded_down() -> None:
