@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeVar
 
 from textual.binding import Binding, BindingType
+from textual.events import Key
 
 EVERYWHERE = "everywhere"
 MOVING = "moving"
@@ -209,6 +210,15 @@ class Acting:
     def action_press(self, key: str, action_id: str) -> None:
         """Do one of this node's actions because its key was pressed."""
         self.app.press(key, registry[action_id], self)  # type: ignore[attr-defined]
+
+    def press_passed(self, event: Key) -> None:
+        """Do what a key means that the widget with the focus let pass, before the next key is looked at: Textual does
+        so only after the event came to the app, behind the keys that came in the same piece."""
+        found = registry.of_keys(event.key, (self.view, EVERYWHERE))
+        if found is not None and isinstance(self, found.owner):
+            event.stop()
+            event.prevent_default()
+            self.action_press(event.key, found.id)
 
     def action_press_now(self, key: str, action_id: str) -> None:
         """The same, before the widget with the focus hears of the key."""

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.binding import Binding, BindingType
+from textual.driver import Driver
+from textual.events import Event, Key
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widgets import Input
@@ -19,12 +21,13 @@ from core.errors import EngineLost, RondoError
 from core.places import Workspace, state_folder
 from tui.actions import EVERYWHERE, MOVING, Action, registry
 from tui.connection import Connection, EngineClient, StatusRead, after_events, after_status, unclean_end_text
-from tui.keys import DoubledKeys
+from tui.keys import DoubledKeys, taken_in
 from tui.messages import Copied, EngineEvents, EngineFailed, EngineReady, EngineStopped
 from tui.navigation import Place
 from tui.screens.base import RondoScreen, error_text
 from tui.screens.workflows import WorkflowsScreen
 from tui.starting import StartsRuns
+from tui.terminal import TerminalDriver
 from tui.theme import RONDO
 from tui.widgets.header import Headline
 from tui.widgets.line_list import LineList
@@ -79,6 +82,10 @@ class RondoApp(StartsRuns, inherit_bindings=False):
         self.register_theme(RONDO)
         if "TEXTUAL_THEME" not in os.environ:
             self.theme = "rondo"
+
+    def get_driver_class(self) -> type[Driver]:
+        found = super().get_driver_class()
+        return TerminalDriver if issubclass(TerminalDriver, found) else found
 
     def get_default_screen(self) -> Screen[Any]:
         return WorkflowsScreen()
@@ -172,6 +179,14 @@ class RondoApp(StartsRuns, inherit_bindings=False):
             method(argument)
         else:
             method()
+
+    async def on_event(self, event: Event) -> None:
+        """Give a key that may move the focus the time to do so before the next key is looked at."""
+        typed = isinstance(event, Key) and not event.is_forwarded and not event.is_printable
+        typed_into = self.focused if typed and self.typing else None
+        await super().on_event(event)
+        if typed_into is not None:
+            await taken_in(typed_into)
 
     @property
     def typing(self) -> bool:

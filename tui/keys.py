@@ -1,12 +1,34 @@
-"""Doubled keys such as `gg`, next to actions that the same key has alone."""
+"""Doubled keys such as `gg`, next to actions that the same key has alone; keys that come in one piece."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
+
+from textual.widget import Widget
 
 WAIT_SECONDS = 0.35
 """How long a key that may be doubled waits for its second press."""
+
+
+ROUNDS = 3
+"""How often the messages that a key leads to may be answered by others (`Submitted` of an input, then of its field)."""
+PATIENCE_SECONDS = 0.25
+"""How long a key waits for the one before it; a screen that goes meanwhile never answers."""
+
+
+async def taken_in(widget: Widget) -> None:
+    """Wait until a key that went to a widget did what it does, also by messages to its parents: the keys after it in
+    the same piece belong to whoever has the focus then."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            for _ in range(ROUNDS):
+                for node in widget.ancestors_with_self:
+                    heard = asyncio.Event()
+                    if isinstance(node, Widget) and node.is_attached and node.call_later(heard.set):
+                        await heard.wait()
 
 
 class Timers(Protocol):

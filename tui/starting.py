@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -54,8 +55,17 @@ class VersionBroken(Message, bubble=False):
         self.last_good = last_good
 
 
+REPEAT_SECONDS = 1.0
+"""A press so soon after the last one is a key that is held, or a doubled press: it starts nothing."""
+
+
 class StartsRuns(App[int]):
     """The part of the app that starts runs. Whoever derives from it has the engine and can show a run."""
+
+    _beginning = ""
+    """What is being started or read for that, or ""."""
+    _last_press = -REPEAT_SECONDS
+    """When a run was last asked for."""
 
     @property
     def engine(self) -> EngineApi:
@@ -74,12 +84,28 @@ class StartsRuns(App[int]):
         """Start a run of the folder as it is."""
         from core.link.types import StartRun
 
+        if self._is_repeat():
+            return
         start = StartRun(command_id=str(uuid4()), workflow=workflow, inputs=inputs or {})
         self._begin(lambda: self._check_and_start(start), f"starting {workflow}")
 
     def ask_for_inputs(self, workflow: str, given: dict[str, Any] | None = None) -> None:
         """Show the form for a run's inputs."""
+        if self._is_repeat():
+            return
         self._begin(lambda: self._read_inputs(workflow, given or {}, ""), f"reading {workflow}")
+
+    def _is_repeat(self) -> bool:
+        """True, with a word, for a press that means nothing of its own: one run for one deliberate press."""
+        now = monotonic()
+        since, self._last_press = now - self._last_press, now
+        if self._beginning:
+            self.say(f"Not again: {self._beginning} is under way", "hint")
+            return True
+        if since < REPEAT_SECONDS:
+            self.say("Not again so soon: press once more for another run", "hint")
+            return True
+        return False
 
     def _begin(self, call: Callable[[], Awaitable[Message]], doing: str) -> None:
         async def work() -> None:
@@ -87,8 +113,11 @@ class StartsRuns(App[int]):
                 message = await call()
             except RondoError as error:
                 message = EngineFailed(error, doing)
+            finally:
+                self._beginning = ""
             self.post_message(message)
 
+        self._beginning = doing
         self.run_worker(work, group="start", name=doing)  # type: ignore[arg-type]
 
     async def _check_and_start(self, start: StartRun) -> Message:
@@ -135,6 +164,7 @@ class StartsRuns(App[int]):
 
         def filled(values: dict[str, Any] | None) -> None:
             if values is not None:
+                self._last_press = -REPEAT_SECONDS
                 self.start_run(message.detail.name, values)
 
         self.push_screen(InputsSheet(message.detail, message.given, message.problem), filled)

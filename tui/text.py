@@ -10,6 +10,10 @@ from rich.cells import cell_len, set_cell_size
 
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 
+# A paste's escape characters come as \x1a from a terminal, see tui/terminal.py.
+_SEQUENCE = re.compile("(?:[\x1b\x1a]\\[|\x9b)[0-?]*[ -/]*[@-~]|[\x1b\x1a]\\][^\x07\x1b\x1a]*(?:\x07|[\x1b\x1a]\\\\)")
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
 
 def _shown(match: re.Match[str]) -> str:
     character = match.group()
@@ -28,6 +32,12 @@ def _shown(match: re.Match[str]) -> str:
 def visible(text: str) -> str:
     """The text on one line with every control, direction and zero-width character made visible."""
     return _UNSAFE.sub(_shown, text)
+
+
+def one_line(text: str) -> str:
+    """Pasted text as one line to type: lines joined by spaces, without control characters and colours."""
+    plain = _CONTROL.sub("", _SEQUENCE.sub("", text))
+    return " ".join(line for line in plain.replace("\t", " ").splitlines() if line)
 
 
 def fit(text: str, width: int, *, right: bool = False) -> str:

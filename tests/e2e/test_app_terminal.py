@@ -38,6 +38,32 @@ def test_a_first_run_from_start_to_end(hello: World, open_app: Open, columns: in
     assert run["status"] == "completed"
 
 
+def test_pasted_text_and_keys_in_one_piece_land_where_they_belong(hello: World, open_app: Open) -> None:
+    terminal = open_app(hello, 80, 24)
+    terminal.wait_for(r"engine ●")
+    terminal.wait_for(r"r run")
+    # Colours, lines, and letters that are keys of the screen; longer than what Textual takes for a sequence.
+    terminal.send("\x1b[200~\x1b[31mred\x1b[0m\nrxq\r\n: quit, and more than thirty-two characters: rrrr q\x1b[201~")
+    terminal.wait_for(r"Nothing was pasted")
+    terminal.send("/xhe")
+    terminal.wait_for(r"/ +xhe")
+    terminal.send("\x15hel\r")
+    terminal.wait_for(r"/ +hel ")
+    assert hello.json("runs") == []
+    # A key that is held starts one run.
+    terminal.send("rrrr")
+    terminal.wait_for(r"What is your name\?")
+    terminal.send("\tEve\x15Ad")
+    terminal.wait_for(r"› +Ad")
+    terminal.send("\x1b[200~\x1b[1ma\x1b[0m\nLovelace\n\x1b[201~")
+    terminal.wait_for(r"› +Ada Lovelace")
+    terminal.send("\r")
+    terminal.wait_for(r"Hello, Ada Lovelace!")
+    assert len(hello.json("runs")) == 1
+    terminal.send(":quit\r")
+    assert terminal.wait_for_end() == 0
+
+
 def test_an_answer_from_another_terminal_is_seen_here(hello: World, open_app: Open) -> None:
     one, two = open_app(hello), open_app(hello, 80, 24)
     for terminal in (one, two):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from textual import events
 from textual.app import ComposeResult
 from textual.message import Message
 from textual.screen import Screen
@@ -174,6 +175,13 @@ class RondoScreen(Acting, InkWell, Screen[None]):
         """Show a few lines above the footer; kind is info, good, hint or problem."""
         self.notice.say(text, kind)
 
+    def on_key(self, event: events.Key) -> None:
+        self.press_passed(event)
+
+    def on_paste(self) -> None:
+        """Pasted where nothing can be typed: nothing of it is a key."""
+        self.say("Nothing was pasted: text goes into an input, such as / or a question's", "hint")
+
     def close_top_layer(self) -> bool:
         """Close what lies on top within this screen (a filter, a notice); False where there is nothing."""
         passing = self.notice.kind in ("info", "good")
@@ -230,7 +238,7 @@ class RondoScreen(Acting, InkWell, Screen[None]):
         if not panes:
             return
         here = panes.index(self.focused) if self.focused in panes else -1 if step > 0 else 0
-        panes[(here + step) % len(panes)].focus()
+        self.set_focus(panes[(here + step) % len(panes)])
 
     @action("go.workflows", "to the workflows", keys="1", words="list", help="To the workflows")
     def go_workflows(self) -> None:

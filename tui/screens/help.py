@@ -108,7 +108,7 @@ class HelpSheet(Sheet[Chosen]):
     def on_filter_line_done(self, event: FilterLine.Done) -> None:
         if not event.kept:
             event.line.close()
-        self.help_list.focus()
+        self.set_focus(self.help_list)
 
     def on_line_list_chosen(self, event: LineList.Chosen) -> None:
         found = self.help_list.chosen()

@@ -50,7 +50,8 @@ class InputsSheet(Sheet[dict[str, Any]]):
         fields = self._fields
         here = fields.index(event.field)
         if here + 1 < len(fields):
-            fields[here + 1].entry.focus()
+            # At once, and not by `focus()`, which waits: the next key belongs there.
+            self.set_focus(fields[here + 1].entry)
         else:
             self.run_with_these()
 
@@ -63,7 +64,7 @@ class InputsSheet(Sheet[dict[str, Any]]):
                 value = field.value()
             except BadText as problem:
                 field.show_problem(str(problem))
-                field.entry.focus()
+                self.set_focus(field.entry)
                 return
             if value is not None:
                 values[field.spec.name] = value

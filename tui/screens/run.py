@@ -232,7 +232,7 @@ class RunScreen(StepActions, LogActions, QuestionActions):
         if super().close_top_layer():
             return True
         if self.question.typing:
-            self.steps.focus()
+            self.set_focus(self.steps)
             self.question.go_on(hold_focus=False)
             return True
         if self.log_view.selection_start is not None:

@@ -163,7 +163,7 @@ class LogActions(RondoScreen):
         help="Select log lines from here on; y copies them",
     )
     def toggle_selection(self) -> None:
-        self.log_view.focus()
+        self.set_focus(self.log_view)
         self.log_view.toggle_selection()
         self.refresh_titles()
 
@@ -199,11 +199,11 @@ class LogActions(RondoScreen):
     def on_filter_line_done(self, event: FilterLine.Done) -> None:
         self.search_line.display = False
         if event.kept and event.line.text:
-            self.log_view.focus()
+            self.set_focus(self.log_view)
             self._find(backwards=False)
         else:
             event.line.close()
-            self.log_view.focus()
+            self.set_focus(self.log_view)
 
     def on_log_found(self, message: LogFound) -> None:
         if message.line is None:

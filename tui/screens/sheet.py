@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar, Generic, TypeVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.screen import ModalScreen
@@ -82,6 +83,9 @@ class Sheet(Acting, InkWell, ModalScreen[Answer], Generic[Answer]):
         shown = registry.footer(self.view) if self.armed else []
         actions = [found for found in shown if found.view == self.view and not found.why_not(self)]
         self._keys.show_actions(actions)
+
+    def on_key(self, event: events.Key) -> None:
+        self.press_passed(event)
 
     def action_press(self, key: str, action_id: str) -> None:
         if self.armed:

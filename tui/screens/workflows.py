@@ -186,7 +186,7 @@ class WorkflowsScreen(RondoScreen):
         else:
             empty.text = "Nothing matches. Esc shows all workflows again."
         if empty.display and self.focused is None:
-            table.focus()
+            self.set_focus(table)
 
     # The filter --------------------------------------------------------------------------------------------------
 
@@ -205,7 +205,7 @@ class WorkflowsScreen(RondoScreen):
     def on_filter_line_done(self, event: FilterLine.Done) -> None:
         if not event.kept or not event.line.text:
             event.line.close()
-        self.table.focus()
+        self.set_focus(self.table)
 
     def _show_count(self) -> None:
         shown, total = len(self.table.shown), len(self.table.rows)
@@ -216,7 +216,7 @@ class WorkflowsScreen(RondoScreen):
             return True
         if self.filter_line.display:
             self.filter_line.close()
-            self.table.focus()
+            self.set_focus(self.table)
             return True
         return False
 

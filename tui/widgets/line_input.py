@@ -6,6 +6,7 @@ from typing import Any
 
 from textual import events
 from textual.app import ComposeResult
+from textual.binding import Binding
 from textual.containers import Horizontal
 from textual.message import Message
 from textual.reactive import reactive
@@ -13,6 +14,17 @@ from textual.strip import Strip
 from textual.widgets import Input
 
 from tui.spans import Inked
+from tui.text import one_line
+
+
+def edits_of(owner: type[Input]) -> list[tuple[str, str]]:
+    """The keys that a class of inputs binds, several apart by commas, with their actions."""
+    found = [binding if isinstance(binding, Binding) else Binding(*binding) for binding in owner.BINDINGS]
+    return [(binding.key, binding.action) for binding in found]
+
+
+EDITS = {key: action for keys, action in edits_of(Input) for key in keys.split(",")}
+"""What the keys of an input do, by key."""
 
 
 class LineInput(Input):
@@ -28,10 +40,20 @@ class LineInput(Input):
         super().__init__(value, compact=True, select_on_focus=False, **options)
         self.cursor_blink = False
 
+    async def on_key(self, event: events.Key) -> None:
+        """Keys that edit do so at once. Textual looks for them after the event went all the way up, and by then the
+        letters that came in the same piece are typed: ctrl+u would take them too."""
+        edit = EDITS.get(event.key)
+        # Backspace on an empty line may mean something to what is around.
+        if edit is not None and not (event.key == "backspace" and not self.value):
+            event.stop()
+            event.prevent_default()
+            await self.run_action(edit)
+
     def on_paste(self, event: events.Paste) -> None:
         event.prevent_default()
         event.stop()
-        line = " ".join(event.text.strip("\r\n").splitlines())
+        line = one_line(event.text)
         if self.selection.is_empty:
             self.insert_text_at_cursor(line)
         else:
