@@ -68,6 +68,7 @@ def test_an_answer_from_another_terminal_is_seen_here(hello: World, open_app: Op
     one, two = open_app(hello), open_app(hello, 80, 24)
     for terminal in (one, two):
         terminal.wait_for(r"engine ●")
+        terminal.wait_for(r"r run")
     one.send("r")
     one.wait_for(r"What is your name\?")
     two.wait_for(r"◐ waiting")
@@ -83,6 +84,7 @@ def test_an_answer_from_another_terminal_is_seen_here(hello: World, open_app: Op
 def test_an_engine_that_is_killed_is_shown_and_found_again(hello: World, open_app: Open) -> None:
     terminal = open_app(hello)
     terminal.wait_for(r"engine ●")
+    terminal.wait_for(r"r run")
     terminal.send("r")
     terminal.wait_for(r"What is your name\?")
     hello.kill_engine()
@@ -95,6 +97,7 @@ def test_an_engine_that_is_killed_is_shown_and_found_again(hello: World, open_ap
 def test_a_lost_line_loses_nothing(hello: World, open_app: Open) -> None:
     terminal = open_app(hello)
     terminal.wait_for(r"engine ●")
+    terminal.wait_for(r"r run")
     terminal.send("r")
     terminal.wait_for(r"What is your name\?")
     engine = hello.engine_pid()
