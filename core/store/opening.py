@@ -38,6 +38,7 @@ def open_database(
     """
     try:
         _prepare_path(path)
+        _sync_log(path)
         connection = connect(path)
         try:
             _check_is_ours(connection, path)
@@ -89,6 +90,23 @@ def _prepare_path(path: Path) -> None:
         _create(path)
     elif path.is_file() and path.stat().st_size == 0:
         raise database_damaged(path, "The file is empty: it was cut off, because Rondo never leaves one like that")
+
+
+def _sync_log(path: Path) -> None:
+    """Bring what an engine before this one wrote to the disk.
+
+    One that was killed between writing and syncing leaves commits in the log that everybody can read, and that a power
+    cut would still take back: nothing may be built on them before they are on the disk.
+    """
+    try:
+        log = os.open(f"{path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(log)
+    finally:
+        os.close(log)
+    sync_folder(path.parent)
 
 
 def _create(path: Path) -> None:
