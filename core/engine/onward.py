@@ -32,6 +32,9 @@ async def find_onward(
     `own` is the line that goes on: what it committed itself stands. `edited` says that the state is to be changed.
     """
     row = await step_row(store, line, seq)
+    if graph.mode == "dag":
+        # What is ready follows from what is done, and is worked out anew each time.
+        return Onward(row.next)
     while reason_of(row) == EDIT:
         edited = True
         row = await step_row(store, line, row.seq - 1)
