@@ -72,26 +72,36 @@ def _node_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Gr
 
 def _edge_changes(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> Iterator[GraphChange]:
     """Edges by their ends; where several join the same two nodes, equal ones first, then in their order."""
-    ends = dict.fromkeys((edge["from"], edge["to"]) for edge in [*old, *new])
-    for pair in ends:
-        gone = [edge for edge in old if (edge["from"], edge["to"]) == pair]
-        come = [edge for edge in new if (edge["from"], edge["to"]) == pair]
+    before, after = _by_ends(old), _by_ends(new)
+    for ends in {**before, **after}:
+        gone, come = list(before.get(ends, [])), list(after.get(ends, []))
         for edge in list(gone):
             if edge in come:
                 gone.remove(edge)
                 come.remove(edge)
-        name = f"{shortened(pair[0], VALUE_LENGTH)} → {shortened(pair[1], VALUE_LENGTH)}"
-        for before, after in zip(gone, come, strict=False):
-            yield GraphChange("changed", "edge", name, f"edge {name}: {_fields(before, after)}")
+        name = " → ".join(shortened(end, VALUE_LENGTH) for end in ends)
+        for left, right in zip(gone, come, strict=False):
+            yield GraphChange("changed", "edge", name, f"edge {name}: {_fields(left, right)}")
         for edge in gone[len(come) :]:
             yield GraphChange("removed", "edge", name, f"edge {name} removed{_condition(edge)}")
         for edge in come[len(gone) :]:
             yield GraphChange("added", "edge", name, f"edge {name} added{_condition(edge)}")
-    kept = [edge for edge in old if edge in new]
-    if kept != [edge for edge in new if edge in old]:
+    there, here = {_as_text(edge) for edge in old}, {_as_text(edge) for edge in new}
+    if [edge for edge in old if _as_text(edge) in here] != [edge for edge in new if _as_text(edge) in there]:
         yield GraphChange(
             "changed", "graph", "order of edges", "the order of the edges changed: the first that fits wins"
         )
+
+
+def _by_ends(edges: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for edge in edges:
+        found.setdefault((edge["from"], edge["to"]), []).append(edge)
+    return found
+
+
+def _as_text(edge: Mapping[str, Any]) -> str:
+    return json.dumps(edge, sort_keys=True)
 
 
 def _other_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[GraphChange]:

@@ -110,7 +110,9 @@ class Versions:
         """What leads from one version to another."""
         old, new = await self._side(name, before), await self._side(name, after)
         files = await asyncio.to_thread(diff_files, old.files, new.files)
-        graph = [] if old.graph is None or new.graph is None else diff_graphs(old.graph, new.graph)
+        graph = []
+        if old.graph is not None and new.graph is not None:
+            graph = await asyncio.to_thread(diff_graphs, old.graph, new.graph)
         unreadable = [side.ref.word for side in (old, new) if side.graph is None and side.files]
         return VersionDiff(
             workflow=name,
@@ -227,7 +229,8 @@ class Versions:
         if pair not in self._summaries:
             old, new = await self._store.version(older.hash), await self._store.version(newer.hash)
             assert old is not None and new is not None
-            changes = diff_graphs(Graph.from_dict(json.loads(old.graph)), Graph.from_dict(json.loads(new.graph)))
+            graphs = [Graph.from_dict(json.loads(record.graph)) for record in (old, new)]
+            changes = await asyncio.to_thread(diff_graphs, *graphs)
             files = await asyncio.to_thread(diff_files, old.files, new.files)
             graph = summary_of(changes)
             others = [file for file in files if not graph or file.path != f"{name}.json"]
