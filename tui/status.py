@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tui.text import time_ahead
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -31,6 +33,13 @@ LOOKS: dict[str, Look] = {
     "blocked": Look("!", "blocked", "bad"),
 }
 UNKNOWN = Look("?", "unknown", "dim")
+
+
+def waiting_text(due_at: float | None, queue_position: int, now: float) -> str:
+    """What is known of the end of a wait: when its time is due, the place in the queue for a process."""
+    if due_at is not None:
+        return time_ahead(due_at, now)
+    return f"place {queue_position} in the queue" if queue_position else ""
 
 
 def look_of(status: str) -> Look:

@@ -95,6 +95,17 @@ def relative_time(then: float, now: float) -> str:
     return f"{int(seconds // (86400 * 365))}y ago"
 
 
+def time_ahead(then: float, now: float) -> str:
+    """How far ahead, in one unit, rounded down: `now`, `in 12 s`, `in 3 min`, `in 2 h`, `in 5 d`."""
+    seconds = then - now
+    if seconds < 1:
+        return "now"
+    for length, limit, unit in ((1, 60, "s"), (60, 3600, "min"), (3600, 2 * 86_400, "h")):
+        if seconds < limit:
+            return f"in {int(seconds // length)} {unit}"
+    return f"in {int(seconds // 86_400)} d"
+
+
 def clock_time(at: float) -> str:
     """The local time of day: `05:41:07`."""
     return datetime.fromtimestamp(at).strftime("%H:%M:%S")

@@ -92,6 +92,8 @@ class Run:
     error: ErrorView | None = None
     inputs: dict[str, Any] = field(default_factory=dict)
     dropped: int = 0
+    due_at: float | None = None
+    queue_position: int = 0
 
     @property
     def open_requests(self) -> list[RequestView]:
@@ -553,6 +555,8 @@ class EngineDouble:
             source="tui",
             output_dir="/home/me/flows/runs/output",
             inputs=msgspec.Raw(json.dumps(run.inputs).encode()),
+            due_at=run.due_at,
+            queue_position=run.queue_position,
         )
 
     async def get_run(self, run_id: str) -> RunView:

@@ -82,6 +82,18 @@ async def test_a_node_that_waits_without_a_process_is_still_shown(double: Engine
         await shows(pilot, "7 approve     ◐      now")
 
 
+async def test_a_run_that_waits_for_a_time_or_a_process_says_how_long(double: EngineDouble, app_on: AppOn) -> None:
+    double.workflow("hello", ["ask", "greet"])
+    later, queued = double.run("hello", status="waiting_timer"), double.run("hello", status="queued")
+    later.due_at = double.now() + 2.5 * 3600
+    queued.queue_position = 3
+    async with app_on(double).run_test(size=(120, 30)) as pilot:
+        await open_run(pilot, later)
+        assert "◷ timer in 2 h  step 0" in screen_text(pilot.app)
+        await open_run(pilot, queued)
+        assert "○ queued place 3 in the queue  step 0" in screen_text(pilot.app)
+
+
 async def test_going_back_shows_the_state_of_then(double: EngineDouble, app_on: AppOn) -> None:
     run = scenes.mail(double)
     app = app_on(double)

@@ -19,7 +19,7 @@ from tui.screens.run_log import LogActions
 from tui.screens.run_question import QuestionActions
 from tui.screens.run_steps import StepActions
 from tui.spans import Span
-from tui.status import look_of
+from tui.status import look_of, waiting_text
 from tui.text import plural, stopwatch, visible
 from tui.widgets.error_pane import ErrorPane
 from tui.widgets.log_view import copied_rows
@@ -143,8 +143,11 @@ class RunScreen(StepActions, LogActions, QuestionActions):
 
     def _second_passed(self) -> None:
         """Times that go on; nothing else is drawn again."""
-        if self.run is not None and self.run.status == "running":
+        if self.run is None:
+            return
+        if self.run.status == "running":
             self.steps.redraw_running()
+        if self.run.status in ("running", "waiting_timer"):
             self._show_status()
 
     # Titles and panes ------------------------------------------------------------------------------------------
@@ -155,11 +158,10 @@ class RunScreen(StepActions, LogActions, QuestionActions):
             return
         look = look_of(run.status)
         ended = run.ended_at if run.ended_at is not None else self.rondo.now()
-        spans: list[Span] = [
-            (look.sign, look.ink),
-            (f" {look.word}", look.ink),
-            (f"  step {max(run.step, self.steps.steps.total)}", ""),
-        ]
+        spans: list[Span] = [(look.sign, look.ink), (f" {look.word}", look.ink)]
+        if waiting := waiting_text(run.due_at, run.queue_position, self.rondo.now()):
+            spans.append((f" {waiting}", look.ink))
+        spans.append((f"  step {max(run.step, self.steps.steps.total)}", ""))
         if run.activity:
             spans.append((f"  {visible(run.activity)}", "dim"))
         spans.append((f"  {stopwatch(ended - (run.started_at or run.created_at))}", "dim"))
