@@ -22,10 +22,13 @@ class After(Node):
 
 
 def test_a_wait_goes_on_over_an_engine_that_is_killed(own: World) -> None:
-    own.workflow("waits", CODE.format(seconds=1), "Wait", "After")
+    # The file appears while the node waits, so no slow look from outside can miss the second.
+    appears = "import asyncio, pathlib; asyncio.get_running_loop().call_later(0.3, pathlib.Path('waits').touch)"
+    code = CODE.format(seconds=1).replace("await self", f"{appears}\n        await self")
+    own.workflow("waits", code, "Wait", "After")
     process = own.begin("run", "waits", "--json")
     try:
-        wait_until(lambda: own.json("runs", "--status", "waiting_timer"), "the wait")
+        wait_until((own.root / "waits").exists, "the wait")
         own.kill_engine()
         out, err = process.communicate(timeout=LIMIT_SECONDS)
     finally:
@@ -71,3 +74,17 @@ def test_after_a_kill_the_engine_says_what_it_left_and_what_was_done(own: World)
     shown = own.rondo("engine", "status").out
     assert f"An engine died: pid {pid}" in shown
     assert f"{run_id[-8:]} long" in shown
+
+
+def test_runs_that_wait_for_room_say_their_place_and_priority_goes_first(own: World) -> None:
+    (own.root / "rondo.toml").write_text("[engine]\nmax_runs = 1\n")
+    own.workflow(
+        "hold", CODE.format(seconds=0).replace("await self.wait_for(0)", "__import__('time').sleep(60)"), "wait"
+    )
+    held = own.json("run", "hold", "--detach")["run_id"]
+    wait_until(lambda: own.json("show", held)["steps"], "the node")
+    plain = own.json("run", "hold", "--detach")["run_id"]
+    urgent = own.json("run", "hold", "--detach", "--priority", "5")["run_id"]
+    positions = {row["run_id"]: (row["queue_position"], row["priority"]) for row in own.json("runs")}
+    assert positions == {held: (None, 0), urgent: (1, 5), plain: (2, 0)}
+    assert "○ queued #2" in own.rondo("show", plain).out
