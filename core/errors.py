@@ -134,7 +134,19 @@ class NodeCodeMissing(RondoError):
 
 
 class NodeExit(RondoError):
-    """Node code called sys.exit."""
+    """Node code called sys.exit, or raised KeyboardInterrupt."""
+
+
+class NodeTimeout(RondoError):
+    """An attempt of a node took longer than its `timeout`."""
+
+
+class EarlierFailure(RondoError):
+    """What an attempt in a process that is gone has failed with; the message names its type."""
+
+
+class MapItemFailed(RondoError):
+    """The function of `Node.map` failed for good on an item; `details` is its index, counted from 0."""
 
 
 class NoSuchNode(RondoError):

@@ -25,7 +25,6 @@ Errors keep a version from running; warnings and notes do not.
 | W201 | a node can't be reached from the start |
 | W202 | several default edges leave a node; only the first is taken |
 | W203 | an unknown key |
-| W204 | `timeout` or `on_error` is declared, but not in force yet in this version |
 | W205 | the code goes to a node that is not there |
 | W206 | a link to a folder is not followed |
 | W207 | a relative import at the top of the workflow's folder, which is not a package |
@@ -102,18 +101,9 @@ def _check_ids(model: WorkflowModel, ids: set[str], report: Report) -> None:
         if reaction.startswith("goto:") and target not in ids:
             message = f"on_error of {node.id!r} goes to {target!r}, which is not a node."
             _add_unknown_id(report, message, target, ids, ("nodes", position, "on_error"), node.id)
-        if node.timeout is not None:
-            _add_not_in_force(report, "timeout", position, node.id)
-        if reaction != "fail":
-            _add_not_in_force(report, "on_error", position, node.id)
     if model.start is not None and model.start not in ids:
         hint = did_you_mean(model.start, ids)
         report.add("E107", f"The start {model.start!r} is not a node.", path=("start",), hint=hint)
-
-
-def _add_not_in_force(report: Report, key: str, position: int, node_id: str) -> None:
-    message = f"{key} of {node_id!r} is declared, but not in force yet in this version."
-    report.add("W204", message, path=("nodes", position, key), node=node_id)
 
 
 def _add_unknown_id(

@@ -68,6 +68,8 @@ class RetryModel(_Part):
     attempts: int = Field(default=1, ge=1)
     wait: Seconds = 0.0
     backoff: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    jitter: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
+    max_wait: Seconds | None = None
 
 
 class NodeModel(_Part):
@@ -180,12 +182,16 @@ def _node_spec(node: NodeModel) -> NodeSpec:
         id=node.id,
         class_name=node.class_name,
         config=node.config or {},
-        retry=RetrySpec(retry.attempts, retry.wait, retry.backoff) if retry is not None else None,
+        retry=_retry_spec(retry) if retry is not None else None,
         timeout=node.timeout,
         on_error=node.on_error or "fail",
         effects=node.effects or "",
         priority=node.priority or 0,
     )
+
+
+def _retry_spec(retry: RetryModel) -> RetrySpec:
+    return RetrySpec(retry.attempts, retry.wait, retry.backoff, retry.jitter, retry.max_wait)
 
 
 def _unknown(part: type[_Part], value: dict[str, Any] | None, path: Path) -> Iterator[tuple[Path, str, list[str]]]:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from core.crash_points import crash_point
-from core.link.types import FINAL, Answer, Status
+from core.link.types import FINAL, WAITING, Answer, Status
 from core.store.operations import RecordCommand, UpdateRun, WithdrawRequests
 
 if TYPE_CHECKING:
@@ -78,6 +78,20 @@ async def resume(actor: RunActor, until: str, presets: list[tuple[str, Any]], co
         actor.until = until
         actor.entered("queued")
         await actor.process_life.start()
+
+    await actor.do(act)
+
+
+async def run_on(actor: RunActor, command: RecordCommand) -> None:
+    """Let a run that waits go on to its end once it need wait no more, also where it was to make one step only."""
+
+    async def act() -> None:
+        if actor.status not in WAITING:
+            raise actor.at_rest_error()
+        await actor.commit([UpdateRun(actor.record.number, until="end"), command], patient=False)
+        actor.until = "end"
+        actor.process_life.send({"t": "until", "until": "end"})
+        actor.entered(actor.status)
 
     await actor.do(act)
 

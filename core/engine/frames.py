@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from core.crash_points import crash_point
 from core.engine.dag_rows import why_skipped
 from core.engine.onward import ALONE
+from core.engine.trials import CANCELLED
 from core.errors import RunProcessDied
 from core.flow.settling import Settling
 from core.link.types import FINAL, WAITING, ErrorView, InFlight, Status
@@ -16,10 +17,6 @@ from core.store.operations import InsertAttempt, InsertSnapshot, InsertStep, Ope
 
 if TYPE_CHECKING:
     from core.engine.actor import RunActor
-
-
-CANCELLED = "Cancelled"
-"""The failure type of an attempt that a cancel cut short."""
 
 
 class Frames:
@@ -47,12 +44,14 @@ class Frames:
                 await actor.requests.asked(header)
             case "waits":
                 await actor.requests.all_wait(header["keys"])
+            case "withdrawn":
+                await actor.requests.withdraw(header["key"])
             case "failed" | "broken":
                 await self._failed(header)
             case "ready":
                 actor.process_life.imported()
             case "paused":
-                actor.process_life.expect_exit()
+                await actor.process_life.has_paused()
             case "ended":
                 await self._ended()
 
@@ -62,7 +61,9 @@ class Frames:
         actor.process_life.imported()
         await self._keep_attempts()
         await actor.requests.waits_no_more(node)
-        actor.in_flight[node] = InFlight(node=node, visit=visit, attempt=attempt, started_at=header["at"])
+        flight = InFlight(node=node, visit=visit, attempt=attempt, started_at=header["at"], **header.get("plan", {}))
+        actor.in_flight[node] = flight
+        actor.process_life.time_limits.begin(flight)
         actor.publish_step(node, visit, attempt, "running", header["at"])
         crash_point("run.started.published")
 
@@ -90,6 +91,7 @@ class Frames:
             )
         )
         actor.in_flight.pop(node, None)
+        actor.process_life.time_limits.end(node)
         # Where the process dies before it begins the next attempt, the next process must not number this one again.
         actor.position.attempts[node] = attempt
         text = f"attempt {attempt} failed: {failure['type']}: {failure['message']}"
@@ -124,6 +126,7 @@ class Frames:
         """
         actor = self._actor
         crash_point("run.step.received")
+        actor.process_life.time_limits.end(header["node"])
         seq, next_node, node, ended = header["seq"], header["next"], header["node"], header["ended_at"]
         if seq != actor.position.seq + 1:
             raise RunProcessDied(
@@ -210,8 +213,10 @@ class Frames:
             data = payload[position : position + length] if length else None
             position += length
             blobs.append((bytes.fromhex(text), data))
-        kept = ("reason", "condition", "errors", "taken", "refused")
+        kept = ("reason", "condition", "errors", "taken", "refused", "outcome")
         routing = {key: header[key] for key in kept if header.get(key)}
+        if header.get("failure"):
+            routing["failure"] = {key: header["failure"][key] for key in ("type", "message", "cause", "next_step")}
         return InsertStep(
             line=self._actor.line,
             seq=header["seq"],
@@ -239,7 +244,11 @@ class Frames:
             self._settle(self._actor.position.settling, header)
             return
         if header["next"] is not None:
-            reasons = {"edge": f"   because {header.get('condition')}", "goto": "   because the node chose it"}
+            reasons = {
+                "edge": f"   because {header.get('condition')}",
+                "goto": "   because the node chose it",
+                "on_error": "   because it failed",
+            }
             text = f"{node} → {header['next']}{reasons.get(header['reason'], '')}"
             self._actor.log.line(ended, "EDGE", text, node, visit)
 

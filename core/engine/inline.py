@@ -68,6 +68,7 @@ class InlineRun:
 
     pid = 0
     started_ticks = 0
+    last_stack = ""
 
     def __init__(self, init: dict[str, Any], state: bytes, listener: Listener) -> None:
         self.closed = asyncio.Event()

@@ -24,6 +24,18 @@ FLOOD_READS = 4
 FLOOD_REST = 9
 """Once the limits are used up, reading rests this many times as long as it took: a flood costs a tenth of a core."""
 RAW_LEVEL = 20
+REPORT_LEVEL = 40
+"""Of the lines in which Python's fault handler says where the code stood."""
+REPORT_BEGINS = (b"Fatal Python error:", b"Timeout (")
+REPORT_GOES_ON = (
+    b"Current thread ",
+    b"Thread ",
+    b"Stack (most recent",
+    b'  File "',
+    b"  ...",
+    b"  <",
+    b"Extension modules:",
+)
 DIGITS = b"0123456789"
 TAIL_BYTES = 8 * 1024
 
@@ -229,6 +241,7 @@ class RawPipe(OutputPipe):
     def __init__(self, fd: int, budget: LogBudget, deliver: Callable[[list[LogRecord]], None]) -> None:
         super().__init__(fd, budget, deliver)
         self._begun = b""
+        self._report = False
         self.tail = b""
         """The last bytes, kept or not: where a process crashed, they name the place."""
 
@@ -255,7 +268,15 @@ class RawPipe(OutputPipe):
                 continue
             text = piece.decode(errors="replace").replace("\0", "")
             self._budget.take(len(text))
-            records.append((now, RAW_LEVEL, "raw", "", 0, 0, text))
+            records.append((now, self._level(piece), "raw", "", 0, 0, text))
+
+    def _level(self, line: bytes) -> int:
+        """Lines of a report of the fault handler are errors; empty ones stand between its parts."""
+        if line.startswith(REPORT_BEGINS):
+            self._report = True
+        elif self._report and line and not line.startswith(REPORT_GOES_ON):
+            self._report = False
+        return REPORT_LEVEL if self._report else RAW_LEVEL
 
     def _last(self) -> None:
         if self._begun:

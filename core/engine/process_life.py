@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from core.crash_points import crash_point
+from core.engine.death import Deaths
 from core.engine.environments.own import OwnEnvironment
+from core.engine.logpipe import LogRecord
+from core.engine.runlog import LEVELS
+from core.engine.time_limits import TimeLimits
 from core.link.types import FINAL, WAITING, ErrorView, InFlight
 from core.store.operations import UpdateRun
 
@@ -20,8 +23,6 @@ STOP_GRACE_SECONDS = 2.0
 IMPORT_LIMIT_SECONDS = 10.0
 LINGER_SECONDS = 10.0
 """How long a process that has nothing left to do may take to end by itself."""
-IDLE_DEATH_LIMIT = 3
-"""How often a process may die between two steps, with no node to blame, before the run fails."""
 
 
 class ProcessLife:
@@ -35,9 +36,8 @@ class ProcessLife:
         self.environment = OwnEnvironment(actor)
         self._wanted = False
         self._importing = False
-        self._idle_deaths = 0
-        self._excess: ErrorView | None = None
-        """What the present process used too much of, for which it was ended."""
+        self.deaths = Deaths(actor, self)
+        self.time_limits = TimeLimits(self._overdue)
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -93,7 +93,8 @@ class ProcessLife:
             return
         self._wanted = False
         self.expecting_exit = False
-        self._excess = None
+        self.deaths.new_process()
+        self.time_limits.clear()
         self._importing = True
         self.epoch += 1
         actor.requests.new_process()
@@ -139,10 +140,28 @@ class ProcessLife:
         if header.get("e") == self.epoch:
             self._actor.post(lambda: self._actor.frames.take(header, payload))
 
-    def on_log_records(self, records: Sequence[tuple[float, int, str, str, int, int, str]]) -> None:
+    def on_log_records(self, records: Sequence[LogRecord]) -> None:
         """Take log lines; after the actor has left, the numbers of the lines belong to another."""
-        if not self._actor.closed.is_set():
+        if self._actor.closed.is_set():
+            return
+        if any(record[2] == "raw" and record[1] >= LEVELS["ERROR"] for record in records):
+            # A report of the fault handler, whose node is known once the frames that came before were taken.
+            self._actor.post(lambda: self._add_report(records))
+        else:
             self._actor.log.add(records)
+
+    async def _add_report(self, records: Sequence[LogRecord]) -> None:
+        """Give the lines of a fault handler's report to the node in flight, where there is one."""
+        flights = list(self._actor.in_flight.values())
+        if len(flights) == 1:
+            flight = flights[0]
+            records = [
+                (at, level, stream, flight.node, flight.visit, flight.attempt, text)
+                if stream == "raw" and level >= LEVELS["ERROR"]
+                else (at, level, stream, node, visit, attempt, text)
+                for at, level, stream, node, visit, attempt, text in records
+            ]
+        self._actor.log.add(records)
 
     def on_log_dropped(self, count: int) -> None:
         """Lines over the limit were counted and not kept."""
@@ -166,6 +185,12 @@ class ProcessLife:
         self.expecting_exit = True
         self.set_timer(LINGER_SECONDS, self.kill)
 
+    async def has_paused(self) -> None:
+        """The process has made its one step and ends; where the run is to go on meanwhile, another one follows."""
+        self.expect_exit()
+        if self._actor.status == "running" and self._actor.until == "end":
+            self._wanted = True
+
     async def kill(self) -> None:
         """End the process at once, with everything it started."""
         self.expecting_exit = True
@@ -178,6 +203,7 @@ class ProcessLife:
         self.expecting_exit = True
         self._wanted = False
         self.epoch += 1
+        self.time_limits.clear()
         self._actor.requests.new_process()
         if self.process is None:
             self.environment.release()
@@ -193,7 +219,7 @@ class ProcessLife:
 
         async def end() -> None:
             if self.epoch == epoch and self.process is not None and not self.expecting_exit:
-                self._excess = failure
+                self.deaths.reason = failure
                 await self.process.kill()
 
         self._actor.post(end)
@@ -205,6 +231,7 @@ class ProcessLife:
         self.expecting_exit = True
         self._wanted = False
         self.epoch += 1
+        self.time_limits.clear()
         process, self.process = self.process, None
         self._actor.world.slots.give_back(self)
         if process is not None:
@@ -214,6 +241,8 @@ class ProcessLife:
         """The process is gone: as asked, or by its own death, which counts as an attempt of what was in flight."""
         actor = self._actor
         self.stop_timer()
+        self.time_limits.clear()
+        stack = self.process.last_stack if self.process is not None else ""
         self.process = None
         self.environment.release()
         actor.world.slots.give_back(self)
@@ -222,88 +251,40 @@ class ProcessLife:
         if actor.status in FINAL:
             return
         if not self.expecting_exit:
-            await self._died(status, description)
+            await self.deaths.died(status, description, stack)
         elif self._wanted:
             await self.start()
         else:
             await actor.commit([UpdateRun(actor.record.number, pid=None, pid_started=None)])
 
-    async def _died(self, status: ExitStatus, description: str) -> None:
-        actor = self._actor
-        if actor.status in WAITING:
-            text = f"the process {description}; the visit starts again when the wait is over"
-            actor.log.line(actor.world.now(), "WARNING", text, "")
-            actor.in_flight.clear()
-            await actor.commit([UpdateRun(actor.record.number, pid=None, pid_started=None)])
-            return
-        # Where nobody could tell how it ended, the engine's own machinery was at fault and not the node.
-        blameless = status.code is None and status.signal is None
-        flights = [] if blameless else list(actor.in_flight.values())
-        failure = self._failure(description, flights, blameless)
-        for flight in flights:
-            actor.frames.attempt_failed(
-                {
-                    "node": flight.node,
-                    "visit": flight.visit,
-                    "attempt": flight.attempt,
-                    "started_at": flight.started_at,
-                    "ended_at": actor.world.now(),
-                    "failure": {
-                        "type": failure.type,
-                        "message": failure.message,
-                        "traceback": "",
-                        "cause": failure.cause,
-                        "next_step": failure.next_step,
-                    },
-                }
-            )
-        actor.in_flight.clear()
-        if self._may_try_again(flights, blameless or status.signal == signal.SIGKILL):
-            actor.log.line(actor.world.now(), "WARNING", f"the run process {description}; another one goes on", "")
-            await actor.commit(actor.status_operations("queued"))
-            crash_point("run.died.committed")
-            actor.entered("queued")
+    async def start_after(self, seconds: float) -> None:
+        """Get the run a process after a while."""
+        self._wanted = True
+        if seconds > 0:
+            self.set_timer(seconds, self.start)
+        else:
             await self.start()
+
+    def _overdue(self, flight: InFlight) -> None:
+        """An attempt goes on after its time limit, and was cancelled in vain."""
+        self._actor.post(lambda: self._end_overdue(flight))
+
+    async def _end_overdue(self, flight: InFlight) -> None:
+        """End the process for an attempt that can't be cancelled, unless it has ended meanwhile."""
+        if self._actor.in_flight.get(flight.node) is not flight or self.process is None or self.expecting_exit:
             return
-        await actor.fail(failure)
-
-    def _failure(self, description: str, flights: list[InFlight], blameless: bool) -> ErrorView:
-        if self._excess is not None:
-            self._excess.node = flights[0].node if flights else self._actor.position.next
-            return self._excess
-        cause = "Code of the node, or of a library it uses, ended the whole process."
-        if "from outside" in description:
-            cause = "Nothing in Rondo did: the system when memory is short, or a person."
-        if blameless:
-            cause = "It did not end by itself, and this has happened several times now."
-        elif not flights:
-            cause = "It ended while the workflow's code was imported, or between two steps."
-        used_up = [flight for flight in flights if flight.attempt >= self._attempts_of(flight.node)]
-        return ErrorView(
-            type="RunProcessDied",
-            message=f"The run process {description}.",
-            cause=cause,
-            next_step="Look at the last lines of its log; a crash inside a library names its line there.",
-            node=(used_up or flights)[0].node if flights else self._actor.position.next,
+        if self._actor.status in FINAL:
+            return
+        self.deaths.blamed = flight
+        self.deaths.reason = ErrorView(
+            type="NodeTimeout",
+            message=f"{flight.node} took longer than {flight.timeout:g} s.",
+            cause="Its time limit (timeout). Its code blocked the event loop, or went on after it was cancelled, "
+            "so the whole process was ended with all it had started.",
+            next_step="Make it faster, or give it a larger timeout in the workflow's JSON; put code that blocks into "
+            "await asyncio.to_thread(...).",
         )
-
-    def _may_try_again(self, flights: list[InFlight], from_outside: bool) -> bool:
-        """True where no running node's attempts are used up, or no node is to blame and this is not a habit.
-
-        A process that dies by its own fault before anything was tried has no good code to import.
-        """
-        actor = self._actor
-        if not flights:
-            self._idle_deaths += 1
-            if self._excess is not None:
-                return False
-            worked = actor.position.seq > 0 or bool(actor.position.attempts)
-            return (from_outside or worked) and self._idle_deaths < IDLE_DEATH_LIMIT
-        return all(flight.attempt < self._attempts_of(flight.node) for flight in flights)
-
-    def _attempts_of(self, node: str) -> int:
-        spec = self._actor.graph.nodes.get(node)
-        return spec.retry.attempts if spec is not None and spec.retry is not None else 1
+        await self.process.kill()
 
     async def _import_took_too_long(self) -> None:
         actor = self._actor
@@ -343,7 +324,7 @@ class ProcessLife:
 
     def made_progress(self) -> None:
         """A step is durable: earlier deaths no longer count."""
-        self._idle_deaths = 0
+        self.deaths.made_progress()
 
     def set_timer(self, seconds: float, act: Callable[[], Awaitable[None]]) -> None:
         """Post something to the actor's queue after a while, instead of what was set before."""

@@ -362,6 +362,14 @@ class RunProcess:
             self._end(ExitStatus(None, None))
             await self.closed.wait()
 
+    @property
+    def last_stack(self) -> str:
+        """Where its code stood when it crashed or blocked its event loop, in the order of a traceback.
+
+        Empty where there is no report of the fault handler among the last bytes of the output.
+        """
+        return _last_stack(self._raw.tail)
+
     # What the pool does -------------------------------------------------------------------------------------------
 
     def child_ends(self) -> list[int]:
@@ -494,6 +502,22 @@ def _crash_place(tail: bytes, folder: str) -> str:
         if folder and path.startswith(folder + "/"):
             return f" at {path[len(folder) + 1 :]}, line {line} (in {name})"
     return ""
+
+
+def _last_stack(tail: bytes) -> str:
+    """The frames of the thread that crashed, else of the main thread, which comes last in a report."""
+    text = tail.decode(errors="replace")
+    begins = max(text.rfind("Fatal Python error:"), text.rfind("Timeout ("))
+    frames: list[str] = []
+    crashed = False
+    for line in text[begins:].splitlines() if begins >= 0 else ():
+        if "hread 0x" in line:
+            if frames and crashed:
+                break
+            frames, crashed = [], line.startswith("Current")
+        elif line.startswith('  File "'):
+            frames.append(line)
+    return "".join(["Where it stood:\n", *(f"{line}\n" for line in reversed(frames))]) if frames else ""
 
 
 def _kill_exactly(pid: int, started_ticks: int) -> bool:

@@ -135,6 +135,7 @@ class Requests:
         crash_point("run.request.committed")
         self._open[key] = header["node"]
         self._awaited = awaited
+        self._tell_time_limits()
         self._publish(key, "open")
         if due is not None and not actor.world.draining:
             actor.world.timers.add((actor.record.id, actor.line, key), due)
@@ -173,10 +174,30 @@ class Requests:
     async def waits_no_more(self, node: str) -> None:
         """The attempt that asked has ended: it waits for no answers now, also where the questions stay open."""
         self._awaited = {key: awaited for key, awaited in self._awaited.items() if awaited.node != node}
+        self._tell_time_limits()
         if self._actor.status in WAITING:
             self._actor.process_life.stop_timer()
             await self._actor.commit(self._actor.status_operations("running"))
             self._actor.entered("running")
+
+    async def withdraw(self, key: str) -> None:
+        """The code gave that question up and works on in the same attempt."""
+        actor = self._actor
+        if key not in self._awaited:
+            return
+        rows = await actor.world.requests_of(actor.line)
+        operations: list[Operation] = [
+            MarkRequest(row.number, "withdrawn") for row in rows if row.status == "open" and request_key(row) == key
+        ]
+        status = self._status_without(key) if actor.status in WAITING else None
+        if status is not None:
+            operations += actor.status_operations(status)
+        await actor.commit(operations)
+        self._closed(key, "withdrawn")
+        if status is not None:
+            actor.entered(status)
+            if status == "running":
+                actor.process_life.stop_timer()
 
     def withdrawal(self, node: str, at: float) -> list[Operation]:
         """What closes the open questions of a visit that is complete; `withdrawn` is due after its commit."""
@@ -221,7 +242,7 @@ class Requests:
         operations = [self._answering(row, value, by), *actor.status_operations(status), command]
         await actor.commit(operations, patient=False)
         crash_point("run.answer.committed")
-        self._answered(key)
+        self._closed(key, "answered")
         return key, value, status
 
     async def due(self, key: str) -> tuple[Any, Status | None] | None:
@@ -240,7 +261,7 @@ class Requests:
             operations += actor.status_operations(status)
         await actor.commit(operations)
         crash_point("run.timer.committed")
-        self._answered(key)
+        self._closed(key, "answered")
         return DUE, status
 
     def _status_without(self, key: str) -> Status:
@@ -259,11 +280,16 @@ class Requests:
     def _answering(self, row: RequestRow, value: Any, by: str) -> AnswerRequest:
         return AnswerRequest(row.number, json.dumps(value, ensure_ascii=False), by, self._actor.world.now())
 
-    def _answered(self, key: str) -> None:
+    def _closed(self, key: str, status: str) -> None:
         self._open.pop(key, None)
         self._awaited.pop(key, None)
+        self._tell_time_limits()
         self._actor.world.timers.discard((self._actor.record.id, self._actor.line, key))
-        self._publish(key, "answered")
+        self._publish(key, status)
+
+    def _tell_time_limits(self) -> None:
+        """While a node waits, its time limit does not come nearer."""
+        self._actor.process_life.time_limits.awaited(self._awaited)
 
     def _publish(self, key: str, status: str) -> None:
         record = self._actor.record

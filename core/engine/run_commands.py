@@ -114,6 +114,9 @@ class RunCommands:
 
     async def _resume(self, command_id: str, run_id: str, until: str, answers: list[tuple[str, Any]]) -> RunView:
         record = await self._queries.record(run_id)
+        if record.status in WAITING and until == "end" and record.until == "step":
+            command = self._command(command_id, "continue_run", record.id, {"until": until})
+            return await self._act(record, command, lambda actor: commands.run_on(actor, command))
         if record.status not in WAITING:
             command = self._command(command_id, "continue_run", record.id, {"until": until})
             return await self._act(record, command, lambda actor: commands.resume(actor, until, answers, command))

@@ -25,6 +25,7 @@ from core.engine.requests import request_key
 from core.engine.run_inputs import kept_inputs
 from core.engine.slots import Slots
 from core.engine.timers import TimerKey, Timers
+from core.engine.trials import last_error_of, trials_of
 from core.engine.usage import UsageWatch
 from core.errors import (
     DatabaseBusy,
@@ -328,9 +329,10 @@ class Runs:
         else:
             _, state = await self._store.state_at(actor.line, None)
         folder = self._workspace.workflows_dir / record.workflow
+        requests = await self.requests_of(actor.line)
         answers = [
             {"key": request_key(row), "hash": row.hash, "answer": json.loads(row.answer or "null")}
-            for row in await self.requests_of(actor.line)
+            for row in requests
             if row.status == "answered" and row.visit == position.visits.get(row.node, 0) + 1
         ]
         size, steps = await self._store.deltas_since_snapshot(actor.line)
@@ -354,7 +356,10 @@ class Runs:
             "seq": position.seq,
             "next": position.next,
             "visits": position.visits,
-            "attempts": position.attempts,
+            "trials": trials_of(
+                await self._store.own_attempts(actor.line, _first_of_interest(actor)), requests, position.visits
+            ),
+            "last_error": last_error_of(await self._store.last_step(actor.line)),
             "choose_from": position.choose_from,
             "answers": answers,
             "until": "step" if actor.until in ("step", ALONE) else "end",
@@ -388,6 +393,11 @@ class Runs:
         self.slots.give_back(actor.process_life)
         if self._actors.get(actor.record.id) is actor:
             del self._actors[actor.record.id]
+
+
+def _first_of_interest(actor: RunActor) -> int:
+    """From which step on failed attempts may be those of visits to come."""
+    return actor.position.seq + 1 if actor.graph.mode == "machine" else 0
 
 
 def _initial_step(graph: Graph, inputs: dict[str, Any], now: float) -> InsertStep:

@@ -12,9 +12,10 @@ from core.definition.finding import Finding
 from core.definition.load import LoadedWorkflow
 from core.engine.actor import RunActor
 from core.engine.approvals import Verdict
-from core.engine.frames import CANCELLED
 from core.engine.requests import request_key
 from core.engine.runlog import level_name
+from core.engine.trials import CANCELLED
+from core.flow.journal import ERROR, FALLBACK, SKIPPED
 from core.link.types import (
     FINAL,
     EdgeView,
@@ -99,7 +100,7 @@ def workflow_detail(loaded: LoadedWorkflow, verdict: Verdict, last_good: str | N
             effects=node.effects,
         )
         if node.retry is not None:
-            view.retry = {"attempts": node.retry.attempts, "wait": node.retry.wait, "backoff": node.retry.backoff}
+            view.retry = node.retry.to_dict()
         known = loaded.code.class_of(node.class_name)
         if known is not None:
             view.file, view.line, view.source, view.doc = known.file, known.line, known.source, known.doc
@@ -189,7 +190,7 @@ def run_view(
     inputs_size: int,
 ) -> RunView:
     """A run as it is: its row, and what only its actor knows."""
-    questions = [request for request in open_requests if request.kind == "input"]
+    questions = [request for request in open_requests if request.kind in ("input", ERROR)]
     dues = [request.due_at for request in open_requests if request.due_at is not None]
     inputs = record.inputs.encode()
     return RunView(
@@ -245,7 +246,7 @@ def step_view(row: StepRow) -> StepView:
         node=row.node,
         visit=row.visit,
         attempt=row.attempt,
-        status="completed",
+        status="skipped" if routing.get("outcome") == SKIPPED else "completed",
         started_at=row.started_at,
         ended_at=row.ended_at,
         next_node=row.next,
@@ -253,6 +254,8 @@ def step_view(row: StepRow) -> StepView:
         condition=routing.get("condition", ""),
         edge_errors=routing.get("errors", {}),
         changed=row.changed,
+        error=ErrorView(**routing["failure"], node=row.node) if routing.get("failure") else None,
+        fallback=routing.get("outcome") == FALLBACK,
     )
 
 

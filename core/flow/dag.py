@@ -14,13 +14,15 @@ from core.flow.dag_shape import DagShape
 from core.flow.dag_state import Changes, DagState, View
 from core.flow.failure import describe_error
 from core.flow.graph import EdgeSpec, Graph
-from core.flow.journal import AttemptRecord, Failure, Journal, Request, Routing, StepRecord
+from core.flow.journal import AttemptPlan, AttemptRecord, Failure, Journal, Request, Routing, StepRecord
 from core.flow.nodes import require_nodes
-from core.flow.perform import Performed, Performer, VisitFailed
-from core.flow.position import Position
+from core.flow.perform import Performed, Performer
+from core.flow.position import NEW, Position, Trial
 from core.flow.reducers import State, parse_reducers
 from core.flow.routing import ALWAYS
 from core.flow.settling import Settling
+from core.flow.time_limit import Clock
+from core.flow.visit import VisitFailed
 from core.sdk.edge import evaluate_condition
 from core.sdk.node import Node
 from core.sdk.tools import Tools
@@ -61,8 +63,9 @@ def parallel_limit(graph: Graph) -> int | None:
 class DagInterpreter:
     """Runs a dag on from its committed steps: what a node sees and what is ready follow from them alone.
 
-    `initial` is the JSON text of the initial state, `history` every committed step in order, `attempts` the attempts
-    that are used up, by node. Raises NodeCodeMissing where a node has no instance, DefinitionError for a cycle.
+    `initial` is the JSON text of the initial state, `history` every committed step in order, `trials` what nodes
+    that are not done have behind them. Raises NodeCodeMissing where a node has no instance, DefinitionError for a
+    cycle.
     """
 
     def __init__(
@@ -73,7 +76,7 @@ class DagInterpreter:
         initial: bytes,
         *,
         history: Sequence[PastStep] = (),
-        attempts: Mapping[str, int] | None = None,
+        trials: Mapping[str, Trial] | None = None,
         run_key: str = "",
         line: int = 0,
         output_dir: Path = Path("output"),
@@ -88,7 +91,7 @@ class DagInterpreter:
         self._journal = journal
         self._places = _Places(journal, parallel_limit(graph))
         self._performer = Performer(graph, nodes, self._places, (run_key, line), output_dir, Tools(tools))
-        self._attempts = dict(attempts or {})
+        self._trials = dict(trials or {})
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._undurable = 0
         """Nodes whose step was sent and is not durable yet."""
@@ -196,7 +199,7 @@ class DagInterpreter:
     async def _visit(self, node: str) -> None:
         """Make a node's only visit and return when its step is durable."""
         view = self._state.view(node)
-        performed = await self._performer.perform(node, 1, self._attempts.get(node, 0), view.state, view)
+        performed = await self._performer.perform(node, 1, view.state, view, trial=self._trials.get(node, NEW))
         if node not in self._tasks:
             raise asyncio.CancelledError  # It was given up and went on all the same.
         record = self._complete(node, view, performed)
@@ -226,6 +229,8 @@ class DagInterpreter:
             delta=delta,
             snapshot=self._state.take_snapshot(),
             own=own,
+            outcome=performed.outcome,
+            failure=performed.failure,
         )
 
     def _evaluate(
@@ -358,8 +363,14 @@ class _Places:
     async def sleep(self, seconds: float) -> None:
         await self._journal.sleep(seconds)
 
-    def started(self, node: str, visit: int, attempt: int) -> None:
-        self._journal.started(node, visit, attempt)
+    def random(self) -> float:
+        return self._journal.random()
+
+    def clock(self) -> Clock:
+        return self._journal.clock()
+
+    def started(self, node: str, visit: int, attempt: int, plan: AttemptPlan) -> None:
+        self._journal.started(node, visit, attempt, plan)
 
     def attempt_failed(self, record: AttemptRecord) -> None:
         self._journal.attempt_failed(record)

@@ -15,6 +15,8 @@ TEXT_LIMIT = 32_000
 _PACKAGE = Path(__file__).resolve().parents[1]
 _OWN_FOLDERS = tuple(f"{_PACKAGE / part}/" for part in ("sdk", "flow", "runner", "grapheteria"))
 
+_PYTHON = f"{Path(traceback.__file__).parent}/"
+
 
 def describe_failure(error: BaseException) -> Failure:
     """What a person needs to know of an error in node code; the traceback starts at the frames of their own code."""
@@ -39,6 +41,16 @@ def describe_error(error: BaseException) -> str:
     """An error in one line: `KeyError: 'n'`."""
     message = _clean(_message(error))
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def place_of(error: BaseException) -> str:
+    """Where the traceback of an error ends in code that is neither ours nor Python's own: nodes.py, line 3, in f."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith((*_OWN_FOLDERS, _PYTHON)) and not frame.filename.startswith("<")
+    ]
+    return f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}, in {frames[-1].name}" if frames else ""
 
 
 def _message(error: BaseException) -> str:

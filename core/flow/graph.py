@@ -9,11 +9,25 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class RetrySpec:
-    """How often the execute phase is tried: `attempts` in all, `wait` seconds, times `backoff` after each."""
+    """How often the execute phase is tried: `attempts` in all, `wait` seconds, times `backoff` after each.
+
+    `jitter` is the part of a wait, 0 to 1, by which it becomes shorter or longer; none is longer than `max_wait`.
+    """
 
     attempts: int = 1
     wait: float = 0.0
     backoff: float = 1.0
+    jitter: float = 0.0
+    max_wait: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The retry in the native JSON form."""
+        document: dict[str, Any] = {"attempts": self.attempts, "wait": self.wait, "backoff": self.backoff}
+        if self.jitter:
+            document["jitter"] = self.jitter
+        if self.max_wait is not None:
+            document["max_wait"] = self.max_wait
+        return document
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +43,11 @@ class NodeSpec:
     effects: str = ""
     priority: int = 0
     """In mode dag: of the nodes that are ready, those with a higher one begin first."""
+
+    @property
+    def error_target(self) -> str | None:
+        """The node that a failure leads to, where `on_error` names one."""
+        return self.on_error.removeprefix("goto:").strip() if self.on_error.startswith("goto:") else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +92,7 @@ class Graph:
             if node.config:
                 entry["config"] = dict(node.config)
             if node.retry is not None:
-                entry["retry"] = {
-                    "attempts": node.retry.attempts,
-                    "wait": node.retry.wait,
-                    "backoff": node.retry.backoff,
-                }
+                entry["retry"] = node.retry.to_dict()
             if node.timeout is not None:
                 entry["timeout"] = node.timeout
             if node.on_error != "fail":

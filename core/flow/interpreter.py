@@ -11,12 +11,13 @@ from core.flow.delta import StateTracker
 from core.flow.graph import EdgeSpec, Graph
 from core.flow.journal import Journal, Routing, StepRecord
 from core.flow.nodes import require_nodes
-from core.flow.perform import Performer, VisitFailed
-from core.flow.position import Position
+from core.flow.perform import Performed, Performer
+from core.flow.position import NEW, Position, Trial
 from core.flow.routing import choose_next
-from core.flow.visit import RunningVisit
+from core.flow.visit import VisitFailed
 from core.sdk.node import Node
 from core.sdk.tools import Tools
+from core.sdk.visit import LastError
 
 
 class Interpreter:
@@ -76,11 +77,19 @@ class Interpreter:
             raise RunAtRest("The run is complete.", next_step="Start a new run.")
         number = position.visits.get(node_id, 0) + 1
         try:
-            visit, delta = await self._performer.perform(node_id, number, position.attempts, self.state, self.tracker)
+            performed = await self._performer.perform(
+                node_id,
+                number,
+                self.state,
+                self.tracker,
+                trial=position.trials.get(node_id, NEW),
+                last_error=position.last_error,
+            )
         except VisitFailed as failed:
-            position.attempts = failed.attempt
+            position.trials[node_id] = Trial(failed.attempt, failed.attempt)
             raise
-        routing = self._route(node_id, visit)
+        visit, failure = performed.visit, performed.failure
+        routing = self._route(node_id, performed)
         record = StepRecord(
             seq=position.seq + 1,
             node=node_id,
@@ -89,14 +98,17 @@ class Interpreter:
             started_at=visit.started_at,
             ended_at=self._journal.now(),
             routing=routing,
-            delta=delta,
+            delta=performed.delta,
             snapshot=self.tracker.take_snapshot(),
+            outcome=performed.outcome,
+            failure=failure,
         )
         await self._journal.step(record)
         position.seq += 1
         position.next_node = routing.next
         position.visits[node_id] = number
-        position.attempts = 0
+        position.trials.pop(node_id, None)
+        position.last_error = None if failure is None else LastError(node_id, failure.type, failure.message)
         return record
 
     def choose_again(self, node_id: str) -> None:
@@ -106,11 +118,14 @@ class Interpreter:
         text = f"{node_id} -> {routing.next or 'end'}, chosen again: {_reason(routing)}"
         self._journal.log("INFO", text, node_id)
 
-    def _route(self, node_id: str, visit: RunningVisit) -> Routing:
+    def _route(self, node_id: str, performed: Performed) -> Routing:
         """Choose the next node and log why, where there was a choice."""
-        edges = self._edges[node_id]
-        routing = Routing(visit.chosen, "goto") if visit.chosen is not None else choose_next(edges, self.state)
-        if routing.reason != "goto" and len(edges) < 2 and not any(edge.condition for edge in edges):
+        edges, visit = self._edges[node_id], performed.visit
+        if visit.chosen is not None:
+            routing = Routing(visit.chosen, "goto" if performed.failure is None else "on_error")
+        else:
+            routing = choose_next(edges, self.state)
+        if routing.reason not in ("goto", "on_error") and len(edges) < 2 and not any(edge.condition for edge in edges):
             return routing
         for edge, error in routing.errors.items():
             self._journal.log(
@@ -125,6 +140,8 @@ def _reason(routing: Routing) -> str:
     match routing.reason:
         case "goto":
             return "the node chose it"
+        case "on_error":
+            return "on_error of the node that failed"
         case "true":
             return "its condition is True"
         case "edge":

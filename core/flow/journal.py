@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from core.flow.time_limit import Clock
+
 
 @dataclass(frozen=True, slots=True)
 class Delta:
@@ -47,7 +49,7 @@ class AttemptRecord:
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """The next node and why: `reason` is `edge`, `default`, `true`, `goto`, `end` or `dag`.
+    """The next node and why: `reason` is `edge`, `default`, `true`, `goto`, `on_error`, `end` or `dag`.
 
     `errors` maps "to: condition" to an error text. In mode dag `next` is the node that is first in turn, `taken` are
     the nodes that the visit leads on to, and `refused` those that it has an edge to and does not.
@@ -62,11 +64,29 @@ class Routing:
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptPlan:
+    """What is known of an attempt when it begins, for whoever sees its process die.
+
+    `attempts` is how many the visit may have; `last` says that the run fails with this one. `pause` is how many seconds
+    follow it before the next, `timeout` how many it may take.
+    """
+
+    attempts: int = 1
+    last: bool = True
+    pause: float = 0.0
+    timeout: float | None = None
+
+
+COMPLETED, FALLBACK, SKIPPED = "completed", "fallback", "skipped"
+
+
+@dataclass(frozen=True, slots=True)
 class StepRecord:
     """One completed visit. `snapshot` is the whole state's JSON text where the rules ask for one.
 
     `own` are the operations by which the node changed what it saw, where a reducer made another `delta` of them; they
-    refer to the delta's blobs.
+    refer to the delta's blobs. `outcome` is `completed`, `fallback` where `exec_fallback` gave the result, or `skipped`
+    where the visit failed for good, with `failure`, and `on_error` let the run go on.
     """
 
     seq: int
@@ -79,10 +99,18 @@ class StepRecord:
     delta: Delta
     snapshot: bytes | None = None
     own: bytes = b""
+    outcome: str = COMPLETED
+    failure: Failure | None = None
 
 
 TIMER = "timer"
 """Kind and input type of a request for a time to come."""
+ERROR = "error"
+"""Kind of the request that asks what to do about a node that failed."""
+ON_ERROR = "on_error"
+"""Its id; as its number it has that of the attempt that failed last."""
+RETRY, SKIP, FAIL = "retry", "skip", "fail"
+"""Its answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +148,15 @@ class Journal(Protocol):
         """Wait between two attempts."""
         ...
 
-    def started(self, node: str, visit: int, attempt: int) -> None:
+    def random(self) -> float:
+        """A number in [0, 1): the interpreter has no randomness of its own."""
+        ...
+
+    def clock(self) -> Clock:
+        """What measures time limits."""
+        ...
+
+    def started(self, node: str, visit: int, attempt: int, plan: AttemptPlan) -> None:
         """An attempt begins. Published, not durable."""
         ...
 

@@ -38,6 +38,8 @@ def set_retry(node: Node, spec: NodeSpec | None) -> None:
         node.max_retries = spec.retry.attempts
         node.wait = spec.retry.wait
         node.backoff = spec.retry.backoff
+        node.jitter = spec.retry.jitter
+        node.max_wait = spec.retry.max_wait
 
 
 def require_nodes(needed: Iterable[str], nodes: Mapping[str, Node]) -> None:

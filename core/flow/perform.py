@@ -7,25 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from core.errors import GotoInDag, NoSuchNode, RondoError
-from core.flow.graph import Graph
-from core.flow.journal import Delta, Failure, Journal
+from core.errors import GotoInDag, NodeTimeout, NoSuchNode
+from core.flow.graph import Graph, NodeSpec
+from core.flow.journal import COMPLETED, FALLBACK, RETRY, SKIP, SKIPPED, Delta, Failure, Journal
 from core.flow.nodes import set_retry
-from core.flow.visit import RunningVisit
+from core.flow.position import NEW, Trial
+from core.flow.visit import RunningVisit, VisitFailed
 from core.sdk.node import Node
 from core.sdk.tools import Tools
-
-
-class VisitFailed(RondoError):
-    """A visit failed for good; `failure` says why, `error` is the exception itself."""
-
-    def __init__(self, node: str, visit: int, attempt: int, failure: Failure, error: BaseException) -> None:
-        super().__init__(f"{failure.type}: {failure.message}", cause=failure.cause, next_step=failure.next_step)
-        self.node = node
-        self.visit = visit
-        self.attempt = attempt
-        self.failure = failure
-        self.error = error
+from core.sdk.visit import LastError
 
 
 class Tracker(Protocol):
@@ -36,10 +26,21 @@ class Tracker(Protocol):
 
 
 class Performed(NamedTuple):
-    """A visit that came to its end, and what it changed in the state."""
+    """A visit that came to its end, and what it changed in the state.
+
+    `failure` is set where it failed for good and `on_error` lets the run go on; then nothing has changed.
+    """
 
     visit: RunningVisit
     delta: Delta
+    failure: Failure | None = None
+
+    @property
+    def outcome(self) -> str:
+        """How the step came about, as it is recorded."""
+        if self.failure is not None:
+            return SKIPPED
+        return FALLBACK if self.visit.fallen_back else COMPLETED
 
 
 class Performer:
@@ -64,47 +65,91 @@ class Performer:
         """The visits that are being made, by node."""
 
     async def perform(
-        self, node_id: str, number: int, attempts_used: int, state: dict[str, Any], tracker: Tracker
+        self,
+        node_id: str,
+        number: int,
+        state: dict[str, Any],
+        tracker: Tracker,
+        *,
+        trial: Trial = NEW,
+        last_error: LastError | None = None,
     ) -> Performed:
         """Make the visit `number` of a node on the live state, which `tracker` watches.
 
-        Raises VisitFailed where it failed for good. What a visit that was not completed changed in the state is undone.
+        Raises VisitFailed where it failed for good and its `on_error` says so. What a visit that was not completed
+        changed in the state is undone.
         """
+        spec = self._graph.nodes.get(node_id) or NodeSpec(node_id, "")
         visit = RunningVisit(
-            self._journal, node_id, number, attempts_used, self._run_key, self._output_dir, self._tools
+            self._journal, spec, number, trial, self._run_key, self._output_dir, self._tools, last_error
         )
-        visit.begin_attempt()
         self.running[node_id] = visit
         try:
-            await self._run_phases(node_id, visit, state)
-            return Performed(visit, tracker.commit_delta(state, node_id))
-        except BaseException as error:
-            tracker.rollback(state)
-            if not _is_failure_of_node(error):
-                raise
-            failure = visit.fail_attempt(error)
-            raise VisitFailed(node_id, number, visit.attempt, failure, error) from error
+            while True:
+                try:
+                    return Performed(visit, await self._try(visit, spec, state, tracker))
+                except VisitFailed as failed:
+                    if await self._goes_on(visit, spec, failed):
+                        return Performed(visit, tracker.commit_delta(state, node_id), failed.failure)
         finally:
             del self.running[node_id]
 
-    async def _run_phases(self, node_id: str, visit: RunningVisit, state: dict[str, Any]) -> None:
-        """Run the node's phases on a copy of it."""
-        node = self._nodes[node_id].enter(visit)
-        set_retry(node, self._graph.nodes.get(node_id))
+    async def _try(self, visit: RunningVisit, spec: NodeSpec, state: dict[str, Any], tracker: Tracker) -> Delta:
+        """Run the node's phases, with its attempts, and return what they changed; raises VisitFailed."""
+        while True:
+            node = self._nodes[spec.id].enter(visit)
+            set_retry(node, spec)
+            visit.require_attempt(node)
+            visit.enter(node)
+            visit.begin_attempt()
+            try:
+                await self._run_phases(node, visit, state)
+                delta = tracker.commit_delta(state, spec.id)
+                visit.end()
+                return delta
+            except BaseException as error:
+                tracker.rollback(state)
+                if not _is_failure_of_node(error):
+                    visit.end()
+                    raise
+                # The execute phase has its tries behind it; where another phase took too long, all of them go again.
+                again = isinstance(error, NodeTimeout) and visit.used < node.tries_allowed
+                used = visit.used
+                failure = visit.fail_attempt(error)
+                if not again:
+                    raise VisitFailed(spec.id, visit.number, visit.attempt, failure, error) from error
+            await visit.pause(node.pause_after(used, visit.random()))
+
+    async def _run_phases(self, node: Node, visit: RunningVisit, state: dict[str, Any]) -> None:
         await node.run_phases(state, visit.request_input)
         if visit.chosen is not None and self._graph.mode == "dag":
             raise GotoInDag(
-                f"Node {node_id!r} chose {visit.chosen!r} as the next node, and the workflow is of mode dag.",
+                f"Node {visit.node_id!r} chose {visit.chosen!r} as the next node, and the workflow is of mode dag.",
                 cause="In mode dag every node whose incoming edges allow it runs; no node chooses the next.",
                 next_step="Put conditions on the edges, or write machine for the workflow's mode.",
             )
         if visit.chosen is not None and visit.chosen not in self._graph.nodes:
             known = ", ".join(self._graph.nodes)
             raise NoSuchNode(
-                f"Node {node_id!r} chose {visit.chosen!r} as the next node, and the workflow has no such node.",
+                f"Node {visit.node_id!r} chose {visit.chosen!r} as the next node, and the workflow has no such node.",
                 cause=f"The workflow's nodes are: {known}.",
                 next_step="Correct the id in the node's code, or add the node to the workflow.",
             )
+
+    async def _goes_on(self, visit: RunningVisit, spec: NodeSpec, failed: VisitFailed) -> bool:
+        """Do what `on_error` says: True to go on without the node, False to try it again; else raises `failed`."""
+        visit.chosen = None
+        reaction = spec.on_error
+        if reaction == "ask":
+            reaction = await visit.ask_what_to_do(failed.failure)
+        if reaction == RETRY:
+            return False
+        if reaction != SKIP and spec.error_target is None:
+            raise failed
+        way = "skipped" if spec.error_target is None else f"left for {spec.error_target}"
+        visit.log("WARNING", f"{spec.id} is {way} after {failed.failure.type}: {failed.failure.message}")
+        visit.chosen = spec.error_target
+        return True
 
 
 def _is_failure_of_node(error: BaseException) -> bool:

@@ -1,21 +1,53 @@
-"""A visit while it runs: what its node may ask of it, and what is recorded."""
+"""A visit while it runs: what its node may ask of it, its attempts, its time limit, and what is recorded."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from functools import cached_property
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from core.errors import EarlierFailure, RondoError
 from core.flow.failure import describe_error, describe_failure
-from core.flow.journal import TIMER, AttemptRecord, Failure, Journal, Request
+from core.flow.graph import NodeSpec
+from core.flow.journal import (
+    ERROR,
+    FAIL,
+    ON_ERROR,
+    RETRY,
+    SKIP,
+    TIMER,
+    AttemptPlan,
+    AttemptRecord,
+    Failure,
+    Journal,
+    Request,
+)
+from core.flow.limit import Limit, LimitedPhase
+from core.flow.position import Trial
+from core.flow.tries import Tries, begin_tries, end_tries, present_tries
 from core.flow.values import encode_value
+from core.sdk.node import Node
 from core.sdk.tools import Tools
-from core.sdk.visit import Visit
+from core.sdk.visit import LastError, Visit
+
+PLAIN = AttemptPlan()
+MESSAGE_LENGTH = 500
+"""Characters of a failure's message in the question what to do about it."""
+
+
+class VisitFailed(RondoError):
+    """A visit failed for good; `failure` says why, `error` is the exception itself."""
+
+    def __init__(self, node: str, visit: int, attempt: int, failure: Failure, error: BaseException) -> None:
+        super().__init__(f"{failure.type}: {failure.message}", cause=failure.cause, next_step=failure.next_step)
+        self.node = node
+        self.visit = visit
+        self.attempt = attempt
+        self.failure = failure
+        self.error = error
 
 
 class RunningVisit(Visit):
@@ -24,44 +56,140 @@ class RunningVisit(Visit):
     def __init__(
         self,
         journal: Journal,
-        node_id: str,
+        spec: NodeSpec,
         number: int,
-        attempts_used: int,
+        trial: Trial,
         run_key: tuple[str, int],
         output_dir: Path,
         tools: Tools,
+        last_error: LastError | None = None,
     ) -> None:
         super().__init__()
-        self.node_id = node_id
+        self.node_id = spec.id
         self.number = number
-        self.tries_used = attempts_used
-        self.attempt = attempts_used
+        self.attempt = trial.attempts
         self.started_at = 0.0
         self.tools = tools
+        self.last_error = last_error
+        self.fallen_back = False
         self._journal = journal
+        self._spec = spec
+        self._forgiven = trial.forgiven
+        self._failure = trial.failure
         self._run_key = run_key
         self._output_dir = output_dir
         self._asked: dict[str, int] = {}
+        self._node: Node | None = None
+        self._limit = Limit(spec.id, spec.timeout) if spec.timeout is not None else None
+
+    # Attempts -----------------------------------------------------------------------------------------------------
+
+    @property
+    def used(self) -> int:
+        """Attempts of the present round that have begun."""
+        return self.attempt - self._forgiven
+
+    def enter(self, node: Node) -> None:
+        """Get ready for a pass through the phases of this node; the next attempt is its first."""
+        self.chosen = None
+        self._asked.clear()
+        self._maps = 0
+        self.fallen_back = False
+        self.tries_used = min(self.used, node.tries_allowed)
+        exhausted = self.tries_used == node.tries_allowed
+        self.earlier_error = _error_of(self._failure) if exhausted and self._failure is not None else None
+        self._node = node
+
+    def require_attempt(self, node: Node) -> None:
+        """Raise VisitFailed where earlier processes have used up the attempts, that of `exec_fallback` counted."""
+        if self._failure is not None and self.used >= node.tries_allowed + node.has_fallback:
+            raise VisitFailed(self.node_id, self.number, self.attempt, self._failure, _error_of(self._failure))
 
     def begin_attempt(self) -> None:
         """Start the next attempt."""
         self.attempt += 1
         self.started_at = self._journal.now()
-        self._journal.started(self.node_id, self.number, self.attempt)
+        self._journal.started(self.node_id, self.number, self.attempt, self._plan())
+        if self._limit is not None:
+            self._limit.begin(self._journal.clock())
+
+    def _plan(self) -> AttemptPlan:
+        node = self._node
+        if node is None:
+            return PLAIN
+        allowed, has_fallback = node.tries_allowed, node.has_fallback
+        timeout, fails = self._spec.timeout, self._spec.on_error == "fail"
+        if allowed == 1 and not has_fallback and fails and timeout is None:
+            return PLAIN
+        attempts = allowed + has_fallback
+        pause = node.pause_after(self.used) if self.used < allowed else 0.0
+        return AttemptPlan(self._forgiven + attempts, fails and self.used >= attempts, pause, timeout)
 
     def fail_attempt(self, error: BaseException) -> Failure:
         """Record that the present attempt failed."""
-        failure = describe_failure(error)
+        self.end()
+        self._failure = failure = describe_failure(error)
         ended_at = self._journal.now()
         self._journal.attempt_failed(
             AttemptRecord(self.node_id, self.number, self.attempt, self.started_at, ended_at, failure)
         )
         return failure
 
-    @cached_property
+    async def try_again(self, error: BaseException, seconds: float) -> None:
+        """Record a failed try, wait, and start the next attempt."""
+        self.fail_attempt(error)
+        if seconds > 0:
+            await self._journal.sleep(seconds)
+        self.ask_again()
+        self.begin_attempt()
+
+    def fall_back(self, error: BaseException) -> None:
+        """Record that the last try failed and start the attempt of `exec_fallback`."""
+        self.fail_attempt(error)
+        self.begin_attempt()
+
+    def note_fallback(self, error: BaseException) -> None:
+        """From here on a result comes from `exec_fallback`."""
+        self.fallen_back = True
+        self.log("WARNING", f"exec_fallback is to give a result in place of: {describe_error(error)}")
+
+    def end(self) -> None:
+        """The attempt is over."""
+        if self._limit is not None:
+            self._limit.end()
+
+    def phase(self) -> AbstractContextManager[None]:
+        """Stands around each phase: at the time limit it is cancelled and fails with NodeTimeout."""
+        return LimitedPhase(self._limit) if self._limit is not None else _NO_LIMIT
+
+    def _clock_stands(self) -> AbstractContextManager[None]:
+        """Stands around what is awaited of somebody else: it takes nothing of the time limit."""
+        return self._limit.stands_still() if self._limit is not None else _NO_LIMIT
+
+    async def ask_what_to_do(self, failure: Failure) -> str:
+        """Ask a person about a visit that failed for good: retry, skip or fail. A retry starts another round."""
+        message = failure.message if len(failure.message) <= MESSAGE_LENGTH else f"{failure.message[:MESSAGE_LENGTH]}…"
+        prompt = f"{self.node_id} failed: {failure.type}: {message}"
+        options = [
+            {"value": RETRY, "label": "retry: run the node again"},
+            {"value": SKIP, "label": "skip: go on without it"},
+            {"value": FAIL, "label": "fail: end the run as failed"},
+        ]
+        answer: str = await self._journal.request(
+            Request(self.node_id, self.number, ON_ERROR, self.attempt, prompt, options, "select", ERROR)
+        )
+        if answer == RETRY:
+            self._forgiven = self.attempt
+            self._failure = None
+        return answer
+
+    # What the node may ask ----------------------------------------------------------------------------------------
+
+    @property
     def idempotency_key(self) -> str:
         """Text that is the same for every attempt of this visit, also after a crash, and for no other visit."""
-        return hashlib.sha256(json.dumps([*self._run_key, self.node_id, self.number]).encode()).hexdigest()
+        parts = [*self._run_key, self.node_id, self.number, *self.place]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     @property
     def output_dir(self) -> Path:
@@ -74,86 +202,98 @@ class RunningVisit(Visit):
     ) -> Any:
         """Ask a person and return the answer, at once where it was given before.
 
-        Raises StateValueError where the options are not JSON.
+        Raises StateValueError where the options are not JSON, ValueError for a request id that is Rondo's own.
         """
-        request_id = self.node_id if request_id is None else str(request_id)
+        request_id = self._request_id(self.node_id if request_id is None else str(request_id))
         asked = [None if prompt is None else str(prompt), options, str(input_type), request_id]
         _, (prompt, options, input_type, request_id) = encode_value(asked, (), self.node_id, "request_input")
         nth = self._number(request_id)
-        return await self._journal.request(
-            Request(self.node_id, self.number, request_id, nth, prompt, options, input_type)
-        )
+        with self._clock_stands():
+            return await self._journal.request(
+                Request(self.node_id, self.number, request_id, nth, prompt, options, input_type)
+            )
 
     async def wait(self, request_id: str, *, seconds: float = 0.0, due: float | None = None) -> None:
         """Wait for some seconds, or until a moment: a request that the engine answers itself when it is due."""
         if due is None:
             due = self._journal.now() + seconds
-        request_id = str(request_id)
+        request_id = self._request_id(str(request_id))
         nth = self._number(request_id)
-        await self._journal.request(
-            Request(self.node_id, self.number, request_id, nth, input_type=TIMER, kind=TIMER, due=due)
-        )
+        with self._clock_stands():
+            await self._journal.request(
+                Request(self.node_id, self.number, request_id, nth, input_type=TIMER, kind=TIMER, due=due)
+            )
 
-    def _number(self, request_id: str) -> int:
-        """The number of the present call with this id."""
-        tries = _tries.get()
-        if tries is not None and tries.visit is self:
-            return tries.number(request_id)
-        return self.next_number(request_id)
+    async def pause(self, seconds: float) -> None:
+        """Wait between two tries of an item."""
+        await self._journal.sleep(seconds)
 
-    def next_number(self, request_id: str) -> int:
-        """How many calls with this id there were before in the visit."""
-        nth = self._asked.get(request_id, 0)
-        self._asked[request_id] = nth + 1
-        return nth
+    def random(self) -> float:
+        """A number in [0, 1)."""
+        return self._journal.random()
+
+    def log(self, level: str, text: str) -> None:
+        """Add a line to the run's log."""
+        self._journal.log(level, text, self.node_id, self.number, self.attempt)
+
+    # Numbers of requests ------------------------------------------------------------------------------------------
+
+    def next_map(self) -> int:
+        """The number of the present map; tries that begin again have the same ones again."""
+        return self._number(_MAP)
 
     @contextmanager
     def tries(self) -> Iterator[None]:
         """Stands around the tries of one execute phase: each of them asks under the same numbers again."""
-        token = _tries.set(_Tries(self))
+        token = begin_tries(Tries(self, self._next_number))
         try:
             yield
         finally:
-            _tries.reset(token)
+            end_tries(token)
 
-    async def try_again(self, error: BaseException, seconds: float) -> None:
-        """Record a failed try, wait, and start the next attempt."""
-        self.fail_attempt(error)
-        if seconds > 0:
-            await self._journal.sleep(seconds)
-        tries = _tries.get()
+    def ask_again(self) -> None:
+        """What the present tries asked is asked under the same numbers again."""
+        tries = present_tries(self)
         if tries is not None:
             tries.restart()
-        self.begin_attempt()
 
-    def fell_back(self, error: BaseException) -> None:
-        """Log that the last try failed and `exec_fallback` gave a result in its place."""
-        text = f"exec_fallback gave a result in place of: {describe_error(error)}\n{describe_failure(error).traceback}"
-        self._journal.log("WARNING", text, self.node_id, self.number, self.attempt)
+    def _request_id(self, request_id: str) -> str:
+        """The id of a request, in a map with the place of the item: the order in which items ask is any."""
+        if request_id == ON_ERROR:
+            raise ValueError(f"the request id {ON_ERROR!r} is taken: under it Rondo asks about nodes that failed")
+        return request_id + "".join(f"[{_place_text(part)}]" for part in self.place)
 
+    def _number(self, request_id: str) -> int:
+        """The number of the present call with this id."""
+        tries = present_tries(self)
+        return tries.number(request_id) if tries is not None else self._next_number(request_id)
 
-class _Tries:
-    """The numbers under which one execute phase asked, per request id.
-
-    Parallel nodes run several execute phases at once, each in a task of its own: a count of the whole visit alone
-    could not be turned back for one of them.
-    """
-
-    def __init__(self, visit: RunningVisit) -> None:
-        self.visit = visit
-        self._numbers: dict[str, list[int]] = {}
-        self._used: dict[str, int] = {}
-
-    def number(self, request_id: str) -> int:
-        numbers = self._numbers.setdefault(request_id, [])
-        place = self._used.get(request_id, 0)
-        self._used[request_id] = place + 1
-        if place == len(numbers):
-            numbers.append(self.visit.next_number(request_id))
-        return numbers[place]
-
-    def restart(self) -> None:
-        self._used.clear()
+    def _next_number(self, request_id: str) -> int:
+        nth = self._asked.get(request_id, 0)
+        self._asked[request_id] = nth + 1
+        return nth
 
 
-_tries: ContextVar[_Tries | None] = ContextVar("tries", default=None)
+def _place_text(part: Any) -> str:
+    return f"{part[0]}:{part[1]}" if isinstance(part, tuple) else str(part)
+
+
+_NO_LIMIT = nullcontext()
+_MAP = "\0map"
+"""Under which name maps are counted; no request has it."""
+
+
+def _error_of(failure: Failure) -> Exception:
+    """What an attempt in another process failed with, as far as it can be had again."""
+    kind = RondoError.known.get(failure.type)
+    if kind is None:
+        message = f"{failure.type}: {failure.message}"
+        return EarlierFailure(message, cause=failure.cause, next_step=failure.next_step)
+    return RondoError.from_dict(
+        {
+            "type": failure.type,
+            "message": failure.message,
+            "cause": failure.cause,
+            "next_step": failure.next_step,
+        }
+    )

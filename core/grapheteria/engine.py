@@ -14,10 +14,10 @@ from core.flow.delta import decode_state, encode_state
 from core.flow.graph import EdgeSpec, Graph, NodeSpec
 from core.flow.interpreter import Interpreter
 from core.flow.journal import StepRecord
-from core.flow.perform import VisitFailed
 from core.flow.position import Position
 from core.flow.routing import choose_next
 from core.flow.values import encode_value
+from core.flow.visit import VisitFailed
 from core.grapheteria.definition import Workflow, workflow_from_file, workflow_from_nodes
 from core.grapheteria.errors import InvalidWorkflow, RunMissing
 from core.grapheteria.journal import EngineJournal

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
+import random
 import time
 from dataclasses import dataclass
 from typing import Any
 
 from core.flow.answers import request_hash
-from core.flow.journal import AttemptRecord, Request, StepRecord
+from core.flow.journal import AttemptPlan, AttemptRecord, Request, StepRecord
+from core.flow.time_limit import Clock
 
 log = logging.getLogger("grapheteria")
 
@@ -79,7 +81,15 @@ class EngineJournal:
         while (left := due - time.time()) > 0:  # noqa: ASYNC110 (nobody could set an event)
             await asyncio.sleep(min(left, LOOK_SECONDS))
 
-    def started(self, node: str, visit: int, attempt: int) -> None:
+    def random(self) -> float:
+        """A number in [0, 1)."""
+        return random.random()
+
+    def clock(self) -> Clock:
+        """The event loop's."""
+        return asyncio.get_running_loop()
+
+    def started(self, node: str, visit: int, attempt: int, plan: AttemptPlan) -> None:
         """An attempt begins."""
         log.debug("%s starts, visit %d, attempt %d", node, visit, attempt)
 

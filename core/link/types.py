@@ -292,10 +292,18 @@ class RequestView(_Struct):
 
 
 class InFlight(_Struct):
+    """An attempt that runs: one of `attempts`, for `timeout` seconds at most."""
+
     node: str
     visit: int
     attempt: int
     started_at: float
+    attempts: int = 1
+    timeout: float | None = None
+    last: bool = True
+    """The run fails if this one does."""
+    pause: float = 0.0
+    """Seconds between it and the next."""
 
 
 class RunRow(_Struct):
@@ -379,6 +387,8 @@ class RunFilter(_Struct):
 class StepView(_Struct):
     """One attempt of one visit. `step` is the seq of a completed visit, None for a failed or running attempt.
 
+    A step of status skipped failed for good, with `error`, and `on_error` let the run go on; it changed nothing.
+
     A step without a node is an edit of the state by a person (`reason` is edit, or alone where one node was to run).
     """
 
@@ -387,7 +397,7 @@ class StepView(_Struct):
     visit: int
     attempt: int
     status: str
-    """completed, failed, cancelled or running."""
+    """completed, skipped, failed, cancelled or running."""
     started_at: float
     ended_at: float | None
     next_node: str | None = None
@@ -396,6 +406,8 @@ class StepView(_Struct):
     edge_errors: dict[str, str] = {}
     changed: int = 0
     error: ErrorView | None = None
+    fallback: bool = False
+    """`exec_fallback` gave the result."""
 
 
 class StepPage(_Struct):

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from core.crash_points import crash_point
+from core.flow.failure import describe_error
 from core.flow.journal import Failure
 from core.flow.packages import IN_RUN_PROCESS
 from core.runner import environment, sources
@@ -31,6 +32,7 @@ from core.runner.failures import failure_document, trimmed_stack
 from core.runner.process_tree import kill_tree
 from core.runner.session import Broken, Session, load_workflow
 from core.runner.wire import IMPORT_SECONDS, LOG_BYTES, LOG_LINES, FrameReader, encode_frame
+from core.sdk.settle import Interrupts
 
 FRAMES, LOGS = 3, 4
 """Where the descriptors stand once the process is set up; 1 and 2 are the raw pipe."""
@@ -54,6 +56,7 @@ def run_process(frames: int, logs: int, raw: int) -> NoReturn:
     with contextlib.suppress(PermissionError):
         os.setsid()
     die_with_parent(signal.SIGKILL)
+    Interrupts.own = True
     adopt_orphans()
     _go_first_when_memory_runs_out()
     _open_standard_streams()
@@ -269,7 +272,7 @@ def _run(sock: socket.socket, reader: FrameReader, early: list[Frame], session: 
         crash_point("process.run_over")
         channel.finish()
 
-    loop.run_until_complete(drive())
+    _drive(loop, loop.create_task(drive()))
     _end_soon()
     leftover = asyncio.all_tasks(loop)
     for task in leftover:
@@ -277,6 +280,21 @@ def _run(sock: socket.socket, reader: FrameReader, early: list[Frame], session: 
     if leftover:
         loop.run_until_complete(asyncio.wait(leftover, timeout=END_SECONDS / 4))
     loop.run_until_complete(loop.shutdown_asyncgens())
+
+
+def _drive(loop: asyncio.AbstractEventLoop, driving: asyncio.Task[None]) -> None:
+    """Run the loop until the task is done; what a task of the node's own raises to end the program, ends that alone.
+
+    Whoever awaits that task gets it and fails; where nobody does, the log has it.
+    """
+    while not driving.done():
+        try:
+            loop.run_until_complete(driving)
+        except (SystemExit, KeyboardInterrupt) as error:
+            if driving.done():
+                raise
+            print(f"a task that the node's code started raised {describe_error(error)}", file=sys.stderr)
+    driving.result()
 
 
 def _channel_lost(reason: str) -> NoReturn:

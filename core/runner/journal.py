@@ -6,6 +6,7 @@ import asyncio
 import copy
 import hashlib
 import logging
+import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -13,14 +14,18 @@ from typing import Any, Protocol
 
 from core.crash_points import crash_point
 from core.flow.answers import request_hash
-from core.flow.journal import AttemptRecord, Request, StepRecord
+from core.flow.journal import COMPLETED, AttemptPlan, AttemptRecord, Request, StepRecord
+from core.flow.time_limit import Clock
 from core.runner.capture import NO_VISIT, VISIT
 from core.runner.failures import failure_document
+from core.runner.stalls import StallClock
 from core.runner.wire import decode_json, encode_json
 
 REQUEST_LIMIT = 1024 * 1024
 """Longest prompt and options together, in bytes."""
 KNOWN_BLOBS_LIMIT = 50_000
+
+NO_PLAN = AttemptPlan()
 
 Send = Callable[[dict[str, Any], bytes], None]
 ReadWithin = Callable[[float], bool]
@@ -58,6 +63,7 @@ class ChannelJournal:
         self._stopping = False
         self._read_within: ReadWithin | None = None
         self._turned_at = 0.0
+        self._clock: Clock | None = None
 
     def attach(self, read_within: ReadWithin) -> None:
         """Say how frames are awaited where this journal has the event loop's thread for itself."""
@@ -74,11 +80,23 @@ class ChannelJournal:
         self._go_on()
         await asyncio.sleep(seconds)
 
-    def started(self, node: str, visit: int, attempt: int) -> None:
+    def random(self) -> float:
+        """A number in [0, 1)."""
+        return random.random()
+
+    def clock(self) -> Clock:
+        """The event loop's; in a process of the run's own, one that says where code stands that blocks the loop."""
+        if self._clock is None:
+            loop = asyncio.get_running_loop()
+            self._clock = loop if self._read_within is None else StallClock(loop)
+        return self._clock
+
+    def started(self, node: str, visit: int, attempt: int, plan: AttemptPlan) -> None:
         """Say that an attempt begins; from here on output is tagged with it."""
         self._go_on()
         VISIT.set((node, visit, attempt))
-        self._frame("started", node=node, visit=visit, attempt=attempt, at=time.time())
+        known = {} if plan == NO_PLAN else {"plan": asdict(plan)}
+        self._frame("started", node=node, visit=visit, attempt=attempt, at=time.time(), **known)
         crash_point("process.visit.started")
 
     def attempt_failed(self, record: AttemptRecord) -> None:
@@ -131,6 +149,7 @@ class ChannelJournal:
             delta=len(record.delta.operations),
             blobs=blobs,
             snapshot=len(record.snapshot or b""),
+            **_left(record),
         )
         crash_point("process.step.sent")
         if record.routing.reason == "dag":
@@ -163,6 +182,11 @@ class ChannelJournal:
         crash_point("process.request.sent")
         try:
             value = await answered
+        except asyncio.CancelledError:
+            # The code gave the question up. Where the engine wants the end, it stays open for the next process.
+            if not self._stopping:
+                self._frame("withdrawn", key=key)
+            raise
         finally:
             self._open.pop(key, None)
         crash_point("process.request.answered")
@@ -228,6 +252,14 @@ def _dag_fields(record: StepRecord) -> dict[str, Any]:
     if record.routing.reason != "dag":
         return {}
     return {"taken": record.routing.taken, "refused": record.routing.refused, "own": len(record.own)}
+
+
+def _left(record: StepRecord) -> dict[str, Any]:
+    """How the step came about, where the node did not simply complete."""
+    if record.outcome == COMPLETED:
+        return {}
+    failure = {} if record.failure is None else {"failure": failure_document(record.failure)}
+    return {"outcome": record.outcome, **failure}
 
 
 def _request_document(request: Request) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import difflib
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from core.errors import NodeCodeMissing, RondoError
 from core.flow.dag import DagInterpreter, PastStep
@@ -17,13 +17,14 @@ from core.flow.graph import Graph
 from core.flow.interpreter import Interpreter
 from core.flow.journal import Failure
 from core.flow.nodes import build_nodes
-from core.flow.perform import VisitFailed
-from core.flow.position import Position
+from core.flow.position import Position, Trial
+from core.flow.visit import VisitFailed
 from core.runner.failures import failure_document, import_failure, trimmed_traceback
 from core.runner.journal import ChannelJournal, LogSink, ReadWithin, Send
 from core.runner.sources import PRIVATE
 from core.runner.wire import decode_json
 from core.sdk import Node
+from core.sdk.visit import LastError
 
 MODULE = "nodes"
 
@@ -117,6 +118,7 @@ class Session:
         self._send: Send = _not_attached
         self._task: asyncio.Task[None] | None = None
         self._journal = ChannelJournal(lambda header, payload: self._send(header, payload), logs, init)
+        self._until: Literal["end", "step"] = init.get("until") or "end"
         try:
             self._interpreter = _make_interpreter(init, state, graph, nodes, self._journal)
         except RondoError as error:
@@ -130,7 +132,9 @@ class Session:
 
     def on_frame(self, header: dict[str, Any], payload: bytes) -> None:
         """Take a frame of the engine."""
-        if self._journal.on_frame(header) and self._task is not None:
+        if header["t"] == "until":
+            self._until = header["until"]
+        elif self._journal.on_frame(header) and self._task is not None:
             self._task.cancel()
 
     def cancel(self) -> None:
@@ -153,7 +157,10 @@ class Session:
             self._frame("ended")
             return
         try:
-            await self._interpreter.run(self._init.get("until") or "end")
+            while position.next_node is not None:
+                await self._interpreter.run(self._until)
+                if self._until == "step":
+                    break
         except VisitFailed as failed:
             failure = failure_document(failed.failure)
             self._frame("failed", node=failed.node, visit=failed.visit, attempt=failed.attempt, failure=failure)
@@ -169,7 +176,7 @@ def _make_interpreter(
     init: Mapping[str, Any], state: bytes, graph: Graph, nodes: Mapping[str, Node], journal: ChannelJournal
 ) -> Interpreter | DagInterpreter:
     size, steps = init.get("deltas_since_snapshot") or (0, 0)
-    attempts: dict[str, int] = init.get("attempts") or {}
+    trials = {node: _trial(entry) for node, entry in (init.get("trials") or {}).items()}
     around: dict[str, Any] = {
         "run_key": init["run_key"],
         "line": init["line"],
@@ -178,10 +185,15 @@ def _make_interpreter(
     }
     if graph.mode == "dag":
         initial, history = _read_history(init, state)
-        return DagInterpreter(graph, nodes, journal, initial, history=history, attempts=attempts, **around)
-    next_node = init["next"]
-    position = Position(init["seq"], next_node, dict(init.get("visits") or {}), attempts.get(next_node, 0))
+        return DagInterpreter(graph, nodes, journal, initial, history=history, trials=trials, **around)
+    last_error = LastError(*init["last_error"]) if init.get("last_error") else None
+    position = Position(init["seq"], init["next"], dict(init.get("visits") or {}), trials, last_error)
     return Interpreter(graph, nodes, journal, decode_json(state), position=position, **around)
+
+
+def _trial(entry: Mapping[str, Any]) -> Trial:
+    failure = entry.get("failure")
+    return Trial(entry["attempts"], entry.get("forgiven", 0), Failure(**failure) if failure else None)
 
 
 def _read_history(init: Mapping[str, Any], payload: bytes) -> tuple[bytes, list[PastStep]]:

@@ -8,7 +8,9 @@ Engine to process:
             output_dir, workspace (becomes the working directory), environment {name: value} (variables granted to this
             run beyond the allow-list), run_key (text that idempotency keys are made from), seq (last committed),
             next (node to enter),
-            visits {node: completed visits}, attempts {node: attempts of its next visit already used up},
+            visits {node: completed visits},
+            trials {node: {attempts (of its next visit, used up), forgiven (those of them in rounds before the last),
+            failure (of the last one)}}, last_error ([node, type, message] of the last step, where it failed, or null),
             choose_from (node among whose edges the next one is chosen again, or null),
             answers [{key, hash, answer}] (recorded for visits that are not complete), until ("end" or "step"),
             deltas_since_snapshot [bytes, steps],
@@ -18,18 +20,21 @@ Engine to process:
             payload: the state's JSON text; in mode dag the initial state's, then operations and blobs of each step
     ack     seq                                                          step `seq` is durable
     answer  key, value                                                   a request of this process was answered
+    until   until                                                        from now on: run to the "end", or one "step"
     stop                                                                 give up the running visit and end
 
 Process to engine:
     ready   pid, import_seconds
-    started node, visit, attempt, at
+    started node, visit, attempt, at, plan {attempts, last, pause, timeout} (left out: the only one, without a timeout)
     attempt node, visit, attempt, started_at, ended_at, failure {type, message, traceback, cause, next_step}
     step    seq, node, visit, attempt, started_at, ended_at, next, reason, condition, errors, changed,
             delta (length), blobs [[hash, length or 0 if the engine has it from this process], ...], snapshot (length)
             in mode dag also taken, refused (ids of nodes), own (length).
+            outcome (left out, "fallback", or "skipped" with failure: it failed, and the run goes on all the same)
             payload: delta, own, blobs, snapshot, one after the other.    `next` null ends the run
     request node, visit, request_id, nth, kind, prompt, options, input_type, hash,
             due (null, or when a request of kind timer is answered by itself)
+    withdrawn key                                                   the code has given up that request and works on
     waits   keys                              (mode dag) nothing goes on before one of these requests is answered
     failed  node, visit, attempt, failure                          the run has failed (its `attempt` frame came before)
     broken  failure                                                the code can't be imported or a class is missing

@@ -5,17 +5,20 @@ from __future__ import annotations
 import copy
 import inspect
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from core.errors import NodeExit, OutsideVisit
+from core.errors import OutsideVisit
 from core.sdk.edge import Edge
 from core.sdk.execution import ExecutionState, NodeStatus
+from core.sdk.mapping import Mapping as ItemMapping
 from core.sdk.moments import checked_seconds, seconds_of
+from core.sdk.retry import pause_after
+from core.sdk.settle import settle
 from core.sdk.tools import Tools
-from core.sdk.visit import RequestInput, Visit
+from core.sdk.visit import LastError, RequestInput, Visit
 
 AnyNode = TypeVar("AnyNode", bound="Node")
 
@@ -25,7 +28,7 @@ class Node:
 
     Each phase may be plain or async; a missing one does nothing. `execute` sees only what `prepare` returned; `shared`
     is the run's state, a dict of JSON values that is changed in place. `max_retries` tries of the execute phase in all,
-    `wait` seconds between two, times `backoff` after each.
+    `wait` seconds between two, times `backoff` after each, at most `max_wait`, shorter or longer by the part `jitter`.
     """
 
     registry: ClassVar[dict[str, type[Node]]] = {}
@@ -34,6 +37,8 @@ class Node:
     max_retries: int = 1
     wait: float = 0
     backoff: float = 1
+    jitter: float = 0
+    max_wait: float | None = None
     cur_retry: int = 0
     _visit: Visit | None = None
 
@@ -80,23 +85,44 @@ class Node:
     async def _execute_with_retry(self, prepared: Any) -> Any:
         """Run the execute phase: up to `max_retries` tries, then `exec_fallback`."""
         visit = self._visit or Visit()
-        chosen = visit.chosen
-        last = max(self.max_retries, 1) - 1
+        chosen, error = visit.chosen, visit.earlier_error
         with visit.tries():
-            retry = min(visit.tries_used, last)
-            while True:
-                # A local count decides: parallel nodes run this method several times at once on one instance.
+            # A local count decides: parallel nodes run this method several times at once on one instance.
+            retry = visit.tries_used
+            while error is None:
                 self.cur_retry = retry
                 try:
-                    return await self._process_item(prepared)
-                except Exception as error:
+                    with visit.phase():
+                        return await self._process_item(prepared)
+                except Exception as failure:
                     visit.chosen = chosen
-                    if retry >= last:
-                        result = await settle(self.exec_fallback, prepared, error)
-                        visit.fell_back(error)
-                        return result
-                    await visit.try_again(error, self.wait * self.backoff**retry)
-                retry += 1
+                    retry += 1
+                    if retry >= self.tries_allowed:
+                        error = failure
+                        if not self.has_fallback:
+                            raise
+                        visit.fall_back(failure)
+                    else:
+                        await visit.try_again(failure, self.pause_after(retry, visit.random()))
+            visit.note_fallback(error)
+            with visit.phase():
+                return await settle(self.exec_fallback, prepared, error)
+
+    @property
+    def tries_allowed(self) -> int:
+        """How often the execute phase is tried at most."""
+        return max(self.max_retries, 1)
+
+    @property
+    def has_fallback(self) -> bool:
+        """True where the class has an `exec_fallback` of its own."""
+        return type(self).exec_fallback is not Node.exec_fallback or "exec_fallback" in vars(self)
+
+    def pause_after(self, tries: int, draw: float = 0.5) -> float:
+        """Seconds to wait after so many failed tries; `draw`, in [0, 1), decides about the jitter."""
+        return pause_after(
+            tries, wait=self.wait, backoff=self.backoff, jitter=self.jitter, max_wait=self.max_wait, draw=draw
+        )
 
     # What a node can use during a visit ---------------------------------------------------------------------------
 
@@ -115,6 +141,41 @@ class Node:
         """Wait until a moment by the clock on the wall, as `wait_for` does; without a time zone it is local time."""
         await self._present_visit("wait_until").wait(request_id, due=seconds_of(moment))
 
+    async def map(
+        self,
+        function: Callable[[Any], Any],
+        items: Iterable[Any],
+        *,
+        concurrency: int = 8,
+        attempts: int = 1,
+        wait: float = 0,
+        backoff: float = 1,
+    ) -> list[Any]:
+        """Call a plain or async function on every item, at most `concurrency` at once; the results are in order.
+
+        Each item is tried up to `attempts` times, `wait` seconds between two, times `backoff` after each, and has an
+        `idempotency_key` of its own. A plain function runs in threads. The first item that fails for good ends the
+        others and raises MapItemFailed, which names its index.
+        """
+        for name, number in (("concurrency", concurrency), ("attempts", attempts)):
+            if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+                raise ValueError(f"{name} of self.map must be a whole number from 1 on, not {number!r}")
+        mapping = ItemMapping(
+            self._present_visit("map"),
+            function,
+            list(items),
+            concurrency=concurrency,
+            attempts=attempts,
+            wait=wait,
+            backoff=backoff,
+        )
+        return await mapping.run()
+
+    @property
+    def last_error(self) -> LastError | None:
+        """Why the node before failed, where its `on_error` led here: its `node`, `type` and `message`; else None."""
+        return self._present_visit("last_error").last_error
+
     @property
     def output_dir(self) -> Path:
         """The folder for files that this run writes; it is made on first use."""
@@ -122,7 +183,10 @@ class Node:
 
     @property
     def idempotency_key(self) -> str:
-        """Text that is the same for every attempt of this visit, also after a crash, and for no other visit."""
+        """Text that is the same for every attempt of this visit, also after a crash, and for no other visit.
+
+        In the function of `map` it is that of the item.
+        """
         return self._present_visit("idempotency_key").idempotency_key
 
     @property
@@ -149,9 +213,12 @@ class Node:
 
     async def run_phases(self, shared: dict[str, Any], request_input: RequestInput) -> None:
         """Run the three phases on this very instance; failures are raised."""
-        prepared = await settle(self.prepare, shared, request_input)
+        visit = self._visit or Visit()
+        with visit.phase():
+            prepared = await settle(self.prepare, shared, request_input)
         result = await settle(self._execute_with_retry, prepared)
-        await settle(self.cleanup, shared, prepared, result)
+        with visit.phase():
+            await settle(self.cleanup, shared, prepared, result)
 
     async def run_standalone(self, shared: dict[str, Any]) -> dict[str, Any]:
         """Run the node once without an engine and return `shared`; asking for input raises NotImplementedError."""
@@ -217,19 +284,6 @@ class _Condition:
             return NotImplemented
         self._node.add_edge(other.id, self._condition)
         return other
-
-
-async def settle(function: Any, *arguments: Any) -> Any:
-    """Call a plain or async function and return what it comes to; a `sys.exit` in it becomes a `NodeExit`."""
-    try:
-        result = function(*arguments)
-        return await result if inspect.isawaitable(result) else result
-    except SystemExit as error:
-        raise NodeExit(
-            f"The node's code called sys.exit({error.code!r}).",
-            cause="A node can't end the program it runs in.",
-            next_step="Return from the method to go on, or raise an exception to make the node fail.",
-        ) from error
 
 
 def find_node_class(name: str, namespace: Mapping[str, Any] | None = None) -> type[Node]:

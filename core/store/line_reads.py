@@ -133,6 +133,15 @@ class LineReads(Reader):
             found += [AttemptRow(*row) for row in rows]
         return found
 
+    async def own_attempts(self, line: int, from_seq: int) -> list[AttemptRow]:
+        """The failed attempts from the visits on that would become step `from_seq`, without those of earlier lines."""
+        rows = await self._fetch(
+            f"SELECT {columns(AttemptRow)} FROM attempts WHERE line = ? AND before_seq >= ?"
+            " ORDER BY started_at, node, visit, attempt",
+            (line, from_seq),
+        )
+        return [AttemptRow(*row) for row in rows]
+
     async def delta(self, line: int, seq: int) -> tuple[bytes, list[bytes]]:
         """What a step changed: the operations' JSON text and the large values. Raises UnknownStep, DatabaseDamaged."""
         rows = await self._delta_rows(line, seq, seq)

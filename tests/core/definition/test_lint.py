@@ -147,7 +147,7 @@ def test_e105_edges_from_and_to_nowhere(make_folder: MakeFolder) -> None:
 
 def test_e105_on_error_that_goes_nowhere(make_folder: MakeFolder) -> None:
     found = findings(make_folder(graph={"nodes": [node("a", on_error="goto:c"), node("b")]}))
-    assert [finding.code for finding in found] == ["E105", "W204"]
+    assert [finding.code for finding in found] == ["E105"]
 
 
 def test_e106_two_nodes_with_one_id(make_folder: MakeFolder) -> None:
@@ -421,7 +421,7 @@ def test_w201_follows_goto_in_a_base_class_and_on_error(make_folder: MakeFolder)
     lib = "from grapheteria import Node\nclass Jumper(Node):\n    def cleanup(self, s, p, r): self.goto('b')\n"
     assert findings(make_folder({"nodes.py": code, "lib.py": lib}, graph={"edges": []})) == []
     by_error = make_folder(name="other", graph={"nodes": [node("a", on_error="goto:b"), node("b")], "edges": []})
-    assert [finding.code for finding in findings(by_error)] == ["W204"]
+    assert findings(by_error) == []
 
 
 def test_w201_and_w202_know_an_agent_by_what_it_returns(make_folder: MakeFolder) -> None:
@@ -489,9 +489,18 @@ def test_w203_unknown_keys_everywhere(make_folder: MakeFolder) -> None:
     assert load_folder(folder).runnable
 
 
-def test_w204_settings_that_are_not_in_force(make_folder: MakeFolder) -> None:
-    found = findings(make_folder(graph={"nodes": [node("a", timeout=3, on_error="ask"), node("b", on_error="fail")]}))
-    assert [(finding.code, finding.node) for finding in found] == [("W204", "a"), ("W204", "a")]
+def test_what_a_node_may_do_about_errors_and_time_is_checked(make_folder: MakeFolder) -> None:
+    fine = node("a", timeout=3, on_error="ask", retry={"attempts": 3, "wait": 1, "jitter": 0.5, "max_wait": 9})
+    assert findings(make_folder(graph={"nodes": [fine, node("b", on_error="goto:a")]})) == []
+    wrong = {
+        "on_error": ["retry", "goto:", "goto", 3],
+        "timeout": [0, -1, "9"],
+        "retry": [{"jitter": 1.5}, {"jitter": -0.1}, {"max_wait": -1}, {"backoff": 0}],
+    }
+    for key, values in wrong.items():
+        for number, value in enumerate(values):
+            folder = make_folder(name=f"{key}{number}", graph={"nodes": [node("a", **{key: value}), node("b")]})
+            assert [finding.code for finding in findings(folder)] == ["E102"], (key, value)
 
 
 def test_w205_code_that_goes_to_no_node(make_folder: MakeFolder) -> None:

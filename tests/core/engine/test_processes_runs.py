@@ -88,7 +88,9 @@ async def test_the_next_node_waits_until_its_predecessor_is_durable(play: Play) 
 
 async def test_a_run_goes_on_from_its_last_step_and_its_used_up_attempts(play: Play) -> None:
     source = body("shared['n'] = shared.get('n', 0) + 1", "print(self.idempotency_key)")
-    side = await play.run(source, graph=LOOP_GRAPH, state=b'{"n": 1}', seq=7, visits={"a": 7}, attempts={"a": 2})
+    side = await play.run(
+        source, graph=LOOP_GRAPH, state=b'{"n": 1}', seq=7, visits={"a": 7}, trials={"a": {"attempts": 2}}
+    )
 
     assert [(header["seq"], header["visit"], header["attempt"]) for header in side.frames("step")] == [
         (8, 8, 3),

@@ -241,7 +241,8 @@ async def test_a_failing_node_fails_the_run_with_its_traceback_and_every_attempt
         ("import os; os._exit(7)", "7"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "SIGSEGV"),
         ("import sys; sys.exit(3)", "exit"),
-        ("raise KeyboardInterrupt", "70"),
+        ("raise KeyboardInterrupt", "raised KeyboardInterrupt"),
+        ("import asyncio; asyncio.get_running_loop().call_soon(__import__('sys').exit, 4); 1 / 0", "ZeroDivision"),
         ("raise RecursionError('deep')", "deep"),
     ],
 )

@@ -12,7 +12,7 @@ from textwrap import dedent
 from typing import Any
 
 from core.engine.engine import Engine
-from core.link.types import AT_REST, Answer, LogQuery, RunView, StartRun
+from core.link.types import AT_REST, Answer, LogLine, LogQuery, RunView, StartRun
 from core.places import Workspace
 
 LIMIT_SECONDS = 15.0
@@ -103,6 +103,10 @@ class Workbench:
             chunk = await self.engine.read_state_chunk(run_id, seq, len(data), line)
             data, size = data + chunk.data, chunk.size
         return json.loads(data)
+
+    async def log_lines(self, run_id: str, **query: Any) -> list[LogLine]:
+        """The lines of a run's log."""
+        return (await self.engine.read_logs(LogQuery(run_id=run_id, limit=2_000, **query))).lines
 
     async def log(self, run_id: str, **query: Any) -> list[str]:
         """The texts of a run's log."""

@@ -19,10 +19,10 @@ from core.errors import DefinitionError, NodeCodeMissing, RunAtRest, StateValueE
 from core.flow.delta import apply_delta, encode_state
 from core.flow.graph import EdgeSpec, Graph, NodeSpec, RetrySpec
 from core.flow.interpreter import Interpreter
-from core.flow.journal import AttemptRecord, Request, StepRecord
+from core.flow.journal import AttemptPlan, AttemptRecord, Failure, Request, StepRecord
 from core.flow.nodes import build_nodes
-from core.flow.perform import VisitFailed
-from core.flow.position import Position
+from core.flow.position import Position, Trial
+from core.flow.visit import VisitFailed
 from core.sdk import BaseNode, Node
 
 
@@ -45,7 +45,13 @@ class Recorder:
     async def sleep(self, seconds: float) -> None:
         self.acts.append(("sleep", seconds))
 
-    def started(self, node: str, visit: int, attempt: int) -> None:
+    def random(self) -> float:
+        return 0.5
+
+    def clock(self) -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
+    def started(self, node: str, visit: int, attempt: int, plan: AttemptPlan) -> None:
         self.acts.append(("started", node, visit, attempt))
 
     def attempt_failed(self, record: AttemptRecord) -> None:
@@ -134,7 +140,7 @@ async def test_each_visit_is_one_step_and_the_next_begins_when_it_is_durable() -
         (None, "end"),
     ]
     assert [step.delta.operations for step in journal.steps] == [b'[["set",["n"],%d]]' % n for n in (1, 2, 3, 4)]
-    assert run.position == Position(4, None, {"a": 2, "b": 2}, 0)
+    assert run.position == Position(4, None, {"a": 2, "b": 2})
     assert run.state == {"n": 4}
     assert all(step.started_at < step.ended_at for step in journal.steps)
 
@@ -155,7 +161,7 @@ async def test_a_step_that_could_not_be_recorded_is_not_counted() -> None:
     run = interpreter({"a": change(lambda s: None)}, journal=Lost())
     with pytest.raises(ConnectionError):
         await run.advance()
-    assert run.position == Position(0, "a", {}, 0)
+    assert run.position == Position(0, "a", {})
 
 
 async def test_a_nodes_attributes_end_with_its_visit() -> None:
@@ -291,7 +297,7 @@ async def test_each_attempt_is_recorded_with_the_waits_between() -> None:
         ("step", 1, "a", 1, 4),
     ]
     assert [record.failure.message for record in journal.failed] == ["try 0", "try 1", "try 2"]
-    assert run.position.attempts == 0
+    assert run.position.trials == {}
 
 
 async def test_a_final_failure_leaves_the_last_committed_state() -> None:
@@ -308,7 +314,7 @@ async def test_a_final_failure_leaves_the_last_committed_state() -> None:
     assert (caught.value.node, caught.value.visit, caught.value.attempt) == ("a", 1, 2)
     assert isinstance(caught.value.error, ValueError)
     assert journal.acts[-1] == ("failed", "a", 1, 2)
-    assert run.position == Position(0, "a", {}, 2)
+    assert run.position == Position(0, "a", {}, {"a": Trial(2, 2)})
 
 
 @pytest.mark.parametrize("phase", ["prepare", "cleanup"])
@@ -324,7 +330,7 @@ async def test_only_execute_is_tried_again(phase: str) -> None:
 
 async def test_attempts_of_an_earlier_process_count() -> None:
     journal = Recorder()
-    position = Position(0, "a", {}, 2)
+    position = Position(0, "a", {}, {"a": Trial(2)})
     await interpreter({"a": node(execute=fails(3), max_retries=4)}, journal=journal, position=position).run()
     assert journal.acts == [
         ("started", "a", 1, 3),
@@ -334,12 +340,16 @@ async def test_attempts_of_an_earlier_process_count() -> None:
     ]
 
 
-async def test_when_all_attempts_are_used_up_one_more_is_made() -> None:
+async def test_when_all_attempts_are_used_up_the_visit_fails_as_the_last_of_them_did() -> None:
     journal = Recorder()
-    run = interpreter({"a": node(execute=fails(9), max_retries=2)}, journal=journal, position=Position(0, "a", {}, 5))
-    with pytest.raises(VisitFailed):
+    trial = Trial(2, 0, Failure("NodeTimeout", "a took longer than 1 s."))
+    run = interpreter(
+        {"a": node(execute=fails(9), max_retries=2)}, journal=journal, position=Position(0, "a", {}, {"a": trial})
+    )
+    with pytest.raises(VisitFailed) as caught:
         await run.run()
-    assert journal.acts == [("started", "a", 1, 6), ("failed", "a", 1, 6)]
+    assert (caught.value.attempt, caught.value.failure.type) == (2, "NodeTimeout")
+    assert journal.acts == []
 
 
 async def test_attempts_of_parallel_items_have_numbers_of_their_own() -> None:
@@ -373,7 +383,8 @@ async def test_a_fallback_completes_the_visit_and_the_log_says_so() -> None:
     kind = type("Made", (Node,), {"execute": fails(9), "exec_fallback": lambda self, prepared, error: "instead"})
     journal = Recorder()
     await interpreter({"a": kind(max_retries=2)}, journal=journal).run()
-    assert journal.acts[-1] == ("step", 1, "a", 1, 2)
+    assert journal.acts[-3:] == [("failed", "a", 1, 2), ("started", "a", 1, 3), ("step", 1, "a", 1, 3)]
+    assert journal.steps[0].outcome == "fallback"
     [(level, text)] = journal.logs
     assert level == "WARNING"
     assert "ValueError: try 1" in text

@@ -104,7 +104,7 @@ def init_frame(folder: Path, source: str | dict[str, str], **changes: Any) -> di
         "seq": 0,
         "next": "a",
         "visits": {},
-        "attempts": {},
+        "trials": {},
         "answers": [],
         "until": "end",
         "deltas_since_snapshot": [0, 0],
