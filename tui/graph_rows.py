@@ -8,9 +8,9 @@ from rich.cells import cell_len
 
 from core.drawing.paint import Drawing, NodeLook
 from core.flow.graph import EdgeSpec
+from core.link.status import look_of
 from tui.graph_run import NodeState
 from tui.spans import Spans
-from tui.status import look_of
 
 
 class GraphRows:

@@ -15,7 +15,7 @@ ALWAYS = "True"
 
 @dataclass(frozen=True, slots=True)
 class NodeState:
-    """How a node stands in a run: a status word of `tui.status` ("" where the run has not been), and its visits."""
+    """How a node stands in a run: a status of `core.link.status` ("" where the run has not been), and its visits."""
 
     status: str = ""
     visits: int = 0

@@ -10,10 +10,10 @@ from typing import Any
 
 from rich.cells import cell_len
 
+from core.link.status import look_of
 from core.link.types import EdgeView, FindingView, NodeView, RunView, WorkflowDetail
 from tui.graph_run import NodeState, RunTrail, edge_verdicts, taken_edges
 from tui.spans import Spans
-from tui.status import look_of
 from tui.text import duration, fit, plural, shorten, visible, wrap
 from tui.workflow_text import SEVERITY_INKS, SEVERITY_SIGNS, finding_place, worst_first
 

@@ -106,6 +106,13 @@ def time_ahead(then: float, now: float) -> str:
     return f"in {int(seconds // 86_400)} d"
 
 
+def waiting_text(due_at: float | None, queue_position: int, now: float) -> str:
+    """What is known of the end of a wait: when its time is due, the place in the queue for a process."""
+    if due_at is not None:
+        return time_ahead(due_at, now)
+    return f"place {queue_position} in the queue" if queue_position else ""
+
+
 def clock_time(at: float) -> str:
     """The local time of day: `05:41:07`."""
     return datetime.fromtimestamp(at).strftime("%H:%M:%S")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+from core.link.status import look_of, run_seconds
 from core.link.types import FindingView, RunRow, WorkflowDetail, WorkflowRow
 from tui.spans import Spans
-from tui.status import look_of
 from tui.text import duration, plural, visible
 
 HEIGHTS = "▁▂▃▄▅▆▇█"
@@ -42,9 +42,10 @@ def row_remark(row: WorkflowRow) -> tuple[str, str]:
     return ("", "")
 
 
-def took(started: float, ended: float | None, now: float) -> str:
-    """How long a run took, or takes so far."""
-    return duration((now if ended is None else ended) - started)
+def took(started: float | None, ended: float | None, now: float) -> str:
+    """How long a run took, or takes so far; nothing where it hasn't started."""
+    seconds = run_seconds(started, ended, now)
+    return "" if seconds is None else duration(seconds)
 
 
 def node_path(detail: WorkflowDetail) -> str:
@@ -98,7 +99,7 @@ def history_spans(runs: Sequence[RunRow], now: float) -> Spans:
     if not runs:
         return [("No run yet: r starts one.", "dim")]
     ordered = list(reversed(runs))
-    times = [(run.ended_at or now) - (run.started_at or run.created_at) for run in ordered]
+    times = [run_seconds(run.started_at, run.ended_at, now) or 0.0 for run in ordered]
     longest = max(times) or 1.0
     spans: Spans = [(f"last {len(runs)}  ", "dim")]
     for run, seconds in zip(ordered, times, strict=True):

@@ -13,11 +13,11 @@ from core.cli.consent import AcknowledgeOption, SameVersionOption, acknowledged,
 from core.cli.documents import outcome_document, run_document
 from core.cli.output import one_line, status_part
 from core.cli.run import announce, follow_and_ask, follower_of, report, report_detached
-from core.cli.show import StatusWord
+from core.cli.show import StatusOption
 from core.cli.state import read_whole_state
 from core.errors import UsageError
 from core.link.commands import ManyRuns, Retry
-from core.link.types import RunFilter, RunOutcome, RunView
+from core.link.types import RunFilter, RunOutcome, RunView, Status
 
 Action = Literal["cancel", "pause", "resume", "retry"]
 SUITABLE: dict[Action, tuple[str, ...]] = {
@@ -42,7 +42,6 @@ WorkflowOption = Annotated[
         show_default=False,
     ),
 ]
-StatusOption = Annotated[StatusWord | None, typer.Option("--status", help="Runs of this status.", show_default=False)]
 AllOption = Annotated[bool, typer.Option("--all", help="Every run for which it makes sense.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask before acting on what a filter names.")]
 DetachOption = Annotated[bool, typer.Option("--detach", help="Return at once instead of following a single run.")]
@@ -54,7 +53,7 @@ class Chosen:
 
     runs: list[str]
     workflow: str | None
-    status: StatusWord | None
+    status: Status | None
     everything: bool
     yes: bool
 
@@ -170,9 +169,7 @@ def retry_command(
     return call.with_engine(work)
 
 
-def _chosen(
-    runs: list[str] | None, workflow: str | None, status: StatusWord | None, everything: bool, yes: bool
-) -> Chosen:
+def _chosen(runs: list[str] | None, workflow: str | None, status: Status | None, everything: bool, yes: bool) -> Chosen:
     chosen = Chosen(runs or [], workflow, status, everything, yes)
     if not chosen.runs and not chosen.filtered:
         raise UsageError(
@@ -231,7 +228,7 @@ def _where(view: RunView) -> str:
 async def _find(client: Client, action: Action, chosen: Chosen) -> list[str]:
     """The runs that the filter names, the newest first."""
     found: list[str] = []
-    for status in (chosen.status.value,) if chosen.status is not None else SUITABLE[action]:
+    for status in (chosen.status,) if chosen.status is not None else SUITABLE[action]:
         before: str | None = None
         while True:
             query = RunFilter(workflow=chosen.workflow, status=status, limit=PAGE, before=before)  # type: ignore[arg-type]

@@ -67,8 +67,7 @@ class Client:
         """The engine, connected; starts one where none runs."""
         async with self._connecting:
             if self._engine is None:
-                self._engine = await _connect(self.workspace)
-                self._engine.liveness.tell = self._silence
+                self._engine = await _connect(self.workspace, self._silence)
             engine: EngineApi = self._engine
             return engine
 
@@ -154,10 +153,15 @@ async def end_task(task: asyncio.Task[Any]) -> None:
         task.exception()
 
 
-async def _connect(workspace: Workspace) -> Any:
+async def _connect(workspace: Workspace, tell_silence: Callable[[bool], None]) -> Any:
+    from core.link.client import RemoteEngine
     from core.link.start import connect
 
-    return await connect(workspace, kind="cli")
+    engine = await connect(workspace, kind="cli")
+    # An engine inside this process can't fall silent alone.
+    if isinstance(engine, RemoteEngine):
+        engine.liveness.tell = tell_silence
+    return engine
 
 
 class Call:

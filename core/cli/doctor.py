@@ -250,7 +250,8 @@ def _show(call: Call, facts: dict[str, dict[str, str]], problems: list[Problem],
         call.output.line((group, "bold"))
         width = max((len(name) for name in entries), default=0)
         for name, value in entries.items():
-            call.output.line((f"  {name:<{width}}  ", "dim"), value)
+            size = name.endswith("size") and value.isdigit()
+            call.output.line((f"  {name:<{width}}  ", "dim"), byte_size(int(value)) if size else value)
     if not problems:
         call.output.line(("✓ ", "green"), "nothing is wrong")
     for problem in problems:

@@ -259,6 +259,7 @@ def _last_run_document(run: LastRun | None) -> Document | None:
         "status": run.status,
         "node": run.node,
         "created_at": iso_time(run.created_at),
+        "started_at": iso_time(run.started_at),
         "ended_at": iso_time(run.ended_at),
     }
 

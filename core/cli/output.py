@@ -15,23 +15,16 @@ from rich.table import Table
 from rich.text import Text
 
 from core.errors import RondoError
+from core.link.status import look_of, run_seconds
 
-STATUS_SIGNS: dict[str, tuple[str, str, str]] = {
-    "queued": ("○", "queued", "dim"),
-    "running": ("●", "running", "cyan"),
-    "waiting_input": ("◐", "waiting", "yellow"),
-    "waiting_timer": ("◷", "timer", "yellow"),
-    "paused": ("‖", "paused", "yellow"),
-    "completed": ("✓", "completed", "green"),
-    "failed": ("✗", "failed", "red"),
-    "cancelled": ("⊘", "cancelled", "dim"),
-    "blocked": ("!", "blocked", "red"),
-}
-"""Sign, word and style of each status: the same three everywhere."""
+STATUS_STYLES = {"running": "cyan", "waiting": "yellow", "good": "green", "bad": "red", "dim": "dim"}
+"""Style of each ink of `core.link.status`."""
 
 SEVERITY_STYLES = {"error": "red", "warning": "yellow", "note": "dim"}
 LEVEL_STYLES = {"ERROR": "red", "CRITICAL": "red", "WARNING": "yellow", "EDGE": "dim", "DEBUG": "dim"}
 
+NAME_WIDTH = 32
+"""Most columns of a name in a table on a terminal."""
 UNLIMITED_WIDTH = 100_000
 """Columns of a "screen" that is a file or a pipe: no cell is cut there."""
 
@@ -130,10 +123,16 @@ def byte_size(count: int) -> str:
     return f"{size:.1f} TB"
 
 
+def took_text(started_at: float | None, ended_at: float | None) -> str:
+    """How long a run took; nothing where it never started or goes on."""
+    seconds = run_seconds(started_at, ended_at)
+    return "" if seconds is None else duration(seconds)
+
+
 def status_part(status: str) -> Part:
     """Sign and word of a status, with its style."""
-    sign, word, style = STATUS_SIGNS.get(status, ("?", status, ""))
-    return f"{sign} {word}", style
+    look = look_of(status)
+    return look.text, STATUS_STYLES[look.ink]
 
 
 def to_text(*parts: Part) -> Text:
@@ -223,11 +222,20 @@ class Output:
         console.print(to_text(*parts), soft_wrap=True, end="")
 
     def table(self, headings: Sequence[str], rows: Iterable[Sequence[Part | list[Part]]]) -> None:
-        """Write a table. A cell is one part or a list of parts; those below a heading with `>` are right-aligned."""
+        """Write a table. A cell is one part or a list of parts.
+
+        Those below a heading with `>` are right-aligned; those below one with `~` are names, which are cut on a
+        terminal so that the others stay on the line.
+        """
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
         for heading in headings:
+            cut = heading.startswith("~") and self._out.is_terminal
             table.add_column(
-                heading.lstrip(">"), justify="right" if heading.startswith(">") else "left", overflow="fold"
+                heading.lstrip(">~"),
+                justify="right" if heading.startswith(">") else "left",
+                overflow="ellipsis" if cut else "fold",
+                no_wrap=cut,
+                max_width=NAME_WIDTH if cut else None,
             )
         for row in rows:
             table.add_row(*(to_text(*cell) if isinstance(cell, list) else to_text(cell) for cell in row))

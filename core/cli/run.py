@@ -24,7 +24,7 @@ from core.cli.call import (
 )
 from core.cli.documents import run_document
 from core.cli.follow import Follower, print_news
-from core.cli.output import Output, duration, status_part
+from core.cli.output import Output, status_part, took_text
 from core.cli.state import read_state_lines, read_whole_state
 from core.errors import AlreadyAnswered, InvalidAnswer, InvalidInput, UnknownRequest, UsageError
 from core.flow.answers import SKIP
@@ -35,6 +35,14 @@ from core.link.types import Answer, RequestView, RunView, StartRun
 EXIT_CODES = {"completed": 0, "failed": 1, "cancelled": 1, "waiting_input": 3, "blocked": 4}
 """Exit code for the status in which a run came to rest; 0 for what is not listed (paused)."""
 
+InputsOption = Annotated[
+    list[str] | None,
+    typer.Option("--input", "-i", metavar="KEY=VALUE", help="One input of the run.", show_default=False),
+]
+InputJsonOption = Annotated[
+    str | None,
+    typer.Option("--input-json", metavar="JSON", help="Inputs as a JSON object; -i goes over it.", show_default=False),
+]
 AnswersOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -50,16 +58,8 @@ AnswersOption = Annotated[
 def run_command(
     context: typer.Context,
     name: NameArgument,
-    inputs: Annotated[
-        list[str] | None,
-        typer.Option("--input", "-i", metavar="KEY=VALUE", help="One input of the run.", show_default=False),
-    ] = None,
-    input_json: Annotated[
-        str | None,
-        typer.Option(
-            "--input-json", metavar="JSON", help="Inputs as a JSON object; -i goes over it.", show_default=False
-        ),
-    ] = None,
+    inputs: InputsOption = None,
+    input_json: InputJsonOption = None,
     answers: AnswersOption = None,
     detach: Annotated[bool, typer.Option("--detach", help="Start the run and return at once.")] = False,
     version: Annotated[
@@ -139,18 +139,29 @@ def step_command(
         str | None,
         typer.Option("--run", metavar="RUN", help="The run to go on with (default: a new one).", show_default=False),
     ] = None,
+    inputs: InputsOption = None,
+    input_json: InputJsonOption = None,
     answers: AnswersOption = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Run one step of a workflow and pause."""
     call = open_call(context, workspace, as_json)
+    if run is not None and (inputs or input_json is not None):
+        raise UsageError(
+            "A run that goes on takes no inputs.",
+            cause="-i and --input-json are for its first step; --run names a run that has them.",
+            next_step="Leave out the inputs, or leave out --run to begin a new run.",
+        )
+    given = parse_object(input_json)
+    texts = parse_pairs(inputs or [], "-i")
     presets = parse_pairs(answers or [], "-a")
 
     async def work(client: Client) -> int:
         command_id = new_command_id()
         if run is None:
-            start = StartRun(command_id=command_id, workflow=name, answers=list(presets), until="step")
+            values = {**given, **await typed_inputs(client, name, None, texts)}
+            start = StartRun(command_id=command_id, workflow=name, inputs=values, answers=list(presets), until="step")
             view = await client.ask(lambda engine: engine.start_run(start))
             follower = follower_of(call, client, view)
         else:
@@ -336,6 +347,8 @@ async def report_detached(call: Call, client: Client, view: RunView) -> int:
 async def report(call: Call, client: Client, view: RunView) -> int:
     """Show a run at rest, its state and what it needs next; return the exit code for it."""
     next_step = next_step_of(call, view)
+    for name in view.unused_answers:
+        call.output.note(("! ", "yellow"), f"-a {name} was not used: the run has not asked for it.")
     if call.as_json:
         call.output.document(run_document(view, await read_whole_state(client, view.run_id), next_step=next_step))
     else:
@@ -346,8 +359,10 @@ async def report(call: Call, client: Client, view: RunView) -> int:
 async def _show_result(call: Call, client: Client, view: RunView, next_step: str) -> None:
     output = call.output
     steps = f"{view.step} step{'' if view.step == 1 else 's'}"
-    took = "" if view.ended_at is None else f"  {duration(view.ended_at - (view.started_at or view.created_at))}"
-    output.line(status_part(view.status), f"  {view.workflow}  ", (f"run {view.short_id}  {steps}{took}", "dim"))
+    took = took_text(view.started_at, view.ended_at)
+    output.line(
+        status_part(view.status), f"  {view.workflow}  ", (f"run {view.short_id}  {steps}  {took}".rstrip(), "dim")
+    )
     output.lines(await read_state_lines(client, view.run_id))
     show_files(output, view)
     if view.logs_dropped:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -17,12 +16,13 @@ from core.cli.documents import (
     step_document,
 )
 from core.cli.follow import Follower, log_pages, log_parts, print_news, step_name, step_pages
-from core.cli.output import Output, Part, ago, duration, iso_time, one_line, status_part, waiting_parts
+from core.cli.output import Output, Part, ago, duration, iso_time, one_line, status_part, took_text, waiting_parts
 from core.cli.run import next_step_of, show_files, show_trouble
 from core.cli.state import read_state_lines, read_whole_state
 from core.cli.workflows import require_workflow_folder
 from core.errors import UnknownLine
-from core.link.types import ChangeView, LineView, RunFilter, RunRow, RunView, StepView
+from core.link.status import LOOKS, status_of_word
+from core.link.types import ChangeView, LineView, RunFilter, RunRow, RunView, Status, StepView
 
 PAGE = 200
 """Runs asked for at a time."""
@@ -36,18 +36,24 @@ STEPS_SHOWN = 40
 """Attempts that people see of a run, the last ones; a program gets them all."""
 
 
-class StatusWord(StrEnum):
-    """The status words, as the command line takes them."""
+def _status(word: str) -> Status:
+    """The engine's word for a status, also where it is named as the tables show it."""
+    status = status_of_word(word)
+    if status is None:
+        raise typer.BadParameter(f"{word!r} is none of: {', '.join(LOOKS)}, or as tables show it: waiting, timer.")
+    return cast(Status, status)
 
-    queued = "queued"
-    running = "running"
-    waiting_input = "waiting_input"
-    waiting_timer = "waiting_timer"
-    paused = "paused"
-    completed = "completed"
-    failed = "failed"
-    cancelled = "cancelled"
-    blocked = "blocked"
+
+StatusOption = Annotated[
+    Status | None,
+    typer.Option(
+        "--status",
+        metavar="STATUS",
+        parser=_status,
+        help=f"Only runs of this status: {', '.join(LOOKS)}.",
+        show_default=False,
+    ),
+]
 
 
 def runs_command(
@@ -58,9 +64,7 @@ def runs_command(
             metavar="[NAME]", help="Only runs of this workflow.", autocompletion=complete_workflow, show_default=False
         ),
     ] = None,
-    status: Annotated[
-        StatusWord | None, typer.Option("--status", help="Only runs of this status.", show_default=False)
-    ] = None,
+    status: StatusOption = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most so many, the newest.")] = 50,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
@@ -76,7 +80,7 @@ def runs_command(
             call.output.document([run_row_document(row) for row in rows])
         elif rows:
             call.output.table(
-                ["RUN", "WORKFLOW", "STATUS", "NODE", ">STEP", "WHEN", ">TOOK"], [_row_cells(row) for row in rows]
+                ["RUN", "~WORKFLOW", "STATUS", "~NODE", ">STEP", "WHEN", ">TOOK"], [_row_cells(row) for row in rows]
             )
         else:
             call.output.note(
@@ -87,12 +91,12 @@ def runs_command(
     return call.with_engine(work)
 
 
-async def _read_rows(client: Client, name: str | None, status: StatusWord | None, limit: int) -> list[RunRow]:
+async def _read_rows(client: Client, name: str | None, status: Status | None, limit: int) -> list[RunRow]:
     rows: list[RunRow] = []
     while len(rows) < limit:
         query = RunFilter(
             workflow=name,
-            status=None if status is None else status.value,
+            status=status,
             limit=min(PAGE, limit - len(rows)),
             before=rows[-1].run_id if rows else None,
         )
@@ -104,7 +108,6 @@ async def _read_rows(client: Client, name: str | None, status: StatusWord | None
 
 
 def _row_cells(row: RunRow) -> list[Part | list[Part]]:
-    took = "" if row.started_at is None or row.ended_at is None else duration(row.ended_at - row.started_at)
     return [
         row.short_id,
         row.workflow,
@@ -112,7 +115,7 @@ def _row_cells(row: RunRow) -> list[Part | list[Part]]:
         row.node or "",
         str(row.step),
         ago(row.created_at),
-        took,
+        took_text(row.started_at, row.ended_at),
     ]
 
 
@@ -187,11 +190,7 @@ async def _show_run(
         (f"run {view.run_id}", "dim"),
         (f"  {view.activity}" if view.activity else "", "dim"),
     )
-    took = (
-        ""
-        if view.started_at is None or view.ended_at is None
-        else f", took {duration(view.ended_at - view.started_at)}"
-    )
+    took = f", took {took}" if (took := took_text(view.started_at, view.ended_at)) else ""
     output.line(("version  ", "dim"), view.version[:12])
     output.line(("started  ", "dim"), f"{ago(view.created_at)} ({iso_time(view.created_at)}){took}")
     show_files(output, view)

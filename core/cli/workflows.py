@@ -11,7 +11,7 @@ import typer
 
 from core.cli.call import Call, Client, JsonOption, NameArgument, WorkspaceOption, open_call
 from core.cli.documents import FindingLike, approval_document, finding_document, workflow_document
-from core.cli.output import SEVERITY_STYLES, Output, Part, ago, duration, status_part
+from core.cli.output import SEVERITY_STYLES, Output, Part, ago, status_part, took_text
 from core.cli.prompt import TypedLines
 from core.errors import DefinitionError, UnknownWorkflow
 from core.link.types import ApprovalView, WorkflowRow
@@ -31,7 +31,7 @@ def list_command(context: typer.Context, workspace: WorkspaceOption = None, as_j
         if call.as_json:
             call.output.document([workflow_document(row) for row in rows])
         elif rows:
-            headings = ["NAME", ">NODES", ">EDGES", "LAST RUN", "WHEN", ">TOOK", "FINDINGS"]
+            headings = ["~NAME", ">NODES", ">EDGES", "~LAST RUN", "WHEN", ">TOOK", "FINDINGS"]
             call.output.table(headings, [_row_cells(row) for row in rows])
         else:
             call.output.note(
@@ -48,7 +48,7 @@ def _row_cells(row: WorkflowRow) -> list[Part | list[Part]]:
     if run is None:
         last: list[Part | list[Part]] = ["-", "never", ""]
     else:
-        took = "" if run.ended_at is None else duration(run.ended_at - run.created_at)
+        took = took_text(run.started_at, run.ended_at)
         where = f"  {run.node}" if run.node and run.status != "completed" else ""
         last = [[status_part(run.status), where], ago(run.created_at), took]
     return [row.name, str(row.nodes), str(row.edges), *last, _findings_cell(row)]

@@ -66,6 +66,7 @@ def last_run_view(record: RunRecord | None) -> LastRun | None:
         short_id=short_id(record.id),
         status=cast(Status, record.status),
         created_at=record.created_at,
+        started_at=record.started_at,
         ended_at=record.ended_at,
         node=record.node,
     )
@@ -220,6 +221,7 @@ def run_view(
         priority=record.priority,
         pausing=record.until == "pause" and record.status not in FINAL,
         activity=actor.process_life.environment.activity if actor is not None else "",
+        unused_answers=[] if record.presets == "[]" else [name for name, _ in json.loads(record.presets)],
     )
 
 

@@ -126,6 +126,7 @@ class LastRun(_Struct):
     short_id: str
     status: Status
     created_at: float
+    started_at: float | None = None
     ended_at: float | None = None
     node: str | None = None
     """Where it is or where it ended."""
@@ -373,6 +374,8 @@ class RunView(_Struct):
     activity: str = ""
     """What is done for a run that is queued, in words, such as "making the environment"; empty where nothing is."""
     skipped: list[SkippedNode] = []
+    unused_answers: list[str] = []
+    """The requests for which answers were given beforehand that were not asked for yet."""
 
 
 class RunFilter(_Struct):

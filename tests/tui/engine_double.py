@@ -445,6 +445,7 @@ class EngineDouble:
                 short_id=last.id[-8:],
                 status=last.status,  # type: ignore[arg-type]
                 created_at=last.created_at,
+                started_at=last.created_at,
                 ended_at=last.ended_at,
                 node=last.node,
             ),

@@ -84,6 +84,7 @@ def run_row(status: str, took: float) -> RunRow:
         status=status,  # type: ignore[arg-type]
         step=1,
         created_at=NOW - 100,
+        started_at=NOW - 100,
         ended_at=NOW - 100 + took,
     )
 

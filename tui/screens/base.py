@@ -146,8 +146,9 @@ class RondoScreen(Acting, InkWell, Screen[None]):
         self.header.crumbs = ("rondo", *self.crumbs())
 
     def refresh_footer(self) -> None:
-        """Show the keys that make sense now."""
-        self.footer.show_actions([found for found in registry.footer(self.view) if not found.why_not(self)])
+        """Show the keys that make sense now: not the one that leads to where one is."""
+        shown = (found for found in registry.footer(self.view) if found.id != f"go.{self.view}")
+        self.footer.show_actions([found for found in shown if not found.why_not(self)])
 
     def ask(
         self,

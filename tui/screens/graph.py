@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 from textual.widget import Widget
 
+from core.link.status import look_of
 from core.link.types import RunChanged, RunView, StepChanged, WorkflowChanged, WorkflowDetail
 from tui.graph_feed import RunRead, WorkflowRead, graph_of, read_run, read_workflow
 from tui.graph_run import RunTrail, taken_edges
@@ -16,7 +17,6 @@ from tui.messages import EngineEvents
 from tui.navigation import Place
 from tui.reader import Reader
 from tui.screens.graph_keys import GraphKeys
-from tui.status import look_of
 from tui.text import plural, visible
 from tui.widgets.graph_pane import NodePane
 from tui.widgets.graph_view import GraphView

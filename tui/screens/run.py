@@ -9,6 +9,7 @@ import msgspec
 from textual.containers import Horizontal
 from textual.widget import Widget
 
+from core.link.status import look_of, run_seconds
 from core.link.types import FINAL, LogsChanged, RequestChanged, RunChanged, StepChanged, WorkflowDetail
 from tui.actions import action
 from tui.messages import EngineEvents
@@ -19,8 +20,7 @@ from tui.screens.run_log import LogActions
 from tui.screens.run_question import QuestionActions
 from tui.screens.run_steps import StepActions
 from tui.spans import Span
-from tui.status import look_of, waiting_text
-from tui.text import plural, stopwatch, visible
+from tui.text import plural, stopwatch, visible, waiting_text
 from tui.widgets.error_pane import ErrorPane
 from tui.widgets.log_view import copied_rows
 from tui.widgets.rule import Bar, PaneRule, Title
@@ -157,14 +157,15 @@ class RunScreen(StepActions, LogActions, QuestionActions):
         if run is None:
             return
         look = look_of(run.status)
-        ended = run.ended_at if run.ended_at is not None else self.rondo.now()
+        seconds = run_seconds(run.started_at, run.ended_at, self.rondo.now())
         spans: list[Span] = [(look.sign, look.ink), (f" {look.word}", look.ink)]
         if waiting := waiting_text(run.due_at, run.queue_position, self.rondo.now()):
             spans.append((f" {waiting}", look.ink))
         spans.append((f"  step {max(run.step, self.steps.steps.total)}", ""))
         if run.activity:
             spans.append((f"  {visible(run.activity)}", "dim"))
-        spans.append((f"  {stopwatch(ended - (run.started_at or run.created_at))}", "dim"))
+        if seconds is not None:
+            spans.append((f"  {stopwatch(seconds)}", "dim"))
         self.header.status = tuple(spans)
 
     def refresh_titles(self) -> None:

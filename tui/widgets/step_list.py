@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from core.link.status import look_of
 from core.link.types import RequestView, StepPage, StepView
 from tui.spans import Spans
-from tui.status import look_of
 from tui.step_rows import StepRows
 from tui.text import bar, duration, fit, visible
 from tui.widgets.window_list import WindowList

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 from textual.strip import Strip
 
+from core.link.status import look_of
 from core.link.types import ApprovalView, FindingView, RunRow, WorkflowDetail, WorkflowRow
 from tui.filtering import keep, matched
 from tui.spans import Inked, Spans
-from tui.status import look_of
 from tui.text import fit, plural, relative_time, shorten, visible, wrap
 from tui.widgets.line_list import LineList
 from tui.workflow_text import (
@@ -120,7 +120,7 @@ class WorkflowTable(LineList):
             where = "" if last.status == "completed" else visible(last.node or "")
             spans += [(fit(look.text, STATUS_WIDTH + 1), look.ink), (fit(where, columns.node), ""), ("  ", "")]
             spans += [(fit(relative_time(last.ended_at or last.created_at, self._now()), WHEN_WIDTH), "dim")]
-            spans += [(fit(took(last.created_at, last.ended_at, self._now()), TOOK_WIDTH, right=True), "")]
+            spans += [(fit(took(last.started_at, last.ended_at, self._now()), TOOK_WIDTH, right=True), "")]
         return [*spans, ("  ", ""), (fit(remark, columns.remark), remark_ink)]
 
     def _name_spans(self, row: WorkflowRow, width: int) -> Spans:

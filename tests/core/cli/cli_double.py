@@ -237,6 +237,7 @@ class DoubleEngine:
                         short_id=last.short_id,
                         status=last.status,
                         created_at=last.created_at,
+                        started_at=last.started_at,
                         ended_at=last.ended_at,
                     ),
                 )

@@ -141,8 +141,9 @@ def test_an_error_document_has_what_the_interface_promises() -> None:
 def test_every_status_has_a_sign_and_a_word() -> None:
     from typing import get_args
 
-    from core.cli.output import STATUS_SIGNS
-    from core.cli.show import StatusWord
+    from core.cli.output import STATUS_STYLES
+    from core.link.status import LOOKS
 
-    assert set(STATUS_SIGNS) == set(get_args(Status)) == {word.value for word in StatusWord}
-    assert len({sign for sign, _, _ in STATUS_SIGNS.values()}) == len(STATUS_SIGNS)
+    assert set(LOOKS) == set(get_args(Status))
+    assert len({look.sign for look in LOOKS.values()}) == len({look.word for look in LOOKS.values()}) == len(LOOKS)
+    assert {look.ink for look in LOOKS.values()} <= set(STATUS_STYLES)
