@@ -44,6 +44,14 @@ def parse(text: str, actions: Sequence[Action]) -> tuple[Action, str] | None:
     return None if best is None else (best[1], best[2])
 
 
+def meant(typed: tuple[Action, str], words: Words) -> tuple[Action, str]:
+    """The same with the argument written out, where it begins just one of the words."""
+    found, argument = typed
+    known = words.get(found.argument, ())
+    begun = [word for word in known if word.startswith(argument)]
+    return (found, begun[0]) if argument and argument not in known and len(begun) == 1 else typed
+
+
 def complete(text: str, actions: Sequence[Action], words: Words, history: Sequence[str] = ()) -> list[Completion]:
     """What the text could become, best first: arguments where the command is complete, else commands."""
     if not text.strip():

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui.actions import EVERYWHERE, registry
-from tui.commands import HISTORY_LENGTH, History, complete, parse
+from tui.commands import HISTORY_LENGTH, History, complete, meant, parse
 from tui.screens.workflows import WorkflowsScreen
 
 ACTIONS = [found for found in registry if found.view in (WorkflowsScreen.view, EVERYWHERE)]
@@ -26,6 +26,13 @@ def test_words_of_the_command_line_mean_their_action() -> None:
         assert parsed is not None
         assert parsed[0].id == wanted
     assert parse("run hello", ACTIONS)[1] == "hello"
+
+
+def test_the_beginning_of_one_name_is_enough_and_of_two_is_left_as_it_is() -> None:
+    for text, wanted in (("run hel", "hello"), ("run mail_d", "mail_digest"), ("run mail", "mail"), ("run x", "x")):
+        parsed = parse(text, ACTIONS)
+        assert parsed is not None
+        assert meant(parsed, WORDS)[1] == wanted
 
 
 def test_the_longest_words_win() -> None:

@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
+from textual.widgets import Input
 
 from core.errors import EngineLost, EngineStopping, EngineUnreachable, RondoError
 from tui.actions import EVERYWHERE, Acting, action, registry
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from tui.app import RondoApp
 
 Result = TypeVar("Result")
+
+OUTAGES = (EngineLost, EngineStopping, EngineUnreachable)
+"""Failures that are over when the engine is back."""
 
 
 def needs_workflow(screen: RondoScreen) -> str:
@@ -51,6 +55,7 @@ class RondoScreen(Acting, InkWell, Screen[None]):
         self.notice = Notice()
         self.footer = Footer()
         self.missed_events = False
+        self._said_of_outage = ""
 
     # What a subclass says of itself ------------------------------------------------------------------------------
 
@@ -150,6 +155,10 @@ class RondoScreen(Acting, InkWell, Screen[None]):
         shown = (found for found in registry.footer(self.view) if found.id != f"go.{self.view}")
         self.footer.show_actions([found for found in shown if not found.why_not(self)])
 
+    def watch_focused(self) -> None:
+        """The keys that work are others while something is typed."""
+        self.footer.typing = isinstance(self.focused, Input)
+
     def ask(
         self,
         call: Callable[[], Awaitable[Result]],
@@ -191,9 +200,16 @@ class RondoScreen(Acting, InkWell, Screen[None]):
 
     def on_engine_failed(self, message: EngineFailed) -> None:
         """A call failed: say what, why and what to do next. What is read again by itself is not worth a word."""
-        if message.reading and isinstance(message.error, EngineLost | EngineStopping | EngineUnreachable):
+        if message.reading and isinstance(message.error, OUTAGES):
             return
         self.say(error_text(message.error, message.doing), "problem")
+        self._said_of_outage = self.notice.text if isinstance(message.error, OUTAGES) else ""
+
+    def forget_outage(self) -> None:
+        """The engine is back: what was said of its absence is not true any more."""
+        if self._said_of_outage and self.notice.text == self._said_of_outage:
+            self.notice.clear()
+        self._said_of_outage = ""
 
     # Actions that work everywhere --------------------------------------------------------------------------------
 

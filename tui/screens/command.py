@@ -11,7 +11,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from tui.actions import Action, action
-from tui.commands import SHOWN_AT_MOST, Completion, Words, complete, parse
+from tui.commands import SHOWN_AT_MOST, Completion, Words, complete, meant, parse
 from tui.screens.help import Chosen
 from tui.screens.sheet import Sheet
 from tui.spans import Spans
@@ -111,7 +111,7 @@ class CommandSheet(Sheet[Chosen]):
         selected = completions.entries[completions.cursor] if completions.entries else None
         typed = parse(event.value, self._actions)
         if typed is not None and (selected is None or completions.cursor == 0):
-            self.dismiss(typed)
+            self.dismiss(meant(typed, self._words))
         elif selected is not None:
             self.dismiss((selected.action, selected.argument))
 

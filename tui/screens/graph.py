@@ -102,6 +102,7 @@ class GraphScreen(GraphKeys):
 
     def on_engine_ready(self) -> None:
         """Connected, or events were lost: read everything again."""
+        self.forget_outage()
         self._workflow_reader.want()
         self._run_reader.want()
 

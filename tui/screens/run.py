@@ -102,6 +102,7 @@ class RunScreen(StepActions, LogActions, QuestionActions):
 
     def on_engine_ready(self) -> None:
         """Connected, or events were lost: read everything again."""
+        self.forget_outage()
         self.feed.want_all()
 
     def on_engine_events(self, message: EngineEvents) -> None:

@@ -112,6 +112,7 @@ class WorkflowsScreen(RondoScreen):
 
     def on_engine_ready(self) -> None:
         """Connected, or events were lost: read everything again."""
+        self.forget_outage()
         self._want_list()
 
     def on_engine_events(self, message: EngineEvents) -> None:
