@@ -10,6 +10,8 @@ from pathlib import Path
 
 SOCKET_PATH_LIMIT = 100
 """Longest socket path in bytes that every supported system takes (Linux allows 107, macOS 103)."""
+SOCKET_PATH_MOST = 103 if sys.platform == "darwin" else 107
+"""Longest socket path in bytes that this system takes."""
 
 
 def _user_folder(variable: str, linux_default: str) -> Path:

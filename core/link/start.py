@@ -16,6 +16,7 @@ from core.errors import (
     EngineLost,
     EngineStopping,
     EngineUnreachable,
+    EnvironmentProblem,
     RondoError,
     WorkspaceLocked,
     WorkspaceMissing,
@@ -23,7 +24,7 @@ from core.errors import (
 from core.link.card import EngineCard, read_card
 from core.link.client import RemoteEngine, client_info
 from core.link.types import EngineStatus
-from core.places import Workspace
+from core.places import SOCKET_PATH_MOST, Workspace
 
 LOOK_AGAIN_SECONDS = 0.05
 """How often a socket that is not there yet is tried."""
@@ -150,6 +151,19 @@ def check_workspace(workspace: Workspace) -> None:
             f"There is no workspace at {workspace.root}.",
             cause=f"It has no folder {workspace.workflows_dir}.",
             next_step="Name another folder with --workspace, or make one there with `rondo init`.",
+        )
+    _check_socket(workspace)
+
+
+def _check_socket(workspace: Workspace) -> None:
+    """Raise EnvironmentProblem where the system takes no socket at either of its places."""
+    size = len(os.fsencode(workspace.socket))
+    if size > SOCKET_PATH_MOST:
+        raise EnvironmentProblem(
+            f"The engine's socket can't be made: the path {workspace.socket} is too long.",
+            cause=f"It has {size} bytes, and this system takes {SOCKET_PATH_MOST}; beside the runs it would be longer.",
+            next_step="Set XDG_STATE_HOME to a folder with a shorter path, on this machine and not in a folder that is "
+            "emptied at the last logout, or move the workspace to a shorter path.",
         )
 
 
