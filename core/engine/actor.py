@@ -127,6 +127,7 @@ class RunActor:
         position: Position,
         *,
         log_last: int = 0,
+        log_kept: tuple[int, int] = (0, 0),
         open_requests: Sequence[RequestRow] = (),
     ) -> None:
         self.world = world
@@ -139,7 +140,7 @@ class RunActor:
         self.in_flight: dict[str, InFlight] = {}
         self.failed_attempts: list[InsertAttempt] = []
         self.closed = asyncio.Event()
-        self.log = RunLog(world, record.number, self.line, record.id, log_last, record.logs_dropped)
+        self.log = RunLog(world, record.number, self.line, record.id, log_last, record.logs_dropped, log_kept)
         self.requests = Requests(self, open_requests)
         self.frames = Frames(self)
         self.process_life = ProcessLife(self)

@@ -22,6 +22,7 @@ from core.engine.events import EventBus
 from core.engine.processes import ProcessPool
 from core.engine.queries import Queries
 from core.engine.recovery import Recovery
+from core.engine.rollback import finish_interrupted
 from core.engine.run_commands import RunCommands
 from core.engine.runs import Runs
 from core.engine.state_parts import Path as StatePath
@@ -120,6 +121,7 @@ class Engine(RunCommands, WorkflowCalls):
             recovered = await Recovery(self._runs, self._store, self._now).recover()
             await asyncio.to_thread(self._black_box.report, recovered)
             stack.push_async_callback(self._catalog.close)
+            await asyncio.to_thread(finish_interrupted, self.workspace.workflows_dir)
             await self._catalog.start()
             self._packages.start(self._settings.now.engine.keep_environment_days)
             self._closing = stack.pop_all()

@@ -6,14 +6,17 @@ import array
 import asyncio
 import contextlib
 import fcntl
+import logging
 import os
 import termios
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from core.runner.capture import cut
-from core.runner.wire import LINE_LIMIT, LOG_BYTES, LOG_LINES, RECORD_LIMIT, RECORD_PREFIX, decode_json
+from core.runner.log_share import TAIL_LINES, Allowance, Share, dropped_text
+from core.runner.wire import RECORD_LIMIT, RECORD_PREFIX, decode_json
 
 LogRecord = tuple[float, int, str, str, int, int, str]
 """At, level number, stream, node, visit, attempt, text."""
@@ -43,22 +46,20 @@ TAIL_BYTES = 8 * 1024
 class LogBudget:
     """What one run may still print, and the count of lines beyond it, reported now and then."""
 
-    def __init__(self, report: Callable[[int], None], *, lines: int = LOG_LINES, size: int = LOG_BYTES) -> None:
+    def __init__(self, report: Callable[[int], None], allowance: Allowance) -> None:
         self._report = report
-        self._lines = lines
-        self._size = size
+        self.allowance = allowance
         self._dropped = 0
         self._reporting: asyncio.TimerHandle | None = None
 
     @property
     def spent(self) -> bool:
         """True once nothing more is kept."""
-        return self._lines <= 0 or self._size <= 0
+        return self.allowance.spent
 
     def take(self, size: int) -> None:
         """Account for one line of `size` characters."""
-        self._lines -= 1
-        self._size -= size
+        self.allowance.take(size)
 
     def drop(self, count: int) -> None:
         """Count lines that are not kept."""
@@ -123,8 +124,13 @@ class OutputPipe:
         self._fd = -1
         self._last()
 
+    @property
+    def flooded(self) -> bool:
+        """True once lines are only counted, for the most part."""
+        return self._budget.spent
+
     def _on_readable(self) -> None:
-        if not self._budget.spent:
+        if not self.flooded:
             self._read()
             return
         begun = time.perf_counter()
@@ -244,12 +250,34 @@ class RawPipe(OutputPipe):
         self._report = False
         self.tail = b""
         """The last bytes, kept or not: where a process crashed, they name the place."""
+        self._share = Share(budget.allowance)
+        self._held: deque[bytes] = deque(maxlen=TAIL_LINES)
+
+    @property
+    def flooded(self) -> bool:
+        return self._share.spent
+
+    def end_visit(self) -> None:
+        """Hand on the last lines where more was written than one attempt's share; what comes later has a new one."""
+        if self._held:
+            now, records = time.time(), list[LogRecord]()
+            if self._share.dropped:
+                text = dropped_text(self._share.dropped, len(self._held))
+                records.append((now, logging.WARNING, "raw", "", 0, 0, text))
+            for line in self._held:
+                text = line.decode(errors="replace").replace("\0", "")
+                if self._share.take_reserved(len(text)):
+                    records.append((now, self._level(line), "raw", "", 0, 0, text))
+                else:
+                    self._budget.drop(1)
+            self._held.clear()
+            self._deliver(records)
+        self._share = Share(self._budget.allowance)
 
     def _lines_of(self, data: bytes) -> list[LogRecord]:
         self.tail = (self.tail + data)[-TAIL_BYTES:] if len(data) < TAIL_BYTES else data[-TAIL_BYTES:]
-        if self._budget.spent:
-            self._begun = b""
-            self._budget.drop(max(data.count(b"\n"), len(data) // LINE_LIMIT))
+        if self._share.spent:
+            self._hold_last(self._begun + data)
             return []
         *lines, self._begun = (self._begun + data).split(b"\n")
         now = time.time()
@@ -263,11 +291,11 @@ class RawPipe(OutputPipe):
 
     def _add(self, records: list[LogRecord], now: float, line: bytes) -> None:
         for piece in cut(line):
-            if self._budget.spent:
-                self._budget.drop(1)
+            if self._share.spent:
+                self._hold(piece)
                 continue
             text = piece.decode(errors="replace").replace("\0", "")
-            self._budget.take(len(text))
+            self._share.take(len(text))
             records.append((now, self._level(piece), "raw", "", 0, 0, text))
 
     def _level(self, line: bytes) -> int:
@@ -278,6 +306,28 @@ class RawPipe(OutputPipe):
             self._report = False
         return REPORT_LEVEL if self._report else RAW_LEVEL
 
+    def _hold_last(self, data: bytes) -> None:
+        """Look at the last lines only: a flood passes here, so this way is short."""
+        first, *lines = data.rsplit(b"\n", TAIL_LINES + 1)
+        if len(lines) > TAIL_LINES:
+            many = first.count(b"\n") + 1
+            self._share.dropped += many
+            self._budget.drop(many)
+        elif lines:
+            lines.insert(0, first)
+        *whole, begun = lines or [first]
+        *pieces, self._begun = cut(begun)
+        for line in (*whole, *pieces):
+            for piece in cut(line):
+                self._hold(piece)
+
+    def _hold(self, line: bytes) -> None:
+        """Keep a line for the case that it is one of the last."""
+        if len(self._held) == TAIL_LINES:
+            self._share.dropped += 1
+            self._budget.drop(1)
+        self._held.append(line)
+
     def _last(self) -> None:
         if self._begun:
             records: list[LogRecord] = []
@@ -285,11 +335,12 @@ class RawPipe(OutputPipe):
             self._begun = b""
             if records:
                 self._deliver(records)
+        self.end_visit()
 
 
 def log_pipes(
     records: int, raw: int, deliver: Callable[[list[LogRecord]], None], report: Callable[[int], None], limits: Any
 ) -> tuple[RecordPipe, RawPipe, LogBudget]:
     """The two pipes of a run process on one budget; `limits` as in the init frame."""
-    budget = LogBudget(report, lines=limits.get("log_lines", LOG_LINES), size=limits.get("log_bytes", LOG_BYTES))
+    budget = LogBudget(report, Allowance.of(limits))
     return RecordPipe(records, budget, deliver), RawPipe(raw, budget, deliver), budget

@@ -408,6 +408,8 @@ class RunProcess:
         if header["t"] != "started":
             self._records.drain()
             self._raw.drain()
+        if header["t"] in ("step", "attempt", "request"):
+            self._raw.end_visit()
         self._listener.on_frame(header, payload)
 
     def _on_close(self, reason: str) -> None:

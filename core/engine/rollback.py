@@ -1,13 +1,14 @@
 """Writing a stored version back into a workflow's folder, so that nothing that was there is lost.
 
 First everything that will change is copied into `backups/`, then the new files are written beside their places, then
-they take them one after the other. Where one can't, the ones before it are put back as they were. What a killed engine
-leaves between two of these moves stands whole in the backup.
+they take them one after the other. Where one can't, the ones before it are put back as they were. Before the first move
+a plan is written, by which the next engine finishes what a killed one has begun.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import tempfile
@@ -15,8 +16,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+import structlog
 
 from core.errors import EnvironmentProblem, UsageError
+
+STAGE = ".rondo-rollback-"
+"""How the folder begins, in that of a workflow, in which the new files wait for their places."""
+PLAN, FILES = "plan.json", "files"
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +51,13 @@ def put_back(
     removed = sorted(path for path in present if path not in wanted)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".rondo-rollback-") as stage:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=STAGE) as stage:
             for path in written:
                 _check_parents(folder, path)
-                _write(Path(stage) / path, wanted[path])
+                _write(Path(stage) / FILES / path, wanted[path])
             backup = _keep(folder, [*written, *removed], now, version)
-            _exchange(folder, Path(stage), present, written, removed, backup)
+            _write_plan(Path(stage), written, removed, backup)
+            _exchange(folder, Path(stage) / FILES, present, written, removed, backup)
         _remove_empty(folder, removed)
     except OSError as error:
         raise EnvironmentProblem(
@@ -66,11 +77,7 @@ def _exchange(
         for path in [*written, *removed]:
             _check_unchanged(folder, path, present.get(path), backup)
             done.append(path)
-            if path in removed:
-                (folder / path).unlink()
-            else:
-                (folder / path).parent.mkdir(parents=True, exist_ok=True)
-                os.replace(stage / path, folder / path)
+            _move(None if path in removed else stage / path, folder / path)
     except BaseException:
         for path in reversed(done):
             kept = backup / path if backup is not None else None
@@ -80,6 +87,53 @@ def _exchange(
                 else:
                     (folder / path).unlink(missing_ok=True)
         raise
+
+
+def finish_interrupted(workflows_dir: Path) -> None:
+    """Finish every rollback that a killed engine has begun, and remove what one left that had not. Blocks.
+
+    A file that someone changed since stays as it is.
+    """
+    for stage in workflows_dir.glob(f"*/{STAGE}*"):
+        try:
+            plan = json.loads((stage / PLAN).read_bytes())
+            for path in [*plan["written"], *plan["removed"]]:
+                _finish(stage.parent, stage / FILES, path, plan)
+            log.info("a rollback was finished", folder=str(stage.parent), files=len(plan["written"]))
+        except FileNotFoundError:
+            # It had not begun to move anything.
+            pass
+        except (OSError, ValueError, KeyError) as error:
+            log.error("a rollback could not be finished", folder=str(stage.parent), error=str(error))
+            continue
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def _finish(folder: Path, stage: Path, path: str, plan: dict[str, Any]) -> None:
+    kept = _content(Path(plan["backup"]) / path) if plan["backup"] is not None else None
+    if _content(folder / path) != kept:
+        return
+    if path in plan["removed"]:
+        _move(None, folder / path)
+    elif os.path.lexists(stage / path):
+        _move(stage / path, folder / path)
+
+
+def _move(new: Path | None, place: Path) -> None:
+    """Put a new file into its place; without one, take away what is there."""
+    if new is None:
+        place.unlink(missing_ok=True)
+    else:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(new, place)
+
+
+def _write_plan(stage: Path, written: list[str], removed: list[str], backup: Path | None) -> None:
+    plan = {"written": written, "removed": removed, "backup": str(backup) if backup is not None else None}
+    fresh = stage / f"{PLAN}.new"
+    fresh.write_text(json.dumps(plan), encoding="utf-8")
+    _sync(fresh)
+    os.replace(fresh, stage / PLAN)
 
 
 def _keep(folder: Path, paths: list[str], now: float, version: str) -> Path | None:

@@ -24,6 +24,9 @@ LEVEL_NAMES = {number: name for name, number in LEVELS.items()}
 
 DROPPING = "From here on lines are dropped: the run prints more than is kept. How many is counted."
 
+ENGINE = "engine"
+"""The stream of lines that are not output of the run's."""
+
 Row = tuple[int, int, float, int, str, str, int, int, str]
 
 log = structlog.get_logger()
@@ -49,13 +52,24 @@ class Taken:
 class RunLog:
     """Numbers the lines of one run and commits them in batches."""
 
-    def __init__(self, world: World, run: int, line: int, run_id: str, last: int, dropped: int) -> None:
+    def __init__(
+        self,
+        world: World,
+        run: int,
+        line: int,
+        run_id: str,
+        last: int,
+        dropped: int,
+        kept: tuple[int, int] = (0, 0),
+    ) -> None:
         self._world = world
         self._run = run
         self._line = line
         self._run_id = run_id
         self._last = last
         self._dropped = dropped
+        self.kept_lines, self.kept_size = kept
+        """How much of the run's own output is kept; lines of the engine's don't count."""
         self._dropped_taken = dropped
         self._announced = (last, dropped)
         self._rows: list[Row] = []
@@ -66,12 +80,15 @@ class RunLog:
         """Take lines of the run process: (at, level number, stream, node, visit, attempt, text)."""
         for at, level, stream, node, visit, attempt, text in records:
             self._last += 1
+            if stream != ENGINE:
+                self.kept_lines += 1
+                self.kept_size += len(text)
             self._rows.append((self._last, self._line, at, level, stream, node, visit, attempt, text))
         self._flush_soon()
 
     def line(self, at: float, level: str, text: str, node: str, visit: int = 0, attempt: int = 0) -> None:
         """Add a line of the engine's own."""
-        self.add([(at, LEVELS[level], "engine", node, visit, attempt, text)])
+        self.add([(at, LEVELS[level], ENGINE, node, visit, attempt, text)])
 
     def drop(self, count: int) -> None:
         """Count lines that were printed over the limit and not kept; the log itself says where that began."""

@@ -26,7 +26,7 @@ from core.engine.run_inputs import kept_inputs
 from core.engine.slots import Slots
 from core.engine.timers import TimerKey, Timers
 from core.engine.trials import last_error_of, trials_of
-from core.engine.usage import UsageWatch
+from core.engine.usage import MB, UsageWatch
 from core.errors import (
     DatabaseBusy,
     DatabaseDamaged,
@@ -41,6 +41,7 @@ from core.flow.graph import Graph
 from core.flow.settling import Settling
 from core.link.types import FINAL, WAITING, Event, RunChanged, StartRun
 from core.places import Workspace
+from core.runner.log_share import limits_left
 from core.settings import LiveSettings, Settings
 from core.store.operations import (
     InsertRun,
@@ -235,6 +236,7 @@ class Runs:
             graph,
             position,
             log_last=await self._store.last_log_row(fresh.number),
+            log_kept=await self._store.log_size(fresh.number),
             open_requests=await self._store.requests(line=line, status="open"),
         )
         self._actors[fresh.id] = actor
@@ -364,7 +366,7 @@ class Runs:
             "answers": answers,
             "until": "step" if actor.until in ("step", ALONE) else "end",
             "deltas_since_snapshot": [size, steps],
-            "limits": {},
+            "limits": self._log_limits(actor),
             **dag,
         }
         crash_point("run.spawn.wanted")
@@ -387,6 +389,11 @@ class Runs:
         """An environment in use until it is released."""
         assert self._environments is not None
         return await self._environments.hold(need, actor.record.workflow, say)
+
+    def _log_limits(self, actor: RunActor) -> dict[str, Any]:
+        """How much of the run's output is still kept: the limits are the run's, not those of one process."""
+        limits = self.settings.limits_of(actor.record.workflow)
+        return limits_left(limits.log_lines, int(limits.log_mb * MB), actor.log.kept_lines, actor.log.kept_size)
 
     def forget(self, actor: RunActor) -> None:
         """Take an actor that is done out of the table."""

@@ -9,11 +9,13 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any
 
+from core.runner.log_share import TAIL_LINES, Allowance, Share, dropped_text
 from core.runner.wire import LINE_LIMIT, RECORD_PREFIX, encode_json
 
 Visit = tuple[str, int, int]
@@ -30,17 +32,20 @@ OWN_LOGGERS = ("root", "nodes", "__main__")
 
 
 class LogWriter:
-    """Writes log records to the engine's pipe, up to the run's limits; lines beyond them are only counted.
+    """Writes log records to the engine's pipe, as far as the run's allowance goes; other lines are only counted.
+
+    Of an attempt that has used up its share errors are written, and the last lines when it ends.
 
     A child forked by node code would mix its records into ours, so there everything goes to file descriptor 1 as text.
     """
 
-    def __init__(self, fd: int, lines: int, size: int) -> None:
+    def __init__(self, fd: int, allowance: Allowance) -> None:
         self._fd = fd
-        self._lines_left = lines
-        self._bytes_left = size
-        self.full = lines <= 0 or size <= 0
-        """True once the run has printed all that is kept."""
+        self._allowance = allowance
+        self._shares: dict[Visit, Share] = {}
+        self._held: dict[Visit, deque[list[Any]]] = {}
+        self.full = allowance.spent
+        """True once nothing more is kept of anybody."""
         self._dropped = 0
         self._reported_at = 0.0
         self._forked = False
@@ -66,15 +71,49 @@ class LogWriter:
                 text = text.replace("\0", "")
             node, number, attempt = visit or VISIT.get()
             record = [at or time.time(), level, stream, node, number, attempt, text]
-            try:
-                data = encode_json(record)
-            except (TypeError, UnicodeEncodeError):
-                record[6] = text.encode(errors="replace").decode()
-                data = encode_json(record)
-            self._lines_left -= 1
-            self._bytes_left -= len(text)
-            self.full = self._lines_left <= 0 or self._bytes_left <= 0
-            _write_all(self._fd, RECORD_PREFIX.pack(len(data)) + data)
+            key = (node, number, attempt)
+            share = self._shares.get(key) or self._shares.setdefault(key, Share(self._allowance))
+            if share.take(len(text)) or (level >= logging.ERROR and share.take_reserved(len(text))):
+                self._send(record)
+            else:
+                self._hold(key, share, record)
+
+    def _send(self, record: list[Any]) -> None:
+        try:
+            data = encode_json(record)
+        except (TypeError, UnicodeEncodeError):
+            record[6] = record[6].encode(errors="replace").decode()
+            data = encode_json(record)
+        self.full = self._allowance.spent
+        _write_all(self._fd, RECORD_PREFIX.pack(len(data)) + data)
+
+    def _hold(self, visit: Visit, share: Share, record: list[Any]) -> None:
+        """Keep a line for the case that it is one of the attempt's last."""
+        held = self._held.setdefault(visit, deque(maxlen=TAIL_LINES))
+        if len(held) == TAIL_LINES:
+            share.dropped += 1
+            self.drop(1)
+        held.append(record)
+
+    def end_visit(self, visit: Visit) -> None:
+        """Write the last lines of a visit that printed more than its share; what it prints later has a new one."""
+        with self.lock:
+            share, held = self._shares.pop(visit, None), self._held.pop(visit, None)
+            if share is None or not held or self._forked:
+                return
+            if share.dropped:
+                text = dropped_text(share.dropped, len(held))
+                self._send([held[0][0], logging.WARNING, "log", *visit, text])
+            for record in held:
+                if share.take_reserved(len(record[6])):
+                    self._send(record)
+                else:
+                    self.drop(1)
+
+    def end_visits(self) -> None:
+        """Write the last lines of every visit."""
+        for visit in list(self._shares):
+            self.end_visit(visit)
 
     def drop(self, count: int) -> None:
         """Count lines that are not written, and say so now and then."""
@@ -243,12 +282,14 @@ class Capture:
         """Write the lines that the present visit has begun and not ended."""
         for stream in self._streams:
             stream.end_lines(VISIT.get())
+        self.writer.end_visit(VISIT.get())
         self.writer.report()
 
     def end(self) -> None:
         """Write everything that is left."""
         for stream in self._streams:
             stream.end_lines()
+        self.writer.end_visits()
         self.writer.report()
 
 

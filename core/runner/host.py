@@ -29,9 +29,10 @@ from core.runner import environment, sources
 from core.runner.capture import Capture, LogWriter
 from core.runner.channel import SocketChannel
 from core.runner.failures import failure_document, trimmed_stack
+from core.runner.log_share import Allowance
 from core.runner.process_tree import kill_tree
 from core.runner.session import Broken, Session, load_workflow
-from core.runner.wire import IMPORT_SECONDS, LOG_BYTES, LOG_LINES, FrameReader, encode_frame
+from core.runner.wire import IMPORT_SECONDS, FrameReader, encode_frame
 from core.sdk.settle import Interrupts
 
 FRAMES, LOGS = 3, 4
@@ -169,7 +170,7 @@ def _enter(init: dict[str, Any]) -> Capture:
         del os.environ[name]
     os.environ.update(kept)
     sys.argv = [os.path.join(init["folder"], "nodes.py")]
-    writer = LogWriter(LOGS, limits.get("log_lines", LOG_LINES), limits.get("log_bytes", LOG_BYTES))
+    writer = LogWriter(LOGS, Allowance.of(limits))
     capture = Capture(writer)
     capture.install()
     return capture

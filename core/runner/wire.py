@@ -14,7 +14,8 @@ Engine to process:
             choose_from (node among whose edges the next one is chosen again, or null),
             answers [{key, hash, answer}] (recorded for visits that are not complete), until ("end" or "step"),
             deltas_since_snapshot [bytes, steps],
-            limits {import_seconds, log_lines, log_bytes} (what the run may still print; each has a default).
+            limits {import_seconds, log_lines, log_bytes (what is still kept of the run's output), log_reserve [lines,
+            bytes] (how much of that is set aside for errors and last lines)}; each has a default.
             history [[node, [taken, ...], [refused, ...], length of its own operations, [length of a blob, ...]], ...]
             (mode dag only: every committed step in order), initial (mode dag: the length of the initial state).
             payload: the state's JSON text; in mode dag the initial state's, then operations and blobs of each step

@@ -31,6 +31,14 @@ class LogReads(Reader):
         number: int = rows[0][0]
         return number
 
+    async def log_size(self, run_number: int) -> tuple[int, int]:
+        """How many lines and characters of the run's own output are kept; lines of the engine's don't count."""
+        rows = await self._fetch(
+            "SELECT count(*), coalesce(sum(length(text)), 0) FROM logs WHERE run = ? AND stream <> 'engine'",
+            (run_number,),
+        )
+        return rows[0][0], rows[0][1]
+
     async def logs(
         self,
         run_number: int,

@@ -8,7 +8,9 @@ import sys
 import threading
 from pathlib import Path
 
-from core.engine.environments.cache import EnvironmentCache
+import pytest
+
+from core.engine.environments.cache import EnvironmentCache, Held
 from core.runner.builder import CARD, USE_LOCK, take_lock
 
 
@@ -65,6 +67,27 @@ def test_what_is_held_is_never_taken_away(tmp_path: Path) -> None:
     assert held_times[0] > 0
     cache.prune(0)
     assert list(cache.folder.iterdir()) == []
+
+
+def test_what_is_being_removed_is_not_taken_into_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = EnvironmentCache()
+    put(cache, "k", "e")
+    real = Path.unlink
+    taken: list[Held | None] = []
+    takers: list[threading.Thread] = []
+
+    def unlink(path: Path, **options: bool) -> None:
+        if path.name == CARD:
+            # Someone comes at the worst moment, and has time enough.
+            takers.append(threading.Thread(target=lambda: taken.append(cache.hold("k"))))
+            takers[0].start()
+            takers[0].join(0.3)
+        real(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    assert [environment.key for environment in cache.prune(0)] == ["k"]
+    takers[0].join()
+    assert taken == [None]
 
 
 def test_a_damaged_card_counts_as_none(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from workbench import Workbench
 
 from core.engine.usage import excess
-from core.link.types import RunView
+from core.link.types import LogQuery, RunView
 from core.places import Workspace
 from core.runner.usage import Usage, tree_usage
 from core.settings import read_settings
@@ -148,3 +148,41 @@ def test_zero_is_no_limit_and_more_than_a_thousand_is_said_in_larger_units(tmp_p
     assert failure is not None
     assert failure.message == "The run used more than 2 GB of memory."
     assert "2.5 GB" in failure.cause
+
+
+async def test_the_output_cap_is_the_runs_and_not_that_of_one_process(bench: Workbench) -> None:
+    bench.settings("[engine]\nkeep_process_seconds = 0\n[limits]\nlog_lines = 1000\n")
+    bench.write(
+        "chatty",
+        """
+        class Chatty(Node):
+            async def prepare(self, shared, request_input):
+                for n in range(5000):
+                    print(n)
+                await request_input("On?", None, "text", f"on{shared.setdefault('round', 0)}")
+
+            def cleanup(self, shared, prepared, result):
+                shared["round"] += 1
+
+        class Last(Node):
+            def execute(self, prepared):
+                print("hello from the last")
+        """,
+        edges=[("chatty", "chatty", "shared['round'] < 3"), ("chatty", "last")],
+    )
+    async with bench.running():
+        view = await bench.run("chatty")
+        for number in range(3):
+            view = await bench.until(view.run_id, lambda view: view.status == "waiting_input")
+            await bench.answer(view.run_id, f"on{number}", "yes")
+            view = await bench.until(
+                view.run_id,
+                lambda view, after=number + 1: view.step >= after and view.status in ("waiting_input", "completed"),
+            )
+        view = await bench.rest(view.run_id)
+        assert view.status == "completed"
+        lines = (await bench.engine.read_logs(LogQuery(run_id=view.run_id, limit=2_000))).lines
+        printed = [line.text for line in lines if line.stream == "stdout"]
+        assert len(printed) <= 1000
+        assert printed[-1] == "hello from the last"
+        assert len(printed) + view.logs_dropped >= 15_001

@@ -149,3 +149,22 @@ async def test_output_is_handed_over_before_the_step_that_came_after_it(tmp_path
         *("frame", "printed", "from below", "frame")
     ]
     process.discard()
+
+
+@given(st.lists(st.binary(max_size=40), max_size=20), st.integers(9, 2_000), st.integers(0, 30), st.integers(0, 20))
+def test_every_line_from_below_is_kept_or_counted_and_the_last_are_kept(
+    lines: list[bytes], step: int, limit: int, times: int
+) -> None:
+    lines = [line.replace(b"\n", b" ").replace(b"\0", b" ") for line in lines] * (times + 1)
+
+    async def feed() -> None:
+        pipes = Pipes(log_lines=limit + 400, log_bytes=2 * 10**9, log_reserve=[400, 10**9])
+        pipes.write(pipes.raw_end, b"".join(line + b"\n" for line in lines), step)
+        pipes.end()
+        kept = [line[6] for line in pipes.lines if not line[6].startswith("…")]
+        expected = [line.decode(errors="replace") for line in lines]
+        assert len(kept) + pipes.dropped == len(lines)
+        share = -(-limit // 4)
+        assert kept == (expected[:share] + expected[share:][-100:])
+
+    asyncio.run(feed())

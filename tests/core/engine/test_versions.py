@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +229,48 @@ def test_a_move_that_fails_half_way_is_undone(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(EnvironmentProblem, match="could not be written"):
         rollback.put_back(folder, present, wanted, "f" * 64, 0.0)
     assert files(folder) == present
+
+
+def killed_after(moves: int, act: Callable[[], Any]) -> bool:
+    """Act in a process that ends, as by kill -9, after so many moves; False where it came to its end."""
+    child = os.fork()
+    if not child:
+        left, real = [moves], rollback._move
+
+        def move(new: Path | None, place: Path) -> None:
+            if not left[0]:
+                os._exit(9)
+            left[0] -= 1
+            real(new, place)
+
+        rollback._move = move
+        act()
+        os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+
+
+@pytest.mark.parametrize("edited", [False, True])
+@pytest.mark.parametrize("moves", [0, 1, 3, 4])
+async def test_a_rollback_that_is_killed_is_finished_by_the_next_engine(
+    bench: Workbench, moves: int, edited: bool
+) -> None:
+    present = {"w.json": b"{}", "nodes.py": b"N", "old.py": b"o", "lib/a.py": b"a"}
+    wanted = {"w.json": b"{ }", "nodes.py": ONE.encode(), "lib/b.py": b"b"}
+    folder = bench.workspace.workflows_dir / "w"
+    for name, content in present.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    assert killed_after(moves, lambda: rollback.put_back(folder, present, wanted, "f" * 64, 0.0))
+    expected = dict(wanted)
+    if edited:
+        (folder / "old.py").write_bytes(b"mended by hand")
+        expected["old.py"] = b"mended by hand"
+    async with bench.running():
+        pass
+    assert files(folder) == expected
+    assert not list(folder.glob(".rondo-*"))
+    (backup,) = (folder / "backups").iterdir()
+    assert files(backup) == present
 
 
 def test_a_file_that_is_saved_at_the_last_moment_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
