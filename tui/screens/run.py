@@ -18,7 +18,7 @@ from tui.run_feed import RunFeed, RunRead, WorkflowOfRun
 from tui.screens.confirm import ConfirmSheet
 from tui.screens.run_log import LogActions
 from tui.screens.run_question import QuestionActions
-from tui.screens.run_steps import StepActions
+from tui.screens.run_travel import TravelActions
 from tui.spans import Span
 from tui.text import plural, stopwatch, visible, waiting_text
 from tui.widgets.error_pane import ErrorPane
@@ -36,7 +36,7 @@ def needs_going(screen: RunScreen) -> str:
     return f"The run has ended: {screen.run.status}" if screen.run.status in FINAL else ""
 
 
-class RunScreen(StepActions, LogActions, QuestionActions):
+class RunScreen(TravelActions, LogActions, QuestionActions):
     """One run, live or over."""
 
     view = "run"
@@ -124,6 +124,8 @@ class RunScreen(StepActions, LogActions, QuestionActions):
         run = message.run
         if self.run is None or self.run.workflow != run.workflow:
             self.feed.want_workflow(run.workflow)
+        if self.run is not None and self.run.line != run.line:
+            self.show_new_line(run.step)
         self.run = run
         self.feed.run_id = run.run_id
         self.feed.log_dropped = max(self.feed.log_dropped, run.logs_dropped)
