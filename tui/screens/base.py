@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Input
 
 from core.errors import EngineLost, EngineStopping, EngineUnreachable, RondoError
 from tui.actions import EVERYWHERE, Acting, action, registry
@@ -157,7 +156,7 @@ class RondoScreen(Acting, InkWell, Screen[None]):
 
     def watch_focused(self) -> None:
         """The keys that work are others while something is typed."""
-        self.footer.typing = isinstance(self.focused, Input)
+        self.footer.entry_keys = getattr(self.focused, "entry_keys", ())
 
     def ask(
         self,

@@ -47,6 +47,9 @@ class ChoiceEntry(Acting, Inked, can_focus=True):
     class Picked(Message):
         """Something was picked, or taken back."""
 
+    entry_keys = (("←→", "choose"), ("space", "pick"), ("enter", "send"), ("esc", "leave"))
+    """What the footer shows while one chooses here."""
+
     def __init__(self, choices: tuple[tuple[Any, str], ...], *, several: bool, given: Any = None) -> None:
         super().__init__()
         self._choices = choices
@@ -77,7 +80,8 @@ class ChoiceEntry(Acting, Inked, can_focus=True):
 
     def _choice_spans(self, place: int) -> Spans:
         here = place == self.cursor and self.has_focus
-        picked = place in self.picked
+        # Of one choice, the cursor is the choice: Enter sends it.
+        picked = place in self.picked if self._several or not self.has_focus else here
         boxes = ("[x]", "[ ]") if self._several else ("(•)", "( )")
         label = self._texts()[place]
         return [

@@ -24,15 +24,9 @@ class Footer(Inked):
     keys: reactive[tuple[tuple[str, str], ...]] = reactive(())
     """Signs of keys and titles, first things first."""
 
-    typing: reactive[bool] = reactive(False)
-    """True while keys are letters of an input: then only the keys that work there are shown."""
+    entry_keys: reactive[tuple[tuple[str, str], ...]] = reactive(())
+    """While something is entered, the keys that work there: the view's own don't."""
 
-    TYPING: ClassVar[tuple[tuple[str, str], ...]] = (
-        ("enter", "done"),
-        ("esc", "leave"),
-        ("^u", "clear"),
-        ("tab", "next"),
-    )
     TAIL: ClassVar[tuple[tuple[str, str], ...]] = (("?", "help"), (":", "command"))
 
     def show_actions(self, actions: list[Action]) -> None:
@@ -41,9 +35,9 @@ class Footer(Inked):
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
-        tail = self._spans(() if self.typing else self.TAIL)
+        tail = self._spans(() if self.entry_keys else self.TAIL)
         spans: Spans = [(" ", "")]
-        for pair in self.TYPING if self.typing else self.keys:
+        for pair in self.entry_keys or self.keys:
             part = self._spans((pair,))
             if spans_width(spans) + spans_width(part) + spans_width(tail) > width:
                 break

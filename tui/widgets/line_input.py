@@ -36,6 +36,9 @@ class LineInput(Input):
     LineInput:ansi:focus { background: ansi_default; text-style: underline; }
     """
 
+    entry_keys = (("enter", "done"), ("esc", "leave"), ("^u", "clear"))
+    """What the footer shows while one types here."""
+
     def __init__(self, value: str = "", **options: Any) -> None:
         super().__init__(value, compact=True, select_on_focus=False, **options)
         self.cursor_blink = False
