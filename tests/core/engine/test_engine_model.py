@@ -18,14 +18,21 @@ from unittest.mock import patch
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from workbench import LIMIT_SECONDS
 
 from core.engine import runs
 from core.engine.engine import Engine
 from core.engine.inline import InlinePool
 from core.errors import InvalidAnswer, RunAtRest
-from core.link.commands import Fork, Rerun, Retry, Rewind, StateEdit
+from core.link.commands import Fork, ManyRuns, Rerun, Retry, Rewind, StateEdit
 from core.link.types import FINAL, Answer, RunFilter, RunView, StartRun
 from core.places import Workspace
 from core.store.operation import Operation
@@ -73,7 +80,7 @@ class Hold(Planned):
             await asyncio.sleep(0.002)
 '''
 
-PLANS = st.lists(st.sampled_from(["add", "ask", "hold", "fail"]), max_size=5)
+PLANS = st.lists(st.sampled_from(["add", "ask", "hold", "hold", "fail"]), min_size=1, max_size=4)
 ANSWERS = st.integers(0, 9)
 
 
@@ -197,7 +204,7 @@ class EngineMachine(RuleBasedStateMachine):
             "initial_state": {"plan": ["begin"], "at": 0, "out": []},
         }
         (folder / "plan.json").write_text(json.dumps(graph))
-        self.open_gate(True)
+        self.open_gate(False)
         self.runs_dir = self.root / f"runs-{next(self.generation)}"
         self.runs_dir.mkdir()
         self.run(self.start_engine())
@@ -233,16 +240,19 @@ class EngineMachine(RuleBasedStateMachine):
         else:
             flag.unlink(missing_ok=True)
 
+    @precondition(lambda self: self.any_in("running") or self.world.opened)
     @rule(opened=st.booleans())
     def the_gate(self, opened: bool) -> None:
         self.open_gate(opened)
         self.world.go_on()
 
+    @precondition(lambda self: not self.world.mended and self.any_in("failed"))
     @rule()
     def mend(self) -> None:
         (self.root / "flags" / "mended").touch()
         self.world.mended = True
 
+    @precondition(lambda self: bool(self.world.runs))
     @rule()
     def restart(self) -> None:
         async def again() -> None:
@@ -252,6 +262,7 @@ class EngineMachine(RuleBasedStateMachine):
         self.run(again())
         self.came_up()
 
+    @precondition(lambda self: bool(self.world.runs))
     @rule()
     def crash(self) -> None:
         self.run(self.crashed())
@@ -299,6 +310,11 @@ class EngineMachine(RuleBasedStateMachine):
     def any_in(self, *statuses: str) -> bool:
         return any(run.status in statuses for run in self.world.runs.values())
 
+    @initialize(plans=st.lists(PLANS, min_size=2, max_size=3))
+    def start_some(self, plans: list[list[str]]) -> None:
+        for plan in plans:
+            self.start(plan, "end", False)
+
     @rule(plan=PLANS, until=st.sampled_from(["end", "end", "step"]), dies=st.booleans())
     def start(self, plan: list[str], until: Any, dies: bool) -> None:
         start = StartRun(command_id=uuid.uuid4().hex, workflow="plan", inputs={"plan": ["begin", *plan]}, until=until)
@@ -345,13 +361,41 @@ class EngineMachine(RuleBasedStateMachine):
     @rule(data=st.data(), now=st.booleans(), dies=st.booleans())
     def pause(self, data: st.DataObject, now: bool, dies: bool) -> None:
         run_id, run = self.pick(data, "running", "waiting_input")
+        # An engine that comes up pauses what was about to pause: then a pause is refused.
+        dies = dies and run.until != "pause"
         own = uuid.uuid4().hex
         self.command(lambda: self.engine.pause_run(own, run_id, now), dies)
-        if now or run.status == "waiting_input":
+        if dies:
+            self.came_up()
+        # Where the engine died, nobody can tell whether it had the command before: then the run is paused by now.
+        if now or run.status == "waiting_input" or (dies and self.run(self.is_paused(run_id))):
             run.status, run.until = "paused", "end"
         else:
             run.until = "pause"
-        self.settle_after(dies)
+        self.world.go_on()
+
+    async def is_paused(self, run_id: str) -> bool:
+        """Wait until the run is paused, or in its visit again; True where it is paused."""
+        events = self.engine.events()
+        while (view := await self.engine.get_run(run_id)).status != "paused" and not view.in_flight:
+            await anext(events)
+        return view.status == "paused"
+
+    @precondition(lambda self: self.any_in("running"))
+    @rule(dies=st.booleans())
+    def pause_all_that_hold_and_open_the_gate(self, dies: bool) -> None:
+        many = ManyRuns(
+            command_id=uuid.uuid4().hex,
+            action="pause",
+            runs=[run_id for run_id, run in self.world.runs.items() if run.status == "running"],
+        )
+        for outcome in self.run(self.engine.act_on_runs(many)):
+            assert outcome.error is None
+            self.world.runs[outcome.run_id].until = "pause"
+        if dies:
+            self.run(self.crashed())
+            self.came_up()
+        self.the_gate(True)
 
     @precondition(lambda self: self.any_in("running", "waiting_input", "paused"))
     @rule(data=st.data(), dies=st.booleans())
@@ -474,7 +518,7 @@ QUIET = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too
 
 
 @pytest.mark.parametrize(
-    ("examples", "steps"), [(12, 14), pytest.param(150, 30, marks=pytest.mark.long)], ids=["daily", "long"]
+    ("examples", "steps"), [(20, 16), pytest.param(150, 30, marks=pytest.mark.long)], ids=["daily", "long"]
 )
 def test_any_sequence_of_commands_and_crashes_leaves_every_run_where_the_model_says(examples: int, steps: int) -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
