@@ -143,7 +143,9 @@ class RondoApp(StartsRuns, inherit_bindings=False):
                     screen.post_message(make())
 
     def on_status_read(self, message: StatusRead) -> None:
+        before = self.headline
         self.headline = after_status(self.headline, message.status)
+        self._say_problem(before)
         end = message.status.unclean_end
         if end is not None and not end.seen and end.id != self._end_told:
             self._end_told = end.id

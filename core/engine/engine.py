@@ -30,7 +30,7 @@ from core.engine.travel import Travel
 from core.engine.versions import Versions
 from core.engine.workflow_calls import WorkflowCalls
 from core.engine.workflows import Workflows
-from core.errors import DatabaseBusy, DiskFull, RondoError, WorkspaceLocked
+from core.errors import DatabaseBusy, DatabaseProblem, DatabaseReplaced, DiskFull, RondoError, WorkspaceLocked
 from core.flow.journal import TIMER
 from core.link.types import (
     FINAL,
@@ -118,7 +118,8 @@ class Engine(RunCommands, WorkflowCalls):
             stack.push_async_callback(self._pool.close)
             await self._pool.start()
             stack.push_async_callback(self._runs.close)
-            recovered = await Recovery(self._runs, self._store, self._now).recover()
+            self._recovery = Recovery(self._runs, self._store, self._now)
+            recovered = await self._recovery.recover()
             await asyncio.to_thread(self._black_box.report, recovered)
             stack.push_async_callback(self._catalog.close)
             await asyncio.to_thread(finish_interrupted, self.workspace.workflows_dir)
@@ -165,10 +166,38 @@ class Engine(RunCommands, WorkflowCalls):
     def _relieved(self) -> None:
         """Rows can be committed again; any other trouble stays."""
         if isinstance(self._trouble, DiskFull | DatabaseBusy):
-            log.info("the trouble is over", type=self._trouble.type_name)
-            self._trouble = None
-            self._note_trouble(None)
-            self._bus.publish(EngineChanged(state="ok"))
+            self._over()
+
+    def _over(self) -> None:
+        log.info("the trouble is over", type=self._trouble.type_name if self._trouble is not None else "")
+        self._trouble = None
+        self._note_trouble(None)
+        self._bus.publish(EngineChanged(state="ok"))
+
+    async def rescue(self) -> None:
+        """Copy the database, which is deleted or replaced, from the open files to a new file beside its place."""
+        target = self.workspace.database.with_name(f"rondo.db.rescued-{int(self._now())}")
+        try:
+            await self._store.rescue(target)
+        except RondoError as error:
+            log.error("what was stored could not be rescued", **error.to_dict())
+            return
+        log.warning("what was stored is kept in a copy", path=str(target))
+        if isinstance(self._trouble, DatabaseReplaced):
+            self.set_trouble(
+                DatabaseReplaced(
+                    self._trouble.message,
+                    cause=f"{self._trouble.cause} Everything that was stored is kept in {target.name}.",
+                    next_step=f"Put the file back, and the engine goes on by itself; or take the copy: "
+                    f"rondo engine stop, then mv {target} {self.workspace.database}",
+                )
+            )
+
+    async def files_are_back(self) -> None:
+        """The database that was opened is at its place again: go on with what stopped for it."""
+        if isinstance(self._trouble, DatabaseReplaced):
+            self._over()
+            await self._recovery.take_up_again()
 
     def _environment_changed(self, key: str) -> None:
         self._bus.publish(EnvironmentChanged(key=key, making=self._environments.making(key) is not None))
@@ -217,10 +246,13 @@ class Engine(RunCommands, WorkflowCalls):
         self.stop_requested.set()
 
     async def doctor(self) -> Doctor:
-        facts = dict(await self._store.facts())
-        problems = []
+        facts, problems = {}, []
         if self._trouble is not None:
             problems.append(ErrorView(**self._trouble.to_dict()))
+        try:
+            facts.update(await self._store.facts())
+        except DatabaseProblem as error:
+            problems.append(ErrorView(**error.to_dict()))
         free = shutil.disk_usage(self.workspace.runs_dir).free
         facts["disk free"] = f"{free // 2**20} MiB"
         if free < 200 * 2**20:

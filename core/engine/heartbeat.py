@@ -28,6 +28,14 @@ class WatchedEngine(Protocol):
 
     def set_trouble(self, error: RondoError) -> None: ...
 
+    async def rescue(self) -> None:
+        """Keep what only the open files still hold."""
+        ...
+
+    async def files_are_back(self) -> None:
+        """The database is at its place: take up work, if it was in trouble for it."""
+        ...
+
 
 class Heartbeat:
     """A socket that went is bound again; a lock or database that was replaced stops the engine from taking work."""
@@ -40,6 +48,7 @@ class Heartbeat:
         self._lock = lock
         self._interval = interval
         self._in_trouble = False
+        self._database_lost = False
         self._lock_lost_at: float | None = None
 
     async def run(self) -> None:
@@ -60,6 +69,13 @@ class Heartbeat:
             self._engine.check_files()
         except DatabaseProblem as error:
             self._stop_taking_work(error)
+            if not self._database_lost:
+                self._database_lost = True
+                await self._engine.rescue()
+        else:
+            # A commit may have missed the file between two looks, so this is said each time.
+            self._database_lost = self._in_trouble = False
+            await self._engine.files_are_back()
         if not self._server.is_bound():
             log.warning("the socket was removed and is bound again", socket=str(self._server.socket_path))
             try:

@@ -55,6 +55,12 @@ class Recovery:
         self._runs.timers.start()
         return found
 
+    async def take_up_again(self) -> None:
+        """Go on with every run that is not at rest and that nobody drives, because the database was away."""
+        for record in await self._store.runs_not_at_rest():
+            if self._runs.active(record.id) is None and record.status != "waiting_timer":
+                await self._take_up(record)
+
     async def _recover_timers(self, unfinished: Sequence[RunRecord]) -> set[int | None]:
         """Watch every open timer; returns the lines of runs that need no process before one of them is due."""
         rows = await self._store.open_timers()

@@ -18,13 +18,18 @@ def copy_database(connection: sqlite3.Connection, target: Path) -> None:
     try:
         with contextlib.closing(sqlite3.connect(part, isolation_level=None)) as copy:
             connection.backup(copy)
-            # Out of WAL mode the copy is whole without a file beside it.
-            copy.execute("PRAGMA journal_mode = DELETE")
-        os.replace(part, target)
-        sync_folder(target.parent)
+        finish_copy(part, target)
     except BaseException:
         remove_database(part)
         raise
+
+
+def finish_copy(part: Path, target: Path) -> None:
+    """Make a copy whole without a file beside it, and give it its name."""
+    with contextlib.closing(sqlite3.connect(part, isolation_level=None)) as copy:
+        copy.execute("PRAGMA journal_mode = DELETE")
+    os.replace(part, target)
+    sync_folder(target.parent)
 
 
 def remove_database(path: Path) -> None:

@@ -119,6 +119,8 @@ def _connect(path: Path) -> sqlite3.Connection:
         for setting in ("query_only = ON", "wal_autocheckpoint = 0", "temp_store = MEMORY"):
             connection.execute(f"PRAGMA {setting}").fetchall()
         connection.create_function("casefold", 1, str.casefold, deterministic=True)
+        # The first read opens what stands beside the database by its path; later ones work also where it is deleted.
+        connection.execute("SELECT value FROM meta LIMIT 1").fetchall()
     except BaseException:
         connection.close()
         raise

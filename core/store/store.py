@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from core.errors import StoreError
-from core.store.backup import copy_database
+from core.store.backup import copy_database, finish_copy
 from core.store.identity import FileIdentity
 from core.store.line_reads import LineReads
 from core.store.log_reads import LogReads
@@ -87,6 +87,27 @@ class Store(RunReads, LineReads, LogReads):
                 f"{target} is there already.", cause="A backup replaces nothing.", next_step="Choose another name."
             )
         await asyncio.to_thread(_backup, self._path, target)
+
+    async def rescue(self, target: Path) -> None:
+        """Write a copy of the database as the open files hold it, also where no path leads to them any more.
+
+        The connection must have read before: one that has not would look for the files by their path. Raises the
+        DatabaseProblem family.
+        """
+        if self._short is None:
+            raise store_closed()
+        part = target.with_name(f"{target.name}.part")
+        try:
+            copy = await asyncio.to_thread(sqlite3.connect, part, isolation_level=None, check_same_thread=False)
+            try:
+                await self._short.backup(copy)
+            finally:
+                await asyncio.to_thread(copy.close)
+            await asyncio.to_thread(finish_copy, part, target)
+        except sqlite3.Error as error:
+            raise problem_from(error, target) from error
+        except OSError as error:
+            raise problem_from_system(error, target) from error
 
 
 def _backup(path: Path, target: Path) -> None:

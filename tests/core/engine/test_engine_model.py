@@ -518,7 +518,7 @@ QUIET = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too
 
 
 @pytest.mark.parametrize(
-    ("examples", "steps"), [(20, 16), pytest.param(150, 30, marks=pytest.mark.long)], ids=["daily", "long"]
+    ("examples", "steps"), [(20, 16), pytest.param(80, 30, marks=pytest.mark.long)], ids=["daily", "long"]
 )
 def test_any_sequence_of_commands_and_crashes_leaves_every_run_where_the_model_says(examples: int, steps: int) -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]

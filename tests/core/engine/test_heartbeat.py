@@ -19,6 +19,7 @@ class WatchedDouble:
     def __init__(self) -> None:
         self.database: RondoError | None = None
         self.troubles: list[RondoError] = []
+        self.rescued = self.back = 0
 
     def check_files(self) -> None:
         if self.database is not None:
@@ -26,6 +27,12 @@ class WatchedDouble:
 
     def set_trouble(self, error: RondoError) -> None:
         self.troubles.append(error)
+
+    async def rescue(self) -> None:
+        self.rescued += 1
+
+    async def files_are_back(self) -> None:
+        self.back += 1
 
     async def events(self) -> AsyncIterator[list[Event]]:
         await asyncio.Event().wait()
@@ -98,7 +105,17 @@ async def test_a_replaced_database_stops_the_work_once_and_clients_still_get_in(
     watched.server.socket_path.unlink()
     await watched.heartbeat.check()
     assert watched.engine.troubles == [watched.engine.database]
+    assert watched.engine.rescued == 1
     assert watched.server.is_bound()
+
+
+async def test_a_database_that_is_back_lets_the_engine_go_on(watched: Watched) -> None:
+    watched.engine.database = DatabaseReplaced("gone", next_step="n")
+    await watched.heartbeat.check()
+    assert watched.engine.back == 0
+    watched.engine.database = None
+    await watched.heartbeat.check()
+    assert watched.engine.back == 1
 
 
 async def test_an_engine_that_lost_its_workspace_ends_once_nobody_is_left_to_be_told(watched: Watched) -> None:

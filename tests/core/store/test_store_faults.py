@@ -380,3 +380,20 @@ async def test_a_closed_store_makes_no_backup(path: Path, tmp_path: Path) -> Non
     await store.close()
     with pytest.raises(EngineStopping, match="closed"):
         await store.backup(tmp_path / "backup.db")
+
+
+async def test_what_was_stored_is_rescued_from_files_that_were_deleted(path: Path) -> None:
+    store = await asyncio.to_thread(Store.open, path)
+    await started(store)
+    await store.start_reads()
+    stored = [record.id for record in await store.runs()]
+    assert stored
+    for ending in ("", "-wal", "-shm"):
+        os.unlink(f"{path}{ending}")
+    copy = path.with_name("copy.db")
+    await store.rescue(copy)
+    await store.close()
+    again = await asyncio.to_thread(Store.open, copy, check=True)
+    await again.start_reads()
+    assert [record.id for record in await again.runs()] == stored
+    await again.close()
