@@ -131,7 +131,7 @@ def loud_log(place: Place) -> Figures:
         screen.wait_for("line 4[0-9]{4} ")
         before = screen.written
         screen.send("/")
-        screen.wait_for("search|part of", after=before)
+        screen.wait_for("ext in the log", after=before)
         late = []
         for count in range(1, KEYS + 1):
             before = screen.written
