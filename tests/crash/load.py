@@ -93,6 +93,12 @@ class Dies(Node):
             os._exit(9)
 
 
+class Waits(Node):
+    async def prepare(self, shared, request_input):
+        act(self, shared)
+        await self.wait_for(0.2)
+
+
 class Fails(Node):
     def prepare(self, shared, request_input):
         act(self, shared)
@@ -108,6 +114,7 @@ WORKFLOWS: dict[str, tuple[list[str], str]] = {
     "loop": (["Tick"], "shared['n'] < 25"),
     "review": (["Tick", "Ask", "Confirm"], "shared['n'] < 9"),
     "mixed": (["Tick", "Flaky", "Dies"], "shared['n'] < 9"),
+    "timed": (["Tick", "Waits"], "shared['n'] < 6"),
     "fails": (["Tick", "Fails"], "False"),
     "stepped": (["Tick"], "shared['n'] < 4"),
     "endless": (["Tick"], "True"),

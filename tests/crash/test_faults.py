@@ -118,6 +118,7 @@ def test_a_run_waits_for_a_full_disk_and_goes_on_when_there_is_room(world: World
     goes_on_to_its_end(world, run_id, before)
 
 
+@pytest.mark.long
 def test_a_database_that_is_moved_away_and_back_is_missed_and_used_again(world: World) -> None:
     run_id = started(world)
     terminal = app(world)
@@ -136,6 +137,7 @@ def test_a_database_that_is_moved_away_and_back_is_missed_and_used_again(world: 
     goes_on_to_its_end(world, run_id, before)
 
 
+@pytest.mark.long
 def test_a_database_that_is_deleted_is_kept_in_a_copy_that_can_take_its_place(world: World) -> None:
     run_id = started(world)
     before = shown(world, run_id)
