@@ -22,6 +22,8 @@ from core.engine.events import EventBus
 from core.engine.processes import ProcessPool
 from core.engine.queries import Queries
 from core.engine.recovery import Recovery
+from core.engine.retention import Retention
+from core.engine.retention_calls import RetentionCalls
 from core.engine.rollback import finish_interrupted
 from core.engine.run_commands import RunCommands
 from core.engine.runs import Runs
@@ -64,7 +66,7 @@ from core.version import VERSION
 log = structlog.get_logger()
 
 
-class Engine(RunCommands, WorkflowCalls):
+class Engine(RunCommands, WorkflowCalls, RetentionCalls):
     """Implements `core.link.api.EngineApi`; made by the engine process, or inside another program (library mode)."""
 
     def __init__(
@@ -115,6 +117,8 @@ class Engine(RunCommands, WorkflowCalls):
             )
             self._queries = Queries(self.workspace, self._store, self._runs)
             self._travel = Travel(self._store, self._queries, self._workflows, self._runs)
+            self._retention = Retention(self._store, self.workspace, self._bus, self._now)
+            stack.push_async_callback(self._retention.close)
             stack.push_async_callback(self._pool.close)
             await self._pool.start()
             stack.push_async_callback(self._runs.close)
@@ -124,6 +128,7 @@ class Engine(RunCommands, WorkflowCalls):
             stack.push_async_callback(self._catalog.close)
             await asyncio.to_thread(finish_interrupted, self.workspace.workflows_dir)
             await self._catalog.start()
+            await self._retention.start()
             self._packages.start(self._settings.now.engine.keep_environment_days)
             self._closing = stack.pop_all()
         log.info("engine started", workspace=str(self.workspace.root), resumed=len(recovered))
@@ -146,7 +151,7 @@ class Engine(RunCommands, WorkflowCalls):
     @property
     def busy(self) -> bool:
         """True while anything runs or is queued."""
-        return self._runs.busy or self._environments.busy
+        return self._runs.busy or self._environments.busy or self._retention.busy
 
     def set_trouble(self, error: RondoError) -> None:
         """Stop to take work and say why."""

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from core.link.commands import Fork, ManyRuns, Rerun, Retry, Rewind, RunNode
+from core.link.retention_types import Prune, PruneReport
 from core.link.types import (
     Answer,
     ApprovalView,
@@ -198,6 +199,13 @@ class EngineApi(Protocol):
         ...
 
     async def read_logs(self, query: LogQuery) -> LogPage: ...
+
+    async def prune(self, prune: Prune) -> PruneReport:
+        """Remove runs that have ended, with everything that no other run needs; returns when the file has shrunk.
+
+        What is removed is gone at once; an engine that dies before the rest is deleted leaves that to the next one.
+        """
+        ...
 
     def events(self) -> AsyncIterator[list[Event]]:
         """Batches of events from now on, for as long as the iterator lives."""

@@ -23,6 +23,7 @@ from core.link.events import EventStream
 from core.link.framing import FramingError, encode_frame, read_frame
 from core.link.liveness import Liveness
 from core.link.messages import CANCEL, NOT_DECODABLE, PING, SUBSCRIBE, Incoming, events_decoder, incoming_decoder
+from core.link.retention_types import Prune, PruneReport
 from core.link.types import (
     PROTOCOL,
     REPLY_LIMIT,
@@ -215,6 +216,9 @@ class EngineCalls(ABC):
 
     async def read_logs(self, query: LogQuery) -> LogPage:
         return await self._call(LogPage, "read_logs", query=query)
+
+    async def prune(self, prune: Prune) -> PruneReport:
+        return await self._call(PruneReport, "prune", prune=prune)
 
 
 class RemoteEngine(EngineCalls):

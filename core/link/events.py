@@ -11,6 +11,7 @@ from core.link.types import (
     EnvironmentChanged,
     Event,
     LogsChanged,
+    PruneChanged,
     RequestChanged,
     Resync,
     RunChanged,
@@ -34,6 +35,8 @@ def _subject(event: Event) -> object | None:
             return ("workflow", name)
         case EnvironmentChanged(key=key):
             return ("environment", key)
+        case PruneChanged():
+            return "prune"
         case _:
             return None
 

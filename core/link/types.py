@@ -580,6 +580,14 @@ class EnvironmentChanged(_Struct, tag="environment"):
     making: bool
 
 
+class PruneChanged(_Struct, tag="prune"):
+    """How far a prune is: `phase` in words, so many of `total` (0: unknown) done."""
+
+    phase: str
+    done: int
+    total: int = 0
+
+
 class Resync(_Struct, tag="resync"):
     """Events were lost: read rows after your cursors."""
 
@@ -592,5 +600,6 @@ Event = (
     | WorkflowChanged
     | EngineChanged
     | EnvironmentChanged
+    | PruneChanged
     | Resync
 )

@@ -30,6 +30,11 @@ MIGRATIONS: tuple[Migration, ...] = (
             "CREATE TABLE inputs (run INTEGER PRIMARY KEY REFERENCES runs(number), size INTEGER NOT NULL,"
             " operations BLOB NOT NULL, blobs BLOB NOT NULL)",
             "ALTER TABLE steps ADD COLUMN own BLOB NOT NULL DEFAULT x''",
+            "CREATE INDEX lines_by_parent ON lines(parent_line) WHERE parent_line IS NOT NULL",
+            "CREATE INDEX requests_by_line ON requests(line)",
+            "CREATE INDEX commands_by_run ON commands(run) WHERE run IS NOT NULL",
+            "CREATE TABLE pruning (what TEXT NOT NULL, name NOT NULL, PRIMARY KEY (what, name)) WITHOUT ROWID",
+            "ALTER TABLE versions ADD COLUMN imported INTEGER NOT NULL DEFAULT 0",
         ),
     ),
 )

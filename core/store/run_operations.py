@@ -14,6 +14,13 @@ from core.store.transaction import Transaction
 
 FINAL_WORDS = ", ".join(f"'{status}'" for status in sorted(FINAL))
 
+NEXT_RUN, NEXT_LINE = (
+    f"(SELECT max(coalesce((SELECT max({column}) FROM {table}), 0), coalesce("
+    f"(SELECT CAST(value AS INTEGER) FROM meta WHERE key = '{key}'), 0)) + 1)"
+    for table, column, key in (("runs", "number", "last_run"), ("lines", "line", "last_line"))
+)
+"""The number of the next row: none is given twice, also where the last one was pruned."""
+
 
 class LargeInputs(NamedTuple):
     """Inputs as a delta from nothing: the size of their JSON text, operations, large values as (hash, data)."""
@@ -59,8 +66,8 @@ class InsertRun(Operation):
     def apply(self, transaction: Transaction) -> NewRun:
         try:
             run = transaction.execute(
-                "INSERT INTO runs(id, reversed_id, workflow, version, status, until, source, inputs, presets, priority,"
-                " created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO runs(number, id, reversed_id, workflow, version, status, until, source, inputs, presets,"
+                f" priority, created_at) VALUES ({NEXT_RUN}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     self.id,
                     self.id[::-1],
@@ -118,7 +125,8 @@ class InsertLine(Operation):
     def apply(self, transaction: Transaction) -> int:
         self._check_parent(transaction)
         line = transaction.execute(
-            "INSERT INTO lines(run, parent_line, parent_seq, version, status, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO lines(line, run, parent_line, parent_seq, version, status, created_at)"
+            f" VALUES ({NEXT_LINE}, ?, ?, ?, ?, ?, ?)",
             (self.run, self.parent_line, self.parent_seq, self.version, self.status, self.created_at),
         ).lastrowid
         transaction.execute(
@@ -131,7 +139,9 @@ class InsertLine(Operation):
         if self.parent_line is None and self.parent_seq is None:
             return
         following = None
-        if self.parent_line is not None and self.parent_seq is not None:
+        # The steps of a line that was pruned may still be there.
+        there = "SELECT 1 FROM lines WHERE line = ?"
+        if self.parent_seq is not None and transaction.execute(there, (self.parent_line,)).fetchone() is not None:
             following = transaction.next_seq(cast(int, self.parent_line))
         if following is None or self.parent_seq is None or not 0 <= self.parent_seq < following:
             raise UnknownStep(

@@ -7,7 +7,8 @@ APPLICATION_ID = 0x526F6E64
 """`PRAGMA application_id`: the letters Rond, so that another program's file is not taken for ours."""
 
 SCHEMA = """
--- What the file says of itself; `written_by` is the version of Rondo that made or last migrated it.
+-- What the file says of itself; `written_by` is the version of Rondo that made or last migrated it, `last_run` and
+-- `last_line` are the highest numbers that may not be given again.
 CREATE TABLE meta (
     key TEXT PRIMARY KEY,
     value TEXT NOT NULL
@@ -62,6 +63,7 @@ CREATE TABLE lines (
     error TEXT
 );
 CREATE INDEX lines_by_run ON lines(run, line);
+CREATE INDEX lines_by_parent ON lines(parent_line) WHERE parent_line IS NOT NULL;
 
 -- One completed visit a row; seq 0 is the initial state, set key by key. crc over delta and own.
 CREATE TABLE steps (
@@ -120,6 +122,7 @@ CREATE TABLE requests (
 );
 CREATE UNIQUE INDEX requests_live ON requests(line, node, visit, request_id, nth) WHERE status IN ('open', 'answered');
 CREATE INDEX requests_by_run ON requests(run, number);
+CREATE INDEX requests_by_line ON requests(line);  -- a line that goes looks for those that name it
 CREATE INDEX requests_open ON requests(run, number) WHERE status = 'open';
 
 CREATE TABLE logs (
@@ -157,7 +160,8 @@ CREATE TABLE versions (
     workflow TEXT NOT NULL,
     graph TEXT NOT NULL,
     files TEXT NOT NULL,
-    created_at REAL NOT NULL
+    created_at REAL NOT NULL,
+    imported INTEGER NOT NULL DEFAULT 0      -- 1: it came with a run from elsewhere, nobody here wrote or approved it
 ) WITHOUT ROWID;
 CREATE INDEX versions_by_workflow ON versions(workflow, created_at);
 
@@ -170,5 +174,13 @@ CREATE TABLE commands (
     run TEXT,
     arguments TEXT NOT NULL,
     result TEXT
+) WITHOUT ROWID;
+CREATE INDEX commands_by_run ON commands(run) WHERE run IS NOT NULL;
+
+-- What is left to be deleted of runs that are gone; what: line (steps, snapshots), run (log), blob, output (folder).
+CREATE TABLE pruning (
+    what TEXT NOT NULL,
+    name NOT NULL,
+    PRIMARY KEY (what, name)
 ) WITHOUT ROWID;
 """

@@ -93,6 +93,7 @@ class InsertStep(Operation):
 
 def keep_blob(transaction: Transaction, name: bytes, data: bytes | None) -> None:
     """Store a value once; without data it must be there. Raises StoreError."""
+    transaction.name_blobs((name,))
     if data is None:
         if transaction.execute("SELECT 1 FROM blobs WHERE hash = ?", (name,)).fetchone() is None:
             raise StoreError(
@@ -196,6 +197,7 @@ class PutVersion(Operation):
         if transaction.execute("SELECT 1 FROM versions WHERE hash = ?", (self.hash,)).fetchone() is not None:
             return
         named = [(path, blob_hash(data), data) for path, data in sorted(self.files.items())]
+        transaction.name_blobs(name for _, name, _ in named)
         transaction.execute_many(
             "INSERT INTO blobs(hash, data) VALUES (?, ?) ON CONFLICT(hash) DO NOTHING",
             [(name, data) for _, name, data in named],

@@ -16,11 +16,12 @@ from core.store.log_reads import LogReads
 from core.store.opening import connect, open_database
 from core.store.operation import Operation
 from core.store.problems import problem_from, problem_from_system, store_closed
+from core.store.pruning import PruningReads
 from core.store.run_reads import RunReads
 from core.store.writer import Writer
 
 
-class Store(RunReads, LineReads, LogReads):
+class Store(RunReads, LineReads, LogReads, PruningReads):
     """The one owner of a workspace's database; make it with `open`, read after `start_reads`, end it with `close`."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
@@ -50,6 +51,10 @@ class Store(RunReads, LineReads, LogReads):
     def commit_soon(self, operations: Sequence[Operation]) -> asyncio.Future[list[Any]]:
         """The same without waiting: groups are committed in the order of the calls."""
         return self._writer.submit(operations)
+
+    async def empty_log(self) -> None:
+        """Move the log into the database now, so that its file gets as small as it can; no loss where that fails."""
+        await self._writer.empty_log()
 
     async def close(self) -> None:
         """Commit what waits, end the reads, empty the log into the database and close it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -49,6 +49,7 @@ class Transaction:
         self._connection = connection
         self._piles: dict[str, list[Sequence[Any]]] = {table: [] for table in PILES}
         self._next_seqs: dict[int, int] = {}
+        self._named_blobs: set[bytes] | None = None
 
     def begin(self) -> None:
         """Take the write lock; raises sqlite3.Error where another program has it."""
@@ -85,6 +86,24 @@ class Transaction:
         if len(self._next_seqs) >= LINES_REMEMBERED:
             self._next_seqs.clear()
         self._next_seqs[line] = seq + 1
+
+    def forget_lines(self, lines: Sequence[int]) -> None:
+        """Nothing is known any more of lines that are gone."""
+        for line in lines:
+            self._next_seqs.pop(line, None)
+
+    def track_blobs(self, on: bool) -> None:
+        """Begin, or end, to remember which large values are named."""
+        self._named_blobs = set() if on else None
+
+    def name_blobs(self, names: Iterable[bytes]) -> None:
+        """Large values that rows of this transaction name."""
+        if self._named_blobs is not None:
+            self._named_blobs.update(names)
+
+    def has_blob_been_named(self, name: bytes) -> bool:
+        """True where a row may have come to name it since they are tracked; so too while they are not."""
+        return self._named_blobs is None or name in self._named_blobs
 
     def commit(self) -> None:
         """Insert what was gathered and make everything durable; raises sqlite3.Error, then `roll_back` is due."""

@@ -41,6 +41,7 @@ class Group:
     future: asyncio.Future[list[Any]]
     results: list[Any] = field(default_factory=list)
     error: BaseException | None = None
+    empties_log: bool = False
 
     def apply(self, transaction: Transaction) -> None:
         """Apply the operations in the open transaction."""
@@ -94,6 +95,13 @@ class Writer:
         else:
             self._queue.put(Group(operations, sum(operation.row_count for operation in operations), future))
         return future
+
+    async def empty_log(self) -> None:
+        """Commit what waits and empty the log into the database, as far as no reader is in the way."""
+        group = Group((), 0, asyncio.get_running_loop().create_future(), empties_log=True)
+        if not self._closing:
+            self._queue.put(group)
+            await group.future
 
     async def close(self) -> None:
         """Commit what waits, empty the log into the database, close the connection."""
@@ -158,6 +166,8 @@ class Writer:
         for group in batch:
             if group.error is None:
                 group.announce()
+        if any(group.empties_log for group in batch):
+            self._empty_log()
         _deliver(batch)
 
     def _try(self, groups: list[Group]) -> Exception | None:
