@@ -50,13 +50,17 @@ class RunTrail:
             self.seq = step.step
             self.last[step.node] = step
             self._visits[step.node] = max(step.visit, self._visits.get(step.node, 0))
-            if step.next_node is not None:
+            if step.reason == "dag":
+                for target in step.taken:
+                    self.taken[step.node, target, ""] += 1
+            elif step.next_node is not None:
                 self.taken[step.node, step.next_node, step.condition] += 1
         self.open_rows = rows
 
     def states(self, run: RunView) -> dict[str, NodeState]:
         """How each node stands that the run has been to, or is at."""
-        found = {node: NodeState("completed", visits) for node, visits in self._visits.items()}
+        found = {skipped.node: NodeState("skipped") for skipped in run.skipped}
+        found |= {node: NodeState("completed", visits) for node, visits in self._visits.items()}
         here = self._here(run)
         for node, (status, visit) in here.items():
             found[node] = NodeState(status, max(visit, self._visits.get(node, 0)))
@@ -101,6 +105,8 @@ def edge_verdicts(edges: Sequence[EdgeView], step: StepView | None) -> list[tupl
     """
     if step is None:
         return [("", "")] * len(edges)
+    if step.reason == "dag":
+        return [_verdict_in_dag(edge, step) for edge in edges]
     if step.reason == "goto":
         return [("taken" if edge.to_id == step.next_node else "not asked", "") for edge in edges]
     chosen = next((place for place, edge in enumerate(edges) if _is_chosen(edge, step)), None)
@@ -120,6 +126,14 @@ def edge_verdicts(edges: Sequence[EdgeView], step: StepView | None) -> list[tupl
         else:
             verdicts.append(("not asked", ""))
     return verdicts
+
+
+def _verdict_in_dag(edge: EdgeView, step: StepView) -> tuple[str, str]:
+    """In mode dag every edge is asked, and all that hold are taken."""
+    error = step.edge_errors.get(f"{edge.to_id}: {edge.condition}", "")
+    if error:
+        return "error", error
+    return ("taken" if edge.to_id in step.taken else "no"), ""
 
 
 def _is_chosen(edge: EdgeView, step: StepView) -> bool:

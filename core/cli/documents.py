@@ -131,6 +131,7 @@ def run_document(view: RunView, state: bytes, *, step: int | None = None, next_s
         "queue_position": view.queue_position or None,
         "priority": view.priority,
         "activity": view.activity,
+        "skipped": [{"node": skipped.node, "because": skipped.because} for skipped in view.skipped],
     }
 
 
@@ -179,6 +180,7 @@ def step_document(step: StepView) -> Document:
         "reason": step.reason,
         "condition": step.condition,
         "edge_errors": step.edge_errors,
+        "taken": step.taken,
         "changed": step.changed,
         "error": error_document(step.error),
     }

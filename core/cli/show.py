@@ -234,9 +234,11 @@ async def _show_steps(output: Output, client: Client, view: RunView, line: LineV
     left_out = line.step > STEPS_SHOWN or len(steps) > STEPS_SHOWN
     waiting = _waiting_row(view, steps) if line.line == view.line else []
     steps = [*steps[-STEPS_SHOWN:], *waiting]
-    if not steps:
+    asking = {(request.node, request.visit) for request in view.open_requests}
+    rows = [_step_cells(step, view.status, chosen, asking) for step in steps]
+    rows += _skipped_rows(view) if line.line == view.line else []
+    if not rows:
         return
-    rows = [_step_cells(step, view.status, chosen) for step in steps]
     output.table(["", ">STEP", "NODE", "STATUS", ">TOOK", "WHEN", "NEXT"], rows)
     if left_out:
         output.line((f"earlier steps: {'rondo show ' + view.short_id + ' --json'}", "dim"))
@@ -261,15 +263,32 @@ def _waiting_row(view: RunView, steps: list[StepView]) -> list[StepView]:
     ]
 
 
-def _step_cells(step: StepView, run_status: str, chosen: int | None) -> list[Part | list[Part]]:
+def _skipped_rows(view: RunView) -> list[list[Part | list[Part]]]:
+    """A row for each node of a dag that will not run, with why."""
+    return [
+        ["", "", skipped.node, status_part("skipped"), "", "", one_line("; ".join(skipped.because))]
+        for skipped in view.skipped
+    ]
+
+
+def _step_cells(
+    step: StepView, run_status: str, chosen: int | None, asking: set[tuple[str, int]]
+) -> list[Part | list[Part]]:
     node = step_name(step)
-    # An attempt that has begun is where the run is: what the run waits for, it waits for.
-    status: list[Part] = [status_part(run_status if step.status == "running" else step.status)]
+    word = step.status
+    if word == "running":
+        # An attempt that has begun is where the run is: what the run waits for, it waits for.
+        word = "waiting_input" if run_status == "running" and (step.node, step.visit) in asking else run_status
+    status: list[Part] = [status_part(word)]
     if step.attempt > 1 or step.status == "failed":
         status.append((f" attempt {step.attempt}", "dim"))
     took = "" if step.ended_at is None else duration(step.ended_at - step.started_at)
     following = (
-        f"{step.error.type}: {one_line(step.error.message)[:80]}" if step.error is not None else step.next_node or ""
+        f"{step.error.type}: {one_line(step.error.message)[:80]}"
+        if step.error is not None
+        else ", ".join(step.taken)
+        if step.reason == "dag"
+        else step.next_node or ""
     )
     if step.condition:
         following += f"  because {one_line(step.condition)}"

@@ -255,6 +255,7 @@ def step_view(row: StepRow) -> StepView:
         reason=routing.get("reason", "default" if row.next else "end"),
         condition=routing.get("condition", ""),
         edge_errors=routing.get("errors", {}),
+        taken=routing.get("taken", []),
         changed=row.changed,
         error=ErrorView(**routing["failure"], node=row.node) if routing.get("failure") else None,
         fallback=routing.get("outcome") == FALLBACK,

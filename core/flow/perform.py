@@ -83,6 +83,7 @@ class Performer:
         visit = RunningVisit(
             self._journal, spec, number, trial, self._run_key, self._output_dir, self._tools, last_error
         )
+        visit.beside_others = self._graph.mode == "dag"
         self.running[node_id] = visit
         try:
             while True:

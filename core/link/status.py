@@ -30,10 +30,14 @@ LOOKS: dict[str, Look] = {
     "cancelled": Look("⊘", "cancelled", "dim"),
     "blocked": Look("!", "blocked", "bad"),
 }
+"""The statuses of runs; steps and nodes have these and one more."""
+SKIPPED = Look("↷", "skipped", "dim")
 
 
 def look_of(status: str) -> Look:
     """How a status word of the engine is shown."""
+    if status == "skipped":
+        return SKIPPED
     return LOOKS.get(status) or Look("?", status or "unknown", "dim")
 
 

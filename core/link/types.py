@@ -407,6 +407,8 @@ class StepView(_Struct):
     reason: str = ""
     condition: str = ""
     edge_errors: dict[str, str] = {}
+    taken: list[str] = []
+    """In mode dag: the nodes that the step leads on to; `next_node` is then just the first in turn."""
     changed: int = 0
     error: ErrorView | None = None
     fallback: bool = False

@@ -16,7 +16,7 @@ from core.sdk.execution import ExecutionState, NodeStatus
 from core.sdk.mapping import Mapping as ItemMapping
 from core.sdk.moments import checked_seconds, seconds_of
 from core.sdk.retry import pause_after
-from core.sdk.settle import settle
+from core.sdk.settle import in_thread, settle
 from core.sdk.tools import Tools
 from core.sdk.visit import LastError, RequestInput, Visit
 
@@ -80,6 +80,9 @@ class Node:
 
     async def _process_item(self, item: Any) -> Any:
         """Run `execute` once."""
+        beside_others = self._visit is not None and self._visit.beside_others
+        if beside_others and not inspect.iscoroutinefunction(self.execute):
+            return await settle(in_thread, self.execute, item)
         return await settle(self.execute, item)
 
     async def _execute_with_retry(self, prepared: Any) -> Any:

@@ -2,10 +2,43 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import contextvars
 import inspect
+import threading
+from collections.abc import Callable
 from typing import Any
 
 from core.errors import NodeExit
+
+
+async def in_thread(function: Any, *arguments: Any) -> Any:
+    """Call a plain function in a thread of its own and return what it comes to; the event loop goes on meanwhile.
+
+    Where nobody waits for it any more the thread is left behind: nothing can end it but the end of its process.
+    """
+    loop = asyncio.get_running_loop()
+    result: asyncio.Future[Any] = loop.create_future()
+    context = contextvars.copy_context()
+
+    def work() -> None:
+        try:
+            found = context.run(function, *arguments)
+        except StopIteration as error:
+            tell(result.set_exception, RuntimeError(f"the code raised StopIteration: {error}"))
+        except BaseException as error:
+            tell(result.set_exception, error)
+        else:
+            tell(result.set_result, found)
+
+    def tell(settle_result: Callable[[Any], None], value: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # The loop is closed: the program ends.
+            loop.call_soon_threadsafe(lambda: None if result.done() else settle_result(value))
+
+    threading.Thread(target=work, name=getattr(function, "__qualname__", "node"), daemon=True).start()
+    found = await result
+    return await found if inspect.isawaitable(found) else found
 
 
 class Interrupts:

@@ -39,6 +39,8 @@ class Visit:
     earlier_error: Exception | None = None
     """What the last of them failed with, where no try is left."""
     last_error: LastError | None = None
+    beside_others: bool = False
+    """True where other nodes may run at the same time: then a plain execute phase must not hold up the event loop."""
 
     def __init__(self) -> None:
         self.chosen: str | None = None

@@ -53,6 +53,21 @@ def done(file: Path) -> list[str]:
 # The examples -------------------------------------------------------------------------------------------------------
 
 
+def test_a_dag_runs_its_branches_and_shows_what_it_skipped(world: World) -> None:
+    assert world.rondo("init", ".", "--example", "fan_out", "--quiet").out == ""
+    outcome = world.rondo("run", "fan_out", "--json")
+    assert outcome.code == 0, outcome
+    state = outcome.document["state"]
+    assert [one["station"] for one in state["stations"]] == ["harbour", "hill", "island", "valley"]
+    shown = world.rondo("show", outcome.document["run_id"], "--json").document
+    assert shown["skipped"] == [
+        {"node": "heat", "because": ["compare → heat: shared['warmest']['high'] > 40 does not hold"]}
+    ]
+    assert {step["node"] for step in shown["steps"][1:5]} == {"harbour", "hill", "island", "valley"}
+    assert shown["steps"][5]["taken"] == ["frost", "report"]
+    assert "skipped" in world.rondo("show", outcome.document["run_id"]).out
+
+
 def test_the_report_has_the_numbers_of_the_file(world: World) -> None:
     assert world.rondo("init", ".", "--example", "csv_report", "--quiet").out == ""
     outcome = world.rondo("run", "csv_report", "--json")

@@ -91,6 +91,22 @@ async def test_onboarding_goes_the_way_the_agent_chose(
     assert f"To: {run['shared_state']['user']['email']}\n" in output(tmp_path, "welcome.txt")
 
 
+async def test_fan_out_joins_what_four_stations_say(orchestrator: TaskOrchestrator, tmp_path: Path) -> None:
+    run = await orchestrator.run_workflow("fan_out")
+    assert run["status"] == "completed", run["error"]
+    state = run["shared_state"]
+    assert [one["station"] for one in state["stations"]] == ["harbour", "hill", "island", "valley"]
+    for one in state["stations"]:
+        text = (examples_folder() / "fan_out" / "stations" / f"{one['station']}.csv").read_text()
+        days = [[float(cell) for cell in line.split(",")[1:]] for line in text.splitlines()[1:]]
+        assert (one["days"], one["frost_days"]) == (len(days), sum(low < 0 for low, _, _ in days))
+        assert one["coldest"]["low"] == min(low for low, _, _ in days)
+        assert one["warmest"]["high"] == max(high for _, high, _ in days)
+        assert one["rain_mm"] == round(sum(rain for _, _, rain in days), 1)
+    assert "frost" in state and "heat" not in state
+    assert output(tmp_path, "weather.md").count("| 366 |") == 4
+
+
 async def test_onboarding_refuses_another_kind_of_user(orchestrator: TaskOrchestrator) -> None:
     with pytest.raises(InvalidInput, match="user_type"):
         await orchestrator.run_workflow("onboarding", input_data={"user_type": "royal"})

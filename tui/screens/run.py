@@ -129,8 +129,7 @@ class RunScreen(TravelActions, LogActions, QuestionActions):
         self.run = run
         self.feed.run_id = run.run_id
         self.feed.log_dropped = max(self.feed.log_dropped, run.logs_dropped)
-        if self.steps.waiting != run.awaiting_input:
-            self.steps.waiting = run.awaiting_input
+        if self.steps.show_run(run):
             self.feed.steps.want()
         self.show_question()
         self._show_error()

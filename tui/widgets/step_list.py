@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from core.link.status import look_of
-from core.link.types import RequestView, StepPage, StepView
+from core.link.types import RequestView, RunView, SkippedNode, StepPage, StepView
 from tui.spans import Spans
 from tui.step_rows import StepRows
 from tui.text import bar, duration, fit, visible
@@ -28,6 +28,10 @@ class StepList(WindowList):
         self._longest_name = 6
         self.waiting: RequestView | None = None
         """The request that the run waits for: its node shows as waiting, also where it isn't in flight any more."""
+        self.asking: set[tuple[str, int]] = set()
+        """Node and visit of every open request."""
+        self.skipped: list[SkippedNode] = []
+        """Nodes of a dag that will not run: they stand at the end."""
 
     @property
     def selected(self) -> StepView | None:
@@ -48,6 +52,23 @@ class StepList(WindowList):
         return not self.steps.at_end
 
     # Rows ------------------------------------------------------------------------------------------------------
+
+    def show_run(self, run: RunView) -> bool:
+        """Take over what the run waits for and which nodes it skips; True where the rows must be read again."""
+        asking = {(request.node, request.visit) for request in run.open_requests}
+        known = self.waiting, self.asking, self.skipped
+        self.waiting, self.asking, self.skipped = run.awaiting_input, asking, run.skipped
+        return known != (self.waiting, self.asking, self.skipped)
+
+    def _with_skipped(self, page: StepPage) -> StepPage:
+        """The page with a row for each node that is skipped, where the run's end is on it."""
+        if page.more or not self.skipped:
+            return page
+        rows = [
+            StepView(step=None, node=one.node, visit=1, attempt=1, status="skipped", started_at=0.0, ended_at=0.0)
+            for one in self.skipped
+        ]
+        return StepPage(steps=[*page.steps, *rows], total=page.total, more=False)
 
     def _with_waiting(self, page: StepPage) -> StepPage:
         """The page with a row for the node that waits; a run that waits long has no process and nothing in flight."""
@@ -74,7 +95,7 @@ class StepList(WindowList):
 
     def show_newer(self, after: int, page: StepPage) -> None:
         """Rows after a step came, which lie in the window or right behind it."""
-        page = self._with_waiting(page)
+        page = self._with_skipped(self._with_waiting(page))
         cut = self.steps.extend(after, page.steps, page.total, more=page.more)
         self._measure(page)
         if cut:
@@ -123,8 +144,8 @@ class StepList(WindowList):
         room = width - NUMBER_WIDTH - TRY_WIDTH - TIME_WIDTH - 4
         name_width = max(6, min(self._longest_name, room - BAR_AT_LEAST))
         bar_width = max(0, room - name_width)
-        number = f"{self.steps.number(line)}" if first else ""
-        asks = self.waiting is not None and (row.node, row.visit) == (self.waiting.node, self.waiting.visit)
+        number = f"{self.steps.number(line)}" if first and not (row.status == "skipped" and row.step is None) else ""
+        asks = (row.node, row.visit) in self.asking
         waiting = row.status == "waiting_input" or (row.status == "running" and asks)
         look = look_of("waiting_input" if waiting else row.status)
         attempt = f" {row.attempt}" if self.steps.tried_before(line) else ""

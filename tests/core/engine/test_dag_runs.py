@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from workbench import LIMIT_SECONDS, Workbench
 
+from core import TaskOrchestrator
 from core.link.commands import Fork, Rewind, StateEdit
 from core.link.types import LogQuery, RunView
 
@@ -331,3 +332,50 @@ async def test_going_on_from_an_earlier_step_keeps_what_was_done_until_then(benc
         forked = await bench.rest(forked.run_id)
         assert forked.status == "completed"
         assert await bench.state(forked.run_id) == {"a": 1, "b": 1, "c": 1, "d": 1, "extra": {"by": "hand"}}
+
+
+async def test_plain_functions_run_at_once_too_and_what_they_print_is_theirs(bench: Workbench) -> None:
+    source = """
+    import pathlib, time
+
+    class Meet(Node):
+        def execute(self, prepared):
+            print("here is " + self.id)
+            folder = pathlib.Path("meeting")
+            folder.mkdir(exist_ok=True)
+            (folder / self.id).touch()
+            while len(list(folder.iterdir())) < 3:
+                time.sleep(0.01)
+            return self.id
+
+        def cleanup(self, shared, prepared, result):
+            shared[self.id] = result
+    """
+    bench.write("plain", source, mode="dag", nodes=nodes("Meet", "abc"))
+    async with bench.running() as engine:
+        view = await bench.run("plain")
+        assert view.status == "completed" and await bench.state(view.run_id) == {"a": "a", "b": "b", "c": "c"}
+        page = await engine.read_logs(LogQuery(run_id=view.run_id, limit=100))
+        said = {(line.node, line.text) for line in page.lines if line.text.startswith("here is")}
+        assert said == {(node_id, f"here is {node_id}") for node_id in "abc"}
+    bench.write(
+        "leaves", "class Leaves(Node):\n    def execute(self, prepared):\n        raise SystemExit(3)\n", mode="dag"
+    )
+    async with bench.running():
+        view = await bench.run("leaves")
+        assert view.status == "failed" and view.error is not None and view.error.type == "NodeExit"
+
+
+async def test_a_workflow_of_mode_dag_runs_in_library_mode_too(tmp_path: Path) -> None:
+    bench = Workbench(tmp_path)
+    bench.write(
+        "meet",
+        MEETING.replace('pathlib.Path("meeting")', f"pathlib.Path({str(tmp_path / 'meeting')!r})"),
+        mode="dag",
+        reducers={"results": "append"},
+        nodes=[*nodes("Meet", "abc"), {"id": "j", "class": "Join"}],
+        edges=[("a", "j"), ("b", "j"), ("c", "j")],
+    )
+    with TaskOrchestrator(workflows_dir=bench.workspace.workflows_dir, storage_dir=tmp_path / "library") as library:
+        done = await library.run_workflow("meet")
+    assert done["status"] == "completed" and done["shared_state"]["joined"] == ["a", "b", "c"]
