@@ -48,6 +48,12 @@ def workflow_from_file(path: str | os.PathLike[str], start: Node | str | None = 
             cause='"nodes" is a list of {"id", "class"}, "edges" a list of {"from", "to"}.',
             next_step="Correct the file.",
         ) from error
+    if graph.mode != "machine":
+        raise InvalidWorkflow(
+            f"{path} is a workflow of mode {graph.mode}, and this engine runs mode machine.",
+            cause="The engine of the Grapheteria API has one active node at a time.",
+            next_step="Run it with rondo run or with TaskOrchestrator, or take the mode out of the file.",
+        )
     if len(graph.nodes) < len(document["nodes"]):
         raise InvalidWorkflow(f"Two nodes in {path} have one id.", next_step="Give each node an id of its own.")
     for edge in graph.edges:

@@ -112,6 +112,45 @@ def test_a_review_goes_on_after_its_engine_was_killed(world: World) -> None:
     assert after[: len(committed)] == committed
 
 
+HELD = """
+import pathlib
+import time
+
+from core.sdk import Node
+
+
+class Held(Node):
+    def execute(self, prepared):
+        with open(self.config["file"], "a") as file:
+            print(self.id, self.idempotency_key, file=file)
+        while self.id in ("b", "c") and not pathlib.Path("go").exists():
+            time.sleep(0.01)
+
+    def cleanup(self, shared, prepared, result):
+        shared[self.id] = sorted(shared)
+"""
+
+
+def test_a_dag_whose_engine_is_killed_repeats_only_what_was_in_flight(own: World) -> None:
+    folder = own.workflow("held", HELD, *(f"{name}:Held" for name in "abcd"))
+    file = own.root / "acts.txt"
+    graph = json.loads((folder / "held.json").read_text()) | {"mode": "dag"}
+    graph["edges"] = [{"from": source, "to": target} for source, target in ("ab", "ac", "bd", "cd")]
+    for node in graph["nodes"]:
+        node["config"] = {"file": str(file)}
+    graph.pop("start", None)
+    (folder / "held.json").write_text(json.dumps(graph))
+    run_id = own.rondo("run", "held", "--detach", "--json").document["run_id"]
+    wait_until(lambda: len(done(file)) == 3, "both branches are at work")
+    own.kill_engine()
+    (own.root / "go").touch()
+    wait_until(lambda: own.json("show", run_id)["status"] == "completed", "the run is complete")
+    acts = [line.split() for line in done(file)]
+    assert Counter(node for node, _ in acts) == {"a": 1, "b": 2, "c": 2, "d": 1}
+    assert len({key for _, key in acts}) == 4
+    assert own.json("show", run_id)["state"] == {"a": [], "b": ["a"], "c": ["a"], "d": ["a", "b", "c"]}
+
+
 # Following, leaving, losing -----------------------------------------------------------------------------------------
 
 

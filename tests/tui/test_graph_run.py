@@ -8,7 +8,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.link.types import EdgeView, ErrorView, InFlight, RequestView, RunView, StepView
+from core.link.types import EdgeView, ErrorView, InFlight, RequestView, RunView, SkippedNode, StepView
 from tui.graph_run import NodeState, RunTrail, edge_verdicts, taken_edges
 
 
@@ -97,6 +97,15 @@ def test_a_queued_and_a_blocked_run_mark_their_first_node() -> None:
 def test_a_completed_run_leaves_only_completed_nodes() -> None:
     states = trail_of(step(1, "a"), step(2, "b")).states(run_view("completed"))
     assert {state.status for state in states.values()} == {"completed"}
+
+
+def test_in_a_dag_every_edge_that_holds_is_taken_and_skipped_nodes_are_marked() -> None:
+    first = step(1, "a", next_node="x", reason="dag", taken=["x", "z"], edge_errors={"w: r": "KeyError: 'r'"})
+    assert words(first) == ["taken", "no", "taken", "error"]
+    trail = trail_of(first)
+    assert taken_edges(EDGES, trail) == {0: 1, 2: 1}
+    run = run_view("running", skipped=[SkippedNode(node="y", because=["a → y: q does not hold"])])
+    assert trail.states(run) == {"a": NodeState("completed", 1), "y": NodeState("skipped")}
 
 
 def test_a_cancelled_run_marks_where_it_was() -> None:

@@ -145,6 +145,7 @@ def test_the_state_given_is_copied() -> None:
         ({**CHAIN, "edges": [{"from": "z", "to": "a"}]}, "'z'"),
         ({**CHAIN, "edges": [{"from": "z"}]}, "to"),
         ({"nodes": [CHAIN["nodes"][0], CHAIN["nodes"][0]]}, "one id"),
+        ({"nodes": CHAIN["nodes"], "mode": "dag"}, "mode dag"),
     ],
 )
 def test_a_file_that_makes_no_sense_is_a_value_error(document: Any, words: str) -> None:
