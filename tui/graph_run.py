@@ -60,7 +60,7 @@ class RunTrail:
     def states(self, run: RunView) -> dict[str, NodeState]:
         """How each node stands that the run has been to, or is at."""
         found = {skipped.node: NodeState("skipped") for skipped in run.skipped}
-        found |= {node: NodeState("completed", visits) for node, visits in self._visits.items()}
+        found |= {node: NodeState(self.last[node].status, visits) for node, visits in self._visits.items()}
         here = self._here(run)
         for node, (status, visit) in here.items():
             found[node] = NodeState(status, max(visit, self._visits.get(node, 0)))
@@ -107,7 +107,7 @@ def edge_verdicts(edges: Sequence[EdgeView], step: StepView | None) -> list[tupl
         return [("", "")] * len(edges)
     if step.reason == "dag":
         return [_verdict_in_dag(edge, step) for edge in edges]
-    if step.reason == "goto":
+    if step.reason in ("goto", "on_error"):
         return [("taken" if edge.to_id == step.next_node else "not asked", "") for edge in edges]
     chosen = next((place for place, edge in enumerate(edges) if _is_chosen(edge, step)), None)
     verdicts: list[tuple[str, str]] = []

@@ -202,8 +202,9 @@ def _edge_lines(detail: WorkflowDetail, node: str, trail: RunTrail | None, width
             verdict, error, counts.get(place, 0), step is not None, len(leaving) > 1, edge.to_id not in known
         )
         lines += _edge_rows(head, edge, facts, width)
-    if step is not None and step.reason == "goto":
-        text = f"the node chose {visible(step.next_node or '')} itself"
+    if step is not None and step.reason in ("goto", "on_error"):
+        target = visible(step.next_node or "")
+        text = f"the node chose {target} itself" if step.reason == "goto" else f"on_error led to {target}"
         lines.append(PaneLine([(" " * LABEL_WIDTH, ""), (text, "waiting")], step.next_node or ""))
     sources = list(dict.fromkeys(edge.from_id for edge in detail.edges if edge.to_id == node))
     for number, source in enumerate(sources):

@@ -182,6 +182,7 @@ def step_document(step: StepView) -> Document:
         "edge_errors": step.edge_errors,
         "taken": step.taken,
         "changed": step.changed,
+        "fallback": step.fallback,
         "error": error_document(step.error),
     }
 

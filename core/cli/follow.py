@@ -39,7 +39,11 @@ def step_parts(step: StepView) -> list[Part]:
     parts: list[Part] = [(clock_time(at), "dim"), " "]
     if step.status == "completed":
         again = f", attempt {step.attempt}" if step.attempt > 1 else ""
+        again += ", by exec_fallback" if step.fallback else ""
         return [*parts, ("✓", "green"), f" step {step.step}: {where}  ", (f"{took}{again}", "dim")]
+    if step.status == "skipped":
+        after = f" after {step.error.type}" if step.error is not None else ""
+        return [*parts, ("↷", "yellow"), f" step {step.step}: {where} skipped{after}  ", (took, "dim")]
     error = f"{step.error.type}: {step.error.message}" if step.error is not None else step.status
     return [
         *parts,

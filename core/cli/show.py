@@ -255,7 +255,7 @@ def _waiting_row(view: RunView, steps: list[StepView]) -> list[StepView]:
             step=None,
             node=request.node,
             visit=request.visit,
-            attempt=1,
+            attempt=request.nth if request.kind == "error" else 1,
             status=view.status,
             started_at=request.opened_at,
             ended_at=None,
@@ -283,13 +283,12 @@ def _step_cells(
     if step.attempt > 1 or step.status == "failed":
         status.append((f" attempt {step.attempt}", "dim"))
     took = "" if step.ended_at is None else duration(step.ended_at - step.started_at)
-    following = (
-        f"{step.error.type}: {one_line(step.error.message)[:80]}"
-        if step.error is not None
-        else ", ".join(step.taken)
-        if step.reason == "dag"
-        else step.next_node or ""
-    )
+    following = ", ".join(step.taken) if step.reason == "dag" else step.next_node or ""
+    if step.error is not None:
+        error = f"{step.error.type}: {one_line(step.error.message)[:80]}"
+        following = f"{following or 'end'}  after {error}" if step.status == "skipped" else error
+    if step.fallback:
+        following += "  by exec_fallback"
     if step.condition:
         following += f"  because {one_line(step.condition)}"
     mark = "▌" if chosen is not None and step.step == chosen else ""

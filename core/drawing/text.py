@@ -19,6 +19,7 @@ SIGNS = {
     "completed": "✓",
     "failed": "✗",
     "cancelled": "⊘",
+    "skipped": "↷",
     "queued": "○",
     "blocked": "!",
 }

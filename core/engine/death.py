@@ -51,10 +51,15 @@ class Deaths:
         blameless = self.reason is None and status.code is None and status.signal is None
         flights = [] if blameless else list(actor.in_flight.values())
         if self.blamed is not None:
-            flights = [self.blamed]
+            # What the process still said of that attempt may have come between the decision and its end.
+            complete = actor.position.visits.get(self.blamed.node, 0) >= self.blamed.visit
+            flights = [] if complete else [self.blamed]
+            self.reason = None if complete else self.reason
         failure = self._failure(description, flights, blameless)
+        failure.traceback = stack
         for flight in flights:
-            self._count(flight, failure, stack)
+            if actor.in_flight.get(flight.node) is flight:
+                self._count(flight, failure)
         actor.in_flight.clear()
         if not self._may_try_again(flights, blameless or status.signal == signal.SIGKILL):
             await actor.fail(failure)
@@ -65,7 +70,7 @@ class Deaths:
         actor.entered("queued")
         await self._life.start_after(max((flight.pause for flight in flights), default=0.0))
 
-    def _count(self, flight: InFlight, failure: ErrorView, stack: str) -> None:
+    def _count(self, flight: InFlight, failure: ErrorView) -> None:
         """Note the death as a failed attempt of a node."""
         self._actor.frames.attempt_failed(
             {
@@ -77,7 +82,7 @@ class Deaths:
                 "failure": {
                     "type": failure.type,
                     "message": failure.message,
-                    "traceback": stack,
+                    "traceback": failure.traceback,
                     "cause": failure.cause,
                     "next_step": failure.next_step,
                 },

@@ -38,7 +38,7 @@ async def find_onward(
     while reason_of(row) == EDIT:
         edited = True
         row = await step_row(store, line, row.seq - 1)
-    if (row.line == own and not edited) or reason_of(row) in (ALONE, "goto"):
+    if (row.line == own and not edited) or reason_of(row) in (ALONE, "goto", "on_error"):
         return Onward(row.next)
     ran_under = (await store.line_by_number(row.line)).version
     if row.seq == 0:

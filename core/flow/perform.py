@@ -145,7 +145,7 @@ class Performer:
             reaction = await visit.ask_what_to_do(failed.failure)
         if reaction == RETRY:
             return False
-        if reaction != SKIP and spec.error_target is None:
+        if reaction != SKIP and spec.error_target not in self._graph.nodes:
             raise failed
         way = "skipped" if spec.error_target is None else f"left for {spec.error_target}"
         visit.log("WARNING", f"{spec.id} is {way} after {failed.failure.type}: {failed.failure.message}")

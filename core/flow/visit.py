@@ -244,8 +244,12 @@ class RunningVisit(Visit):
 
     @contextmanager
     def tries(self) -> Iterator[None]:
-        """Stands around the tries of one execute phase: each of them asks under the same numbers again."""
-        token = begin_tries(Tries(self, self._next_number))
+        """Stands around the tries of one execute phase, or of an item: each of them asks under the same numbers again.
+
+        The numbers of an item come from the tries that its map belongs to.
+        """
+        outer = present_tries(self)
+        token = begin_tries(Tries(self, self._next_number if outer is None else outer.number))
         try:
             yield
         finally:

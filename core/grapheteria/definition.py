@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from core.errors import NodeCodeMissing
-from core.flow.graph import Graph
+from core.flow.graph import Graph, NodeSpec
 from core.flow.nodes import build_nodes
 from core.grapheteria.errors import InvalidWorkflow, WorkflowFileMissing
 from core.sdk.node import Node
@@ -18,11 +18,12 @@ from core.sdk.node import Node
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """Nodes by id with their edges, the start node's id, and the initial state that the file names."""
+    """Nodes by id with their edges, the start node's id, the initial state and the nodes' settings from the file."""
 
     nodes: dict[str, Node]
     start: str
     initial_state: dict[str, Any] | None = None
+    specs: Mapping[str, NodeSpec] = field(default_factory=dict)
 
 
 def workflow_from_nodes(nodes: Iterable[Node], start: Node | str | None) -> Workflow:
@@ -67,7 +68,8 @@ def workflow_from_file(path: str | os.PathLike[str], start: Node | str | None = 
     except NodeCodeMissing as error:
         raise InvalidWorkflow(error.message, cause=error.cause, next_step=_how_to_import(Path(path))) from error
     wanted = start.id if isinstance(start, Node) else start
-    return _checked(nodes, wanted or document.get("start"), document.get("initial_state"))
+    workflow = _checked(nodes, wanted or document.get("start"), document.get("initial_state"))
+    return replace(workflow, specs=graph.nodes)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from core.grapheteria.storage import FileSystemStorage, StorageBackend, Tracking
 from core.identifiers import new_run_id
 from core.sdk.execution import ExecutionState, NodeStatus, WorkflowStatus
 from core.sdk.node import Node
+from core.sdk.visit import LastError
 
 WORKFLOW_OF_CODE = "workflow"
 """The id of a workflow that was made in code and given none."""
@@ -60,6 +61,7 @@ class WorkflowEngine:
         self.workflow_id = workflow_id
         self.nodes = workflow.nodes
         self.start_node_id = workflow.start
+        self._specs = workflow.specs
         self.storage_backend = storage_backend if storage_backend is not None else FileSystemStorage()
         self._journal = EngineJournal({})
         self._visit: asyncio.Task[StepRecord] | None = None
@@ -134,7 +136,7 @@ class WorkflowEngine:
         waiting = state.awaiting_input["node_id"] if state.awaiting_input else None
         previous = state.previous_node_id
         chosen_by_edges = state.workflow_status in (WorkflowStatus.HEALTHY, WorkflowStatus.COMPLETED) and (
-            previous in self.nodes and state.metadata.get("next_reason") != "goto"
+            previous in self.nodes and state.metadata.get("next_reason") not in ("goto", "on_error")
         )
         if previous is not None and chosen_by_edges:
             edges = [EdgeSpec(edge.from_id, edge.to_id, edge.condition) for edge in self.nodes[previous].outgoing()]
@@ -225,7 +227,7 @@ class WorkflowEngine:
 
     def _new_interpreter(self) -> Interpreter:
         """An interpreter for the next visit, over the nodes, edges and state as they are now."""
-        nodes = {node_id: NodeSpec(node_id, node.type) for node_id, node in self.nodes.items()}
+        nodes = {node_id: self._spec_of(node) for node_id, node in self.nodes.items()}
         edges = [
             EdgeSpec(edge.from_id, edge.to_id, edge.condition)
             for node in self.nodes.values()
@@ -237,11 +239,24 @@ class WorkflowEngine:
             self.nodes,
             self._journal,
             state.shared,
-            position=Position(len(self.tracking_data["steps"]) - 1, state.next_node_id, self._visits),
+            position=Position(
+                len(self.tracking_data["steps"]) - 1, state.next_node_id, self._visits, last_error=self._last_error()
+            ),
             run_key=self.run_id,
             line=self.tracking_data.get("rewinds", 0),
             output_dir=Path("output") / self.run_id,
         )
+
+    def _spec_of(self, node: Node) -> NodeSpec:
+        """A node's settings: its tries are on the node itself, where code may have changed them."""
+        spec = self._specs.get(node.id)
+        if spec is None:
+            return NodeSpec(node.id, node.type)
+        return NodeSpec(node.id, node.type, timeout=spec.timeout, on_error=spec.on_error)
+
+    def _last_error(self) -> LastError | None:
+        noted = self.execution_state.metadata.get("last_error")
+        return LastError(*noted) if noted else None
 
     # What is kept -------------------------------------------------------------------------------------------------
 
@@ -279,8 +294,10 @@ class WorkflowEngine:
         state.node_statuses[record.node] = NodeStatus.COMPLETED
         state.awaiting_input = None
         state.metadata["next_reason"] = record.routing.reason
-        for past in ("answers", "error"):
+        for past in ("answers", "error", "last_error"):
             state.metadata.pop(past, None)
+        if record.failure is not None:
+            state.metadata["last_error"] = [record.node, record.failure.type, record.failure.message]
         self._journal = EngineJournal({})
         self._save_step(state.shared)
 

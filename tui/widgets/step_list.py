@@ -79,7 +79,7 @@ class StepList(WindowList):
             step=None,
             node=request.node,
             visit=request.visit,
-            attempt=1,
+            attempt=request.nth if request.kind == "error" else 1,
             status="waiting_input",
             started_at=request.opened_at,
             ended_at=None,

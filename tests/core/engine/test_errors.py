@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from workbench import Workbench
 
+from core.engine.inline import InlinePool
 from core.link.types import RunView, StepView
 from core.runner.process_tree import start_ticks
 
@@ -94,6 +95,36 @@ async def test_code_that_goes_on_after_its_cancellation_is_ended_with_its_proces
         assert await bench.state(view.run_id) == {"after": True}
         assert await rows(bench, view) == [("slow", 1, "failed"), ("slow", 1, "skipped"), ("after", 1, "completed")]
         assert "not me" in await bench.log(view.run_id)
+
+
+@pytest.mark.parametrize("swallows", [False, True])
+async def test_in_library_mode_a_node_that_takes_too_long_is_given_up(bench: Workbench, swallows: bool) -> None:
+    bench.write(
+        "w",
+        f"""
+        import asyncio
+
+        class Slow(Node):
+            async def execute(self, prepared):
+                for _ in range(2 if {swallows} else 1):
+                    try:
+                        await asyncio.sleep(30)
+                    except asyncio.CancelledError:
+                        if not {swallows}:
+                            raise
+
+            def cleanup(self, shared, prepared, result):
+                shared["late"] = True
+        """,
+        nodes=[node("slow", timeout=0.2, on_error="skip")],
+    )
+    async with bench.running(pool=InlinePool()):
+        view = await bench.run("w")
+        assert view.status == "completed"
+        failed, skipped = await steps_of(bench, view)
+        assert failed.error is not None
+        assert failed.error.type == "NodeTimeout"
+        assert (skipped.status, await bench.state(view.run_id)) == ("skipped", {})
 
 
 async def test_the_grandchildren_of_a_node_that_is_ended_for_its_time_limit_are_ended_too(

@@ -300,6 +300,28 @@ async def test_retries_of_the_file_and_of_the_class_both_hold() -> None:
     assert engine.execution_state.shared == {"tries": [0, 1, 2]}
 
 
+async def test_what_the_file_says_about_errors_and_time_holds_over_a_resume() -> None:
+    class Stuck(Node):
+        async def execute(self, prepared: Any) -> None:
+            await asyncio.sleep(3600)
+
+    class Repair(Node):
+        def cleanup(self, shared: Any, prepared: Any, result: Any) -> None:
+            assert self.last_error is not None
+            shared["repaired"] = [self.last_error.node, self.last_error.type]
+
+    nodes = [
+        {"id": "stuck", "class": "Stuck", "timeout": 0.05, "on_error": "goto:repair"},
+        {"id": "repair", "class": "Repair"},
+    ]
+    path = write("w.json", {"nodes": nodes})
+    engine = WorkflowEngine(path)
+    assert await engine.step() is True
+    resumed = WorkflowEngine(path, run_id=engine.run_id)
+    await resumed.run()
+    assert resumed.execution_state.shared == {"repaired": ["stuck", "NodeTimeout"]}
+
+
 async def test_parallel_and_batch_nodes() -> None:
     class Parallel(Node):
         def prepare(self, shared: Any, request_input: Any) -> Any:
