@@ -193,6 +193,10 @@ class RepeatedCommand(RondoError):
         return text
 
 
+class TransferProblem(RondoError):
+    """A file is not an exported run, or not a whole one; nothing of it was imported."""
+
+
 class OutputLimit(RondoError):
     """A run printed more than may be kept."""
 

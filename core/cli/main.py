@@ -18,6 +18,7 @@ from core.cli.environment import environment_command
 from core.cli.output import Output, ReaderGone
 from core.cli.prune import prune_command
 from core.cli.settings import settings_command
+from core.cli.transfer import export_command, import_command
 from core.cli.versions import diff_command, rollback_command, versions_command
 from core.cli.workflows import print_changes, print_findings
 from core.errors import DefinitionError, NotApproved, RondoError, UsageError
@@ -72,6 +73,8 @@ app.command("diff", context_settings={"ignore_unknown_options": True})(diff_comm
 app.command("rollback", context_settings={"ignore_unknown_options": True})(rollback_command)
 app.command("env")(environment_command)
 app.command("prune")(prune_command)
+app.command("export")(export_command)
+app.command("import")(import_command)
 app.command("doctor")(doctor_command)
 app.command("settings")(settings_command)
 app.add_typer(engine_app, name="engine")

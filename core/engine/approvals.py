@@ -39,15 +39,18 @@ class Approvals:
         self._examples = frozenset(example_hashes().values())
         self._writing = threading.Lock()
 
-    def verdict(self, workflow_folder: Path, version: str) -> Verdict:
-        """Say whether this version of the workflow in that folder may run."""
+    def verdict(self, workflow_folder: Path, version: str, *, foreign: bool = False) -> Verdict:
+        """Say whether this version of the workflow in that folder may run.
+
+        A foreign one came with an imported run: trust in what is written here says nothing of it.
+        """
         versions = self._read(workflow_folder).get("versions", [])
         previous = versions[-1] if versions else None
-        if self._consent:
+        if self._consent and not foreign:
             return Verdict(True, "consent", previous)
         if version in self._examples:
             return Verdict(True, "example", previous)
-        if self._read(self._root).get("trust") == "own":
+        if not foreign and self._read(self._root).get("trust") == "own":
             return Verdict(True, "own", previous)
         if version in versions:
             return Verdict(True, "approved", previous)

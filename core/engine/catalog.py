@@ -81,7 +81,7 @@ class Catalog:
 
     async def last_good(self, name: str) -> str | None:
         """The newest stored version of a workflow: the one to run while the folder is broken."""
-        records = await self._store.versions(name)
+        records = [record for record in await self._store.versions(name) if not record.imported]
         return max(records, key=lambda record: record.created_at).hash if records else None
 
     async def keep_version(self, loaded: LoadedWorkflow) -> None:

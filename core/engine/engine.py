@@ -28,6 +28,7 @@ from core.engine.rollback import finish_interrupted
 from core.engine.run_commands import RunCommands
 from core.engine.runs import Runs
 from core.engine.state_parts import Path as StatePath
+from core.engine.transfer import Transfer
 from core.engine.travel import Travel
 from core.engine.versions import Versions
 from core.engine.workflow_calls import WorkflowCalls
@@ -119,6 +120,7 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls):
             self._travel = Travel(self._store, self._queries, self._workflows, self._runs)
             self._retention = Retention(self._store, self.workspace, self._bus, self._now)
             stack.push_async_callback(self._retention.close)
+            self._transfer = Transfer(self._store, self.workspace, self._retention, self._bus, self._now)
             stack.push_async_callback(self._pool.close)
             await self._pool.start()
             stack.push_async_callback(self._runs.close)

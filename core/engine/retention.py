@@ -136,7 +136,7 @@ class Retention:
         """Go on deleting what was left over, without waiting for it."""
         if await self._store.anything_to_prune():
             log.info("what was pruned or half imported before is being deleted")
-            self._clear_soon()
+            self.clear_soon()
 
     async def close(self) -> None:
         """Stop between two slices."""
@@ -156,7 +156,7 @@ class Retention:
             earlier = await self._store.command(command.id)
             if earlier is not None and earlier.result is not None:
                 return msgspec.json.decode(earlier.result, type=PruneReport)
-            await self._wait_for_clearing()
+            await self.wait_for_clearing()
             if prune.dry_run:
                 return await self._dry_run(prune)
             report = await self._carry_out(prune)
@@ -256,16 +256,18 @@ class Retention:
     async def _clear_now(self) -> int:
         """Delete what is left over; a caller that goes away stops nothing. Returns how many folders went."""
         if self._clearing is None:
-            self._clear_soon()
+            self.clear_soon()
         assert self._clearing is not None
         return await asyncio.shield(self._clearing)
 
-    async def _wait_for_clearing(self) -> None:
+    async def wait_for_clearing(self) -> None:
+        """Wait until nothing is being deleted."""
         if self._clearing is not None:
             with suppress(RondoError):
                 await asyncio.shield(self._clearing)
 
-    def _clear_soon(self) -> None:
+    def clear_soon(self) -> None:
+        """Begin to delete what is left over; nobody waits for it."""
         task = asyncio.create_task(self._clear(), name="delete what was pruned")
         self._clearing = task
         task.add_done_callback(self._cleared)

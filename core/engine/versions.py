@@ -72,7 +72,8 @@ class Versions:
         for place, row in enumerate(page, start=start + 1):
             older = rows[place] if place < len(rows) else None
             count, last = runs.get(row.hash, (0, None))
-            verdict = await asyncio.to_thread(self._approvals.verdict, folder, row.hash)
+            foreign = bool(row.imported) and row.hash != fingerprint
+            verdict = await asyncio.to_thread(self._approvals.verdict, folder, row.hash, foreign=foreign)
             views.append(
                 VersionView(
                     hash=row.hash,

@@ -55,6 +55,14 @@ class Workflows:
         if is_broken(loaded):
             raise broken_error(loaded, await self._catalog.last_good(name))
         verdict = await self._verdict(loaded)
+        if not verdict.approved and await self._is_foreign(loaded):
+            version = (loaded.version or "")[:12]
+            raise NotApproved(
+                f"Version {version} of {name} came with an imported run and was never approved to run.",
+                cause="Its code would run with your rights, so a person has to look at it first. Nothing was started.",
+                next_step=f"See it with rondo diff {name} now {version}, make it the folder's with rondo rollback"
+                f" {name} {version}; or go on under the folder as it is now.",
+            )
         if not verdict.approved:
             view = await self._view(loaded)
             why = "was never approved to run" if verdict.reason == "never" else "changed since it was last approved"
@@ -86,12 +94,16 @@ class Workflows:
         return await self._view(loaded)
 
     async def _verdict(self, loaded: LoadedWorkflow) -> Verdict:
-        return await asyncio.to_thread(self._read_verdict, loaded)
+        return await asyncio.to_thread(self._read_verdict, loaded, await self._is_foreign(loaded))
 
-    def _read_verdict(self, loaded: LoadedWorkflow) -> Verdict:
+    async def _is_foreign(self, loaded: LoadedWorkflow) -> bool:
+        """True for a stored version that was imported; what stands in the folder is the user's."""
+        return loaded.folder is None and loaded.version is not None and await self._store.is_imported(loaded.version)
+
+    def _read_verdict(self, loaded: LoadedWorkflow, foreign: bool = False) -> Verdict:
         if loaded.version is None:
             return Verdict(False, "unreadable", None)
-        return self._approvals.verdict(self._catalog.folder(loaded.name), loaded.version)
+        return self._approvals.verdict(self._catalog.folder(loaded.name), loaded.version, foreign=foreign)
 
     async def _view(self, loaded: LoadedWorkflow) -> ApprovalView:
         if loaded.version is None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from core.link.commands import Fork, ManyRuns, Rerun, Retry, Rewind, RunNode
-from core.link.retention_types import Prune, PruneReport
+from core.link.retention_types import ExportedRun, ImportedRun, Prune, PruneReport
 from core.link.types import (
     Answer,
     ApprovalView,
@@ -205,6 +205,14 @@ class EngineApi(Protocol):
 
         What is removed is gone at once; an engine that dies before the rest is deleted leaves that to the next one.
         """
+        ...
+
+    async def export_run(self, command_id: str, run_id: str) -> ExportedRun:
+        """Write a run into one JSON file that stands alone; whoever asked moves the file away."""
+        ...
+
+    async def import_run(self, command_id: str, path: str) -> ImportedRun:
+        """Take over a run from such a file, once it was checked whole; nothing of it is executed or approved."""
         ...
 
     def events(self) -> AsyncIterator[list[Event]]:

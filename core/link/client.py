@@ -23,7 +23,7 @@ from core.link.events import EventStream
 from core.link.framing import FramingError, encode_frame, read_frame
 from core.link.liveness import Liveness
 from core.link.messages import CANCEL, NOT_DECODABLE, PING, SUBSCRIBE, Incoming, events_decoder, incoming_decoder
-from core.link.retention_types import Prune, PruneReport
+from core.link.retention_types import ExportedRun, ImportedRun, Prune, PruneReport
 from core.link.types import (
     PROTOCOL,
     REPLY_LIMIT,
@@ -219,6 +219,12 @@ class EngineCalls(ABC):
 
     async def prune(self, prune: Prune) -> PruneReport:
         return await self._call(PruneReport, "prune", prune=prune)
+
+    async def export_run(self, command_id: str, run_id: str) -> ExportedRun:
+        return await self._call(ExportedRun, "export_run", command_id=command_id, run_id=run_id)
+
+    async def import_run(self, command_id: str, path: str) -> ImportedRun:
+        return await self._call(ImportedRun, "import_run", command_id=command_id, path=path)
 
 
 class RemoteEngine(EngineCalls):

@@ -57,3 +57,30 @@ class PruneReport(_Struct):
     bytes_after: int
     output_folders: int
     """How many folders with files of these runs were removed, or would be."""
+
+
+class ExportedRun(_Struct):
+    """The file that was written, to be moved away; `steps` counts those of all its lines."""
+
+    run_id: str
+    workflow: str
+    path: str
+    bytes: int
+    lines: int
+    steps: int
+
+
+class ImportedRun(_Struct):
+    """The run as it is now; `original_id` is the one in the file, where that was taken here already.
+
+    `version` may not run before it is approved, where `approved` is false.
+    """
+
+    run_id: str
+    original_id: str
+    workflow: str
+    version: str
+    status: Status
+    original_status: Status
+    lines: int
+    steps: int

@@ -131,6 +131,7 @@ class VersionRow:
     workflow: str
     graph: str
     created_at: float
+    imported: int
 
 
 @dataclass(frozen=True, slots=True)

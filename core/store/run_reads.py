@@ -33,6 +33,10 @@ class RunReads(Reader):
             raise _unknown_run(ref, [RunRecord(*row) for row in rows])
         return RunRecord(*rows[0])
 
+    async def is_free(self, id: str) -> bool:
+        """True where no run has this id."""
+        return await self._fetch_one("SELECT 1 FROM runs WHERE id = ?", (id,)) is None
+
     async def run_by_number(self, number: int) -> RunRecord:
         """The run of that number. Raises UnknownRun."""
         row = await self._fetch_one(f"{SELECT_RUNS} WHERE number = ?", (number,))
@@ -154,6 +158,11 @@ class RunReads(Reader):
         blobs = await self._blobs([bytes.fromhex(name) for _, name in names])
         files = {path: blobs[bytes.fromhex(name)] for path, name in names}
         return VersionRecord(row[0], row[1], row[2], files, row[4])
+
+    async def is_imported(self, hash: str) -> bool:
+        """True for a version that came with an imported run and was never in a folder here."""
+        rows = await self._fetch("SELECT 1 FROM versions WHERE hash = ? AND imported = 1", (hash,))
+        return bool(rows)
 
     async def versions(self, workflow: str) -> list[VersionRow]:
         """Every stored version of a workflow, newest first, without files."""

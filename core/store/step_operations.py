@@ -185,16 +185,23 @@ class InsertLogs(Operation):
 
 @dataclass(frozen=True, slots=True)
 class PutVersion(Operation):
-    """Keep a version of a workflow: its graph as JSON text and its files. Putting it again changes nothing."""
+    """Keep a version of a workflow: its graph as JSON text and its files. Putting it again changes nothing.
+
+    One that is put as `imported` is no longer that once it is put otherwise: it was seen in a folder here.
+    """
 
     hash: str
     workflow: str
     graph: str
     files: Mapping[str, bytes]
     created_at: float
+    imported: bool = False
 
     def apply(self, transaction: Transaction) -> None:
-        if transaction.execute("SELECT 1 FROM versions WHERE hash = ?", (self.hash,)).fetchone() is not None:
+        known = transaction.execute("SELECT imported FROM versions WHERE hash = ?", (self.hash,)).fetchone()
+        if known is not None:
+            if known[0] and not self.imported:
+                transaction.execute("UPDATE versions SET imported = 0 WHERE hash = ?", (self.hash,))
             return
         named = [(path, blob_hash(data), data) for path, data in sorted(self.files.items())]
         transaction.name_blobs(name for _, name, _ in named)
@@ -204,6 +211,6 @@ class PutVersion(Operation):
         )
         files = json.dumps([[path, name.hex()] for path, name, _ in named], ensure_ascii=False)
         transaction.execute(
-            "INSERT INTO versions(hash, workflow, graph, files, created_at) VALUES (?, ?, ?, ?, ?)",
-            (self.hash, self.workflow, self.graph, files, self.created_at),
+            "INSERT INTO versions(hash, workflow, graph, files, created_at, imported) VALUES (?, ?, ?, ?, ?, ?)",
+            (self.hash, self.workflow, self.graph, files, self.created_at, self.imported),
         )

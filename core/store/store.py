@@ -11,17 +11,17 @@ from typing import Any, Self
 from core.errors import StoreError
 from core.store.backup import copy_database, finish_copy
 from core.store.identity import FileIdentity
-from core.store.line_reads import LineReads
 from core.store.log_reads import LogReads
 from core.store.opening import connect, open_database
 from core.store.operation import Operation
 from core.store.problems import problem_from, problem_from_system, store_closed
 from core.store.pruning import PruningReads
 from core.store.run_reads import RunReads
+from core.store.transfer import TransferReads
 from core.store.writer import Writer
 
 
-class Store(RunReads, LineReads, LogReads, PruningReads):
+class Store(RunReads, TransferReads, LogReads, PruningReads):
     """The one owner of a workspace's database; make it with `open`, read after `start_reads`, end it with `close`."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:

@@ -204,7 +204,7 @@ async def test_what_a_crash_left_is_deleted_by_the_next_engine(tmp_path: Path) -
         assert await engine._store.commit([PruneRun(record.number)]) == [None]
     assert rows(bench, "pruning") == 3 and rows(bench, "steps") == 6
     async with running(bench) as engine:
-        await engine._retention._wait_for_clearing()
+        await engine._retention.wait_for_clearing()
         assert len((await bench.state(kept.run_id))["own"]) == 300_000
         assert not (bench.workspace.output / old.run_id).exists()
     assert rows(bench, "pruning") == 0 and rows(bench, "steps") == 3 and rows(bench, "blobs") == 1 + 1 + 2
