@@ -22,6 +22,7 @@ from core.errors import EngineStopping, UsageError, WorkspaceLocked
 from core.link.api import EngineApi
 from core.link.client import RemoteEngine
 from core.link.start import connect
+from core.link.transfer_file import refuse_existing, take_over
 from core.link.types import (
     AT_REST,
     FINAL,
@@ -90,6 +91,16 @@ class TaskOrchestrator:
         """The ids of the runs (of one workflow), newest first."""
         return self._worker.wait(self._run_ids(workflow_name))
 
+    # Moving runs --------------------------------------------------------------------------------------------------
+
+    def export_run(self, run_id: str, path: str | Path) -> Path:
+        """Write a run with all that belongs to it into a new JSON file; raises UsageError where one is there."""
+        return self._worker.wait(self._export(run_id, Path(path).expanduser().absolute()))
+
+    def import_run(self, path: str | Path) -> str:
+        """Take over a run from such a file; returns its id. Nothing of it is executed or approved."""
+        return self._worker.wait(self._import(Path(path).expanduser().absolute()))
+
     # Life ---------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
@@ -156,6 +167,21 @@ class TaskOrchestrator:
                 return await engine.step_run(uuid.uuid4().hex, run_id, list(data.items()))
             return await engine.continue_run(uuid.uuid4().hex, run_id)
         return view
+
+    async def _export(self, run_id: str, target: Path) -> Path:
+        engine = await self._host.open()
+        await asyncio.to_thread(refuse_existing, target)
+        exported = await engine.export_run(uuid.uuid4().hex, run_id)
+        source = Path(exported.path)
+        try:
+            await asyncio.to_thread(take_over, source, target)
+        finally:
+            await asyncio.to_thread(source.unlink, missing_ok=True)
+        return target
+
+    async def _import(self, path: Path) -> str:
+        engine = await self._host.open()
+        return (await engine.import_run(uuid.uuid4().hex, str(path))).run_id
 
     async def _run_ids(self, workflow: str | None) -> list[str]:
         engine = await self._host.open()

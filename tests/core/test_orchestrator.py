@@ -16,7 +16,7 @@ from cli_world import is_engine, wait_until
 from workbench import Workbench
 
 from core import TaskOrchestrator
-from core.errors import UnknownRun, UnknownWorkflow, WorkspaceLocked
+from core.errors import UnknownRun, UnknownWorkflow, UsageError, WorkspaceLocked
 from core.link.client import RemoteEngine
 from core.link.start import connect
 from core.link.types import EngineChanged, Event, LogsChanged, Resync, RunChanged
@@ -164,3 +164,15 @@ def test_a_program_that_never_closes_ends_quietly(bench: Workbench) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "waiting_input\n", "")
+
+
+def test_a_run_is_exported_and_imported_from_python(orchestrator: TaskOrchestrator, tmp_path: Path) -> None:
+    result = asyncio.run(orchestrator.run_workflow("ask"))
+    result = asyncio.run(orchestrator.run_workflow("ask", run_id=result["run_id"], input_data={"pick": "b"}))
+    file = orchestrator.export_run(result["run_id"], tmp_path / "run.json")
+    with pytest.raises(UsageError):
+        orchestrator.export_run(result["run_id"], file)
+    with TaskOrchestrator(workflows_dir=tmp_path / "other" / "workflows") as other:
+        assert other.import_run(file) == result["run_id"]
+        imported = asyncio.run(other.run_workflow("ask", run_id=result["run_id"]))
+        assert imported["status"] == "completed" and imported["shared_state"] == result["shared_state"]

@@ -62,7 +62,14 @@ def test_a_prune_says_what_goes_asks_and_shrinks_the_file(own: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "place", ["prune.run.deleted", "prune.rows.deleted", "prune.blobs.deleted", "prune.pages.given_back"]
+    "place",
+    [
+        "prune.blobs.deleted",
+        *(
+            pytest.param(place, marks=pytest.mark.long)
+            for place in ("prune.run.deleted", "prune.rows.deleted", "prune.output.deleted", "prune.pages.given_back")
+        ),
+    ],
 )
 def test_a_prune_that_is_killed_is_finished_by_the_next_engine(own: World, place: str) -> None:
     points = own.root / "points"
