@@ -149,6 +149,21 @@ class MapItemFailed(RondoError):
     """The function of `Node.map` failed for good on an item; `details` is its index, counted from 0."""
 
 
+class SubflowFailed(RondoError):
+    """The run of a workflow that a node waited for failed, was cancelled, or could not be started.
+
+    `details` is `{"run_id", "status"}`; the id is null where it was not started.
+    """
+
+
+class SubflowTooDeep(RondoError):
+    """A run would be nested deeper in others than runs may be, perhaps because a workflow contains itself."""
+
+
+class NoSubflowsHere(RondoError):
+    """Node code ran a workflow where there is no engine to run it."""
+
+
 class NoSuchNode(RondoError):
     """A node chose a next node that the workflow doesn't have."""
 

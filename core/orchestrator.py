@@ -24,11 +24,11 @@ from core.link.client import RemoteEngine
 from core.link.start import connect
 from core.link.transfer_file import refuse_existing, take_over
 from core.link.types import (
-    AT_REST,
     FINAL,
     Answer,
     EngineChanged,
     Event,
+    RequestChanged,
     Resync,
     RunChanged,
     RunFilter,
@@ -125,7 +125,7 @@ class TaskOrchestrator:
             view = await self._begin(engine, name, dict(data or {}), until)
         else:
             view = await self._continue(engine, run_id, dict(data or {}), until)
-        while view.status not in AT_REST:
+        while not view.rests:
             async for batch in events:
                 if any(_concerns(event, view.run_id) for event in batch):
                     break
@@ -156,12 +156,13 @@ class TaskOrchestrator:
         view = await engine.get_run(run_id)
         if view.status in FINAL:
             return view
-        for request in view.open_requests:
+        nested = [view.nested_input] if view.nested_input is not None else []
+        for request in [*view.open_requests, *nested]:
             value = data.get(request.request_id, data.get(request.key))
             if value is not None:
-                view = await engine.answer(
-                    Answer(command_id=uuid.uuid4().hex, run_id=run_id, request=request.key, value=value)
-                )
+                answer = Answer(command_id=uuid.uuid4().hex, run_id=request.run_id, request=request.key, value=value)
+                await engine.answer(answer)
+                view = await engine.get_run(run_id)
         if view.status == "paused":
             if until == "step":
                 return await engine.step_run(uuid.uuid4().hex, run_id, list(data.items()))
@@ -195,7 +196,10 @@ class TaskOrchestrator:
 
 def _concerns(event: Event, run_id: str) -> bool:
     """True where the run may stand elsewhere now: events are hints, and some may have been lost."""
-    return isinstance(event, Resync | EngineChanged) or (isinstance(event, RunChanged) and event.run_id == run_id)
+    return isinstance(event, Resync | EngineChanged) or (
+        # A request that has changed may be that of a run that this one waits for.
+        isinstance(event, RunChanged | RequestChanged) and event.run_id == run_id
+    )
 
 
 async def _result(engine: EngineApi, view: RunView) -> dict[str, Any]:
@@ -207,9 +211,9 @@ async def _result(engine: EngineApi, view: RunView) -> dict[str, Any]:
         parts.append(chunk.data)
         size, seq = chunk.size, chunk.seq
     awaiting = None
-    if view.awaiting_input is not None:
-        request = view.awaiting_input
+    if (request := view.awaiting_input or view.nested_input) is not None:
         awaiting = {
+            "run_id": request.run_id,
             "node_id": request.node,
             "request_id": request.request_id,
             "key": request.key,

@@ -106,7 +106,9 @@ def unclean_end_text(end: UncleanEnd) -> str:
 
 def after_status(headline: Headline, status: EngineStatus) -> Headline:
     """What the header says after the engine was asked; runs that wait for a person are not running."""
-    running = sum(count for word, count in status.runs.items() if word in ("running", "queued", "waiting_timer"))
+    running = sum(
+        count for word, count in status.runs.items() if word in ("running", "queued", "waiting_timer", "waiting_run")
+    )
     connection = "trouble" if status.trouble is not None else headline.connection
     message = status.trouble.message if status.trouble is not None else headline.message
     return Headline(connection, message, running, status.open_requests)

@@ -72,7 +72,7 @@ class RunTrail:
         if run.status == "waiting_timer":
             here = {node: ("waiting_timer", visit) for node, (_, visit) in here.items()}
         for request in run.open_requests:
-            here[request.node] = ("waiting_input", request.visit)
+            here[request.node] = ("waiting_run" if request.kind == "subflow" else "waiting_input", request.visit)
         if here or run.status in ("completed", "running"):
             return here
         node = run.next_node

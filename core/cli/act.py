@@ -21,8 +21,8 @@ from core.link.types import RunFilter, RunOutcome, RunView, Status
 
 Action = Literal["cancel", "pause", "resume", "retry"]
 SUITABLE: dict[Action, tuple[str, ...]] = {
-    "cancel": ("queued", "running", "waiting_input", "waiting_timer", "paused", "blocked"),
-    "pause": ("queued", "running", "waiting_input", "waiting_timer"),
+    "cancel": ("queued", "running", "waiting_input", "waiting_timer", "waiting_run", "paused", "blocked"),
+    "pause": ("queued", "running", "waiting_input", "waiting_timer", "waiting_run"),
     "resume": ("paused",),
     "retry": ("failed",),
 }

@@ -11,11 +11,13 @@ from core.cli.output import iso_time
 from core.link.types import (
     ApprovalView,
     ChangeView,
+    ChildView,
     EngineStatus,
     ErrorView,
     LastRun,
     LineView,
     LogLine,
+    ParentView,
     RequestView,
     RunOutcome,
     RunRow,
@@ -129,9 +131,44 @@ def run_document(view: RunView, state: bytes, *, step: int | None = None, next_s
         "source": view.source,
         "due_at": iso_time(view.due_at),
         "queue_position": view.queue_position or None,
+        "parent": parent_document(view.parent),
+        "children": [child_document(child) for child in view.children],
+        "nested_input": (
+            {"run_id": view.nested_input.run_id, **request_document(view.nested_input)}
+            if view.nested_input is not None
+            else None
+        ),
         "priority": view.priority,
         "activity": view.activity,
         "skipped": [{"node": skipped.node, "because": skipped.because} for skipped in view.skipped],
+    }
+
+
+def parent_document(parent: ParentView | None) -> Document | None:
+    """The visit whose subflow a run is."""
+    if parent is None:
+        return None
+    return {
+        "run_id": parent.run_id,
+        "workflow": parent.workflow,
+        "node": parent.node,
+        "visit": parent.visit,
+        "status": parent.status,
+    }
+
+
+def child_document(child: ChildView) -> Document:
+    """A run of a subflow; `awaited` says that its node waits for it now."""
+    return {
+        "run_id": child.run_id,
+        "short_id": child.short_id,
+        "workflow": child.workflow,
+        "status": child.status,
+        "node": child.node,
+        "visit": child.visit,
+        "created_at": iso_time(child.created_at),
+        "ended_at": iso_time(child.ended_at),
+        "awaited": child.awaited,
     }
 
 
@@ -202,6 +239,7 @@ def run_row_document(row: RunRow) -> Document:
         "started_at": iso_time(row.started_at),
         "ended_at": iso_time(row.ended_at),
         "source": row.source,
+        "parent_run": row.parent_run,
         "due_at": iso_time(row.due_at),
         "queue_position": row.queue_position or None,
         "priority": row.priority,

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 
 from core.cli.call import Client, end_task
 from core.cli.output import LEVEL_STYLES, Output, Part, clock_time, duration
-from core.link.types import AT_REST, Event, LogLine, LogPage, LogQuery, Resync, RunView, StepView
+from core.link.types import Event, LogLine, LogPage, LogQuery, RequestView, Resync, RunView, StepView
 
 LOG_PAGE = 1000
 LOOK_AGAIN = 1.0
@@ -104,17 +104,17 @@ class Follower:
                 self._changed.clear()
                 view = await self._client.ask(lambda engine: engine.get_run(self._run_id))
                 await self._show_news()
-                if view.status in AT_REST:
+                if view.rests:
                     return view
                 await self._wait_for_change()
 
-    async def until_answered(self, key: str) -> None:
-        """Wait until that request is open no more, whoever answered it."""
+    async def until_answered(self, request: RequestView) -> None:
+        """Wait until that request is open no more, whoever answered it; it may be one of a run below this one."""
         async with self.watching():
             while True:
                 self._changed.clear()
-                view = await self._client.ask(lambda engine: engine.get_run(self._run_id))
-                if all(request.key != key for request in view.open_requests):
+                view = await self._client.ask(lambda engine: engine.get_run(request.run_id))
+                if all(known.key != request.key for known in view.open_requests):
                     return
                 await self._wait_for_change()
 

@@ -35,12 +35,17 @@ def option_list(options: Any) -> list[tuple[Any, str]]:
     return pairs
 
 
-def question_lines(request: RequestView) -> list[list[Part]]:
-    """The question as it stands above the prompt: who asks, what, the options with their numbers."""
+def question_lines(request: RequestView, run_id: str | None = None) -> list[list[Part]]:
+    """The question as it stands above the prompt: who asks, what, the options with their numbers.
+
+    One of another run than `run_id` says of which.
+    """
     if request.due_at is not None:
         moment = f" {request.node} waits until {iso_time(request.due_at)} "
         return [[("◷", "yellow"), moment, (f"({request.request_id}, {until(request.due_at)})", "dim")]]
-    lines: list[list[Part]] = [[("◐", "yellow"), f" {request.node} asks ", (f"({request.request_id})", "dim")]]
+    lines: list[list[Part]] = [
+        [("◐", "yellow"), f" {request.node}{_of_run(request, run_id)} asks ", (f"({request.request_id})", "dim")]
+    ]
     lines += [[f"  {line}"] for line in (request.prompt or "").splitlines()]
     pairs = option_list(request.options)
     width = len(str(len(pairs)))
@@ -52,6 +57,10 @@ def question_lines(request: RequestView) -> list[list[Part]]:
     if request.problem:
         lines.append([("  ! ", "yellow"), request.problem])
     return lines
+
+
+def _of_run(request: RequestView, run_id: str | None) -> str:
+    return "" if run_id in (None, request.run_id) else f" of {request.workflow}, run {request.run_id[-8:]},"
 
 
 def prompt_part(request: RequestView) -> str:

@@ -29,10 +29,11 @@ from core.cli.state import read_state_lines, read_whole_state
 from core.errors import AlreadyAnswered, InvalidAnswer, InvalidInput, UnknownRequest, UsageError
 from core.flow.answers import SKIP
 from core.flow.graph import Graph
+from core.flow.journal import SUBFLOW
 from core.link.commands import RunNode
 from core.link.types import Answer, RequestView, RunView, StartRun
 
-EXIT_CODES = {"completed": 0, "failed": 1, "cancelled": 1, "waiting_input": 3, "blocked": 4}
+EXIT_CODES = {"completed": 0, "failed": 1, "cancelled": 1, "waiting_input": 3, "waiting_run": 3, "blocked": 4}
 """Exit code for the status in which a run came to rest; 0 for what is not listed (paused)."""
 
 InputsOption = Annotated[
@@ -283,7 +284,7 @@ async def follow_and_ask(call: Call, client: Client, follower: Follower) -> RunV
     while True:
         view = await follower.until_rest()
         request = _first_request(view)
-        if view.status != "waiting_input" or request is None or not call.output.can_ask:
+        if view.status not in ("waiting_input", "waiting_run") or request is None or not call.output.can_ask:
             return view
         if not await _ask(call, client, follower, request):
             return view
@@ -293,7 +294,7 @@ async def _ask(call: Call, client: Client, follower: Follower, request: RequestV
     """Ask until there is a valid answer, from here or from elsewhere; False if the person leaves it open."""
     output = call.output
     typed_lines = prompt.TypedLines(output)
-    elsewhere = asyncio.create_task(follower.until_answered(request.key))
+    elsewhere = asyncio.create_task(follower.until_answered(request))
     try:
         prompt.ask(output, request)
         while True:
@@ -389,16 +390,20 @@ def show_trouble(call: Call, view: RunView) -> None:
             call.output.note(("cause: ", "bold"), view.error.cause)
         if view.error.next_step:
             call.output.note(("next:  ", "bold"), view.error.next_step)
-    for request in view.open_requests:
-        for line in prompt.question_lines(request):
+    questions = [request for request in view.open_requests if request.kind != SUBFLOW]
+    for request in [*questions, *([view.nested_input] if view.nested_input is not None else [])]:
+        for line in prompt.question_lines(request, view.run_id):
             call.output.note(*line)
 
 
 def next_step_of(call: Call, view: RunView) -> str:
     """The command that brings a run at rest on, or nothing where there is none."""
     request = _first_request(view)
-    if view.status == "waiting_input" and request is not None:
-        return call.answer_line(view.short_id, request, view.open_requests)
+    if view.status in ("waiting_input", "waiting_run") and request is not None:
+        return call.answer_line(request.run_id[-8:], request, view.open_requests)
+    if view.status == "waiting_run":
+        awaited = next((child.short_id for child in view.children if child.awaited), "")
+        return f"it goes on by itself when run {awaited} ends: " + call.command_line("show", awaited)
     if view.status == "waiting_timer" and request is not None:
         return "it goes on by itself; to end the wait now: " + call.answer_line(
             view.short_id, request, view.open_requests, SKIP
@@ -412,4 +417,6 @@ def next_step_of(call: Call, view: RunView) -> str:
 
 def _first_request(view: RunView) -> RequestView | None:
     """The oldest question; where only another kind of request is open (consent, a connection), the oldest of those."""
+    if view.status == "waiting_run":
+        return view.nested_input
     return view.awaiting_input or next(iter(view.open_requests), None)

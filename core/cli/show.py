@@ -65,6 +65,7 @@ def runs_command(
         ),
     ] = None,
     status: StatusOption = None,
+    top: Annotated[bool, typer.Option("--top", help="Leave out the runs of subflows.")] = False,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most so many, the newest.")] = 50,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
@@ -73,7 +74,7 @@ def runs_command(
     call = open_call(context, workspace, as_json)
 
     async def work(client: Client) -> int:
-        rows = await _read_rows(client, name, status, limit)
+        rows = await _read_rows(client, name, status, limit, top)
         if not rows and name is not None:
             require_workflow_folder(call, name)
         if call.as_json:
@@ -91,7 +92,7 @@ def runs_command(
     return call.with_engine(work)
 
 
-async def _read_rows(client: Client, name: str | None, status: Status | None, limit: int) -> list[RunRow]:
+async def _read_rows(client: Client, name: str | None, status: Status | None, limit: int, top: bool) -> list[RunRow]:
     rows: list[RunRow] = []
     while len(rows) < limit:
         query = RunFilter(
@@ -99,6 +100,7 @@ async def _read_rows(client: Client, name: str | None, status: Status | None, li
             status=status,
             limit=min(PAGE, limit - len(rows)),
             before=rows[-1].run_id if rows else None,
+            top=top,
         )
         page = await client.ask(lambda engine: engine.list_runs(query))  # noqa: B023
         rows += page
@@ -110,7 +112,7 @@ async def _read_rows(client: Client, name: str | None, status: Status | None, li
 def _row_cells(row: RunRow) -> list[Part | list[Part]]:
     return [
         row.short_id,
-        row.workflow,
+        [row.workflow, (f"  ↳ of {row.parent_run[-8:]}" if row.parent_run is not None else "", "dim")],
         waiting_parts(row.status, row.due_at, row.queue_position),
         row.node or "",
         str(row.step),
@@ -193,10 +195,14 @@ async def _show_run(
     took = f", took {took}" if (took := took_text(view.started_at, view.ended_at)) else ""
     output.line(("version  ", "dim"), view.version[:12])
     output.line(("started  ", "dim"), f"{ago(view.created_at)} ({iso_time(view.created_at)}){took}")
+    if view.parent is not None:
+        of = f"{view.parent.run_id[-8:]} of {view.parent.workflow}, node {view.parent.node}  "
+        output.line(("part of  ", "dim"), f"run {of}", status_part(view.parent.status))
     show_files(output, view)
     output.line("")
     _show_lines(output, lines, line)
     await _show_steps(output, client, view, line, step)
+    _show_children(output, view)
     output.line(("state ", "dim"), ("at the last step" if step is None else f"after step {step}", "dim"))
     output.lines(state)
     if step:
@@ -226,6 +232,18 @@ def _show_lines(output: Output, lines: list[LineView], chosen: LineView) -> None
         status = status_part(line.status)
         rows.append([mark, str(line.number), status, str(line.step), line.version[:12], came, ago(line.created_at)])
     output.table(["", ">LINE", "STATUS", ">STEPS", "VERSION", "FROM", "WHEN"], rows)
+    output.line("")
+
+
+def _show_children(output: Output, view: RunView) -> None:
+    """The runs of subflows, the newest first."""
+    if not view.children:
+        return
+    rows: list[list[Part | list[Part]]] = [
+        [child.node, child.short_id, child.workflow, status_part(child.status), ago(child.created_at)]
+        for child in view.children
+    ]
+    output.table(["NODE", "RUN", "WORKFLOW", "STATUS", "WHEN"], rows)
     output.line("")
 
 

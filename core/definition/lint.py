@@ -11,7 +11,7 @@ Errors keep a version from running; warnings and notes do not.
 | E105 | an edge, or `on_error: goto:`, leads from or to a node that is not there |
 | E106 | two nodes have one id |
 | E107 | `start` names no node |
-| E108 | a condition is not a Python expression |
+| E108 | a condition, or an expression in `inputs` or `output` of a subflow, is not a Python expression |
 | E109 | a Python file has a syntax error |
 | E110 | NAME.json or nodes.py is missing |
 | E111 | a class that the graph names is not a node |
@@ -22,6 +22,7 @@ Errors keep a version from running; warnings and notes do not.
 | E117 | `inputs` is not a JSON Schema of an object |
 | E118 | a link leaves the folder of the workflows |
 | E119 | `on_error: goto:` in a workflow of mode dag |
+| E120 | a node that runs a workflow (`subflow`) has a class or a config, too |
 | W201 | a node can't be reached from the start |
 | W202 | several default edges leave a node; only the first is taken |
 | W203 | an unknown key |
@@ -31,9 +32,11 @@ Errors keep a version from running; warnings and notes do not.
 | W208 | `start` names one of several nodes at which a workflow of mode dag begins, or none of them |
 | W209 | a key that means something in mode dag only, in a workflow of mode machine |
 | W210 | `max_parallel` contradicts the strategy |
+| W211 | `subflow` names a workflow that is not there |
 | N301 | a class comes from outside the workflow's files, so it can't be checked without running it |
 | N302 | there are more findings than are listed |
 | N303 | the code of a node in a workflow of mode dag chooses the next node |
+| N304 | a workflow runs itself, by itself or by way of another one |
 """
 
 from __future__ import annotations
@@ -45,6 +48,7 @@ from typing import TYPE_CHECKING
 from core.definition.code_index import ENTRY, CodeIndex, Found
 from core.definition.finding import Report
 from core.definition.lint_dag import check_dag, check_keys_of_dag
+from core.definition.lint_subflow import check_subflows
 from core.definition.python_source import ClassInfo, SyntaxProblem, parse_python
 from core.definition.text import did_you_mean
 
@@ -76,6 +80,7 @@ def lint_graph(model: WorkflowModel, index: CodeIndex, report: Report) -> None:
     ids = {node.id for node in model.nodes}
     _check_ids(model, ids, report)
     _check_edges(model, ids, report)
+    check_subflows(model, _condition_problem, report)
     classes = {name: index.class_of(name) for name in {node.class_name for node in model.nodes}}
     if index.has_entry:
         _check_classes(model, index, report)
@@ -149,6 +154,8 @@ def _check_classes(model: WorkflowModel, index: CodeIndex, report: Report) -> No
     noted: set[str] = set()
     for position, node in enumerate(model.nodes):
         name = node.class_name
+        if node.subflow is not None:
+            continue
         lookup = index.look_up(name)
         path = ("nodes", position, "class")
         if lookup.found is Found.UNKNOWN and not report.full():

@@ -15,6 +15,7 @@ from core.definition.code_index import ENTRY, CodeIndex
 from core.definition.finding import Finding, Report, errors_of
 from core.definition.json_text import JsonProblem, parse_json
 from core.definition.lint import lint_code, lint_graph
+from core.definition.lint_subflow import check_neighbours
 from core.definition.text import did_you_mean, visible
 from core.definition.version import FolderReader, folder_problem, listed_path_problem, version_hash
 from core.errors import WorkspaceMissing
@@ -134,7 +135,7 @@ def _assemble(
     lint_code(code, ENTRY in files or not complete, report)
     graph: Graph | None = None
     if document is not None:
-        graph = _read_graph(name, document, code, report)
+        graph = _read_graph(name, folder, document, code, report)
     elif json_file not in files and complete:
         report.add(
             "E110", f"{json_file} is missing.", file=json_file, hint="It holds the graph, under the folder's name."
@@ -144,7 +145,7 @@ def _assemble(
     return LoadedWorkflow(name, folder, version, graph, files, report.finish(json_file, json_text), code, tools)
 
 
-def _read_graph(name: str, document: Any, code: CodeIndex, report: Report) -> Graph | None:
+def _read_graph(name: str, folder: Path | None, document: Any, code: CodeIndex, report: Report) -> Graph | None:
     """Check the document's shape, then what its parts say of each other."""
     # Imported here because pydantic is slow to import, and whoever only needs a finding should not pay for it.
     from core.definition import model as shape
@@ -163,6 +164,8 @@ def _read_graph(name: str, document: Any, code: CodeIndex, report: Report) -> Gr
         hint = "" if report.full("warning") else did_you_mean(key, known)
         report.add("W203", f"The key {key!r} is not known here and is not used.", path=path, hint=hint)
     lint_graph(model, code, report)
+    if folder is not None:
+        check_neighbours(model, folder, report)
     inputs = _read_inputs(model.inputs, report)
     return shape.graph_of(model, name, inputs)
 

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from core.definition.json_text import Path
 from core.definition.text import visible
 from core.flow.dag_shape import first_node
-from core.flow.graph import EdgeSpec, Graph, NodeSpec, RetrySpec
+from core.flow.graph import SUBFLOW_CLASS, EdgeSpec, Graph, NodeSpec, RetrySpec, subflow_config
 
 NODE_LIMIT = 5_000
 EDGE_LIMIT = 20_000
@@ -73,10 +73,13 @@ class RetryModel(_Part):
 
 
 class NodeModel(_Part):
-    """One node."""
+    """One node: of a class, or of a workflow that it runs; `inputs` and `output` belong to the latter."""
 
     id: NodeId
-    class_name: ClassName = Field(alias="class")
+    class_name: ClassName = Field(default=SUBFLOW_CLASS, alias="class")
+    subflow: ClassName | None = None
+    inputs: dict[str, Any] | None = None
+    output: Annotated[str, AfterValidator(_plain_name)] | dict[str, Any] | None = None
     config: dict[str, Any] | None = None
     retry: RetryModel | None = None
     timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False)
@@ -123,7 +126,13 @@ class WorkflowModel(_Part):
 def check_document(document: Any) -> tuple[WorkflowModel | None, list[tuple[Path, str]]]:
     """The document as a model, or None and every problem as (place in the document, what is wrong there)."""
     try:
-        return WorkflowModel.model_validate(document), []
+        model = WorkflowModel.model_validate(document)
+        problems = [
+            _problem("missing", ("nodes", position, "class"), "")
+            for position, node in enumerate(model.nodes)
+            if node.subflow is None and "class_name" not in node.model_fields_set
+        ]
+        return (None, problems) if problems else (model, [])
     except ValidationError as error:
         return None, [
             _problem(details["type"], details["loc"], details["msg"])
@@ -178,10 +187,11 @@ def graph_of(model: WorkflowModel, name: str, inputs: dict[str, Any] | None) -> 
 
 def _node_spec(node: NodeModel) -> NodeSpec:
     retry = node.retry
+    given = {"subflow": node.subflow, "inputs": node.inputs, "output": node.output}
     return NodeSpec(
         id=node.id,
-        class_name=node.class_name,
-        config=node.config or {},
+        class_name=node.class_name if node.subflow is None else SUBFLOW_CLASS,
+        config=(node.config or {}) if node.subflow is None else subflow_config(given),
         retry=_retry_spec(retry) if retry is not None else None,
         timeout=node.timeout,
         on_error=node.on_error or "fail",

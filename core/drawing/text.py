@@ -15,6 +15,7 @@ SIGNS = {
     "running": "●",
     "waiting_input": "◐",
     "waiting_timer": "◷",
+    "waiting_run": "↳",
     "paused": "‖",
     "completed": "✓",
     "failed": "✗",

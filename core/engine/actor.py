@@ -53,6 +53,16 @@ class Process(Protocol):
     async def kill(self) -> None: ...
 
 
+class Calls(Protocol):
+    """What an actor needs of the runs that are nodes of others (see `core.engine.subflows`)."""
+
+    def begin(self, parent: str, line: int, key: str) -> None: ...
+    def entered(self, child: RunRecord, status: str) -> None: ...
+    def abandon(self, child: str) -> None: ...
+    async def again(self, row: RequestRow, header: dict[str, Any], failed_attempts: int) -> str | None: ...
+    async def final_state(self, answer: dict[str, Any]) -> bytes: ...
+
+
 class World(Protocol):
     """What an actor needs of the engine around it."""
 
@@ -74,6 +84,11 @@ class World(Protocol):
     @property
     def settings(self) -> Settings:
         """The settings as they are now."""
+        ...
+
+    @property
+    def subflows(self) -> Calls:
+        """The runs that other runs wait for."""
         ...
 
     def now(self) -> float: ...
@@ -306,6 +321,8 @@ class RunActor:
     def entered(self, status: Status) -> None:
         """Tell the clients of a status that is durable."""
         self.status = status
+        if self.record.parent_run is not None:
+            self.world.subflows.entered(self.record, status)
         node = next(iter(self.in_flight), None) or self.position.next
         self.world.publish(
             RunChanged(

@@ -6,11 +6,15 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from core.crash_points import crash_point
+from core.flow.journal import SUBFLOW, TIMER
 from core.link.types import FINAL, WAITING, Answer, Status
 from core.store.operations import RecordCommand, UpdateRun, WithdrawRequests
 
 if TYPE_CHECKING:
     from core.engine.actor import RunActor
+
+DUE = "due"
+"""The answer of a timer whose time has come."""
 
 
 async def cancel(actor: RunActor, command: RecordCommand) -> None:
@@ -111,14 +115,26 @@ async def timer_due(actor: RunActor, key: str) -> None:
     """Answer a timer whose time has come; one that nobody needs any more is left alone."""
 
     async def act() -> None:
-        settled = await actor.requests.due(key)
+        settled = await actor.requests.settle(key, DUE, TIMER)
         if settled is not None:
             await _go_on(actor, key, *settled)
 
     await actor.do(act)
 
 
-async def _go_on(actor: RunActor, key: str, value: Any, status: Status | None) -> None:
+async def subflow_ended(actor: RunActor, key: str, answer: dict[str, Any]) -> None:
+    """Answer a request for the run of another workflow; one that nobody needs any more is left alone."""
+
+    async def act() -> None:
+        settled = await actor.requests.settle(key, answer, SUBFLOW)
+        if settled is not None:
+            await _go_on(actor, key, *settled, kind=SUBFLOW)
+            crash_point("run.subflow.sent")
+
+    await actor.do(act)
+
+
+async def _go_on(actor: RunActor, key: str, value: Any, status: Status | None, kind: str = "") -> None:
     """Bring a durable answer to the code, where the run waits for it."""
     life = actor.process_life
     if status is not None:
@@ -128,4 +144,4 @@ async def _go_on(actor: RunActor, key: str, value: Any, status: Status | None) -
         return
     if status == "running":
         life.stop_timer()
-    life.send({"t": "answer", "key": key, "value": value})
+    await actor.requests.give(key, kind, value)

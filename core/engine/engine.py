@@ -28,13 +28,14 @@ from core.engine.rollback import finish_interrupted
 from core.engine.run_commands import RunCommands
 from core.engine.runs import Runs
 from core.engine.state_parts import Path as StatePath
+from core.engine.subflows import Subflows
 from core.engine.transfer import Transfer
 from core.engine.travel import Travel
 from core.engine.versions import Versions
 from core.engine.workflow_calls import WorkflowCalls
 from core.engine.workflows import Workflows
 from core.errors import DatabaseBusy, DatabaseProblem, DatabaseReplaced, DiskFull, RondoError, WorkspaceLocked
-from core.flow.journal import TIMER
+from core.flow.journal import SUBFLOW, TIMER
 from core.link.types import (
     FINAL,
     PROTOCOL,
@@ -116,6 +117,7 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls):
                 on_trouble=self.set_trouble,
                 on_relief=self._relieved,
             )
+            self._runs.subflows = self._subflows = Subflows(self._store, self._workflows, self._runs, self._now)
             self._queries = Queries(self.workspace, self._store, self._runs)
             self._travel = Travel(self._store, self._queries, self._workflows, self._runs)
             self._retention = Retention(self._store, self.workspace, self._bus, self._now)
@@ -124,6 +126,7 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls):
             stack.push_async_callback(self._pool.close)
             await self._pool.start()
             stack.push_async_callback(self._runs.close)
+            stack.push_async_callback(self._subflows.close)
             self._recovery = Recovery(self._runs, self._store, self._now)
             recovered = await self._recovery.recover()
             await asyncio.to_thread(self._black_box.report, recovered)
@@ -131,6 +134,7 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls):
             await asyncio.to_thread(finish_interrupted, self.workspace.workflows_dir)
             await self._catalog.start()
             await self._retention.start()
+            await self._subflows.recover()
             self._packages.start(self._settings.now.engine.keep_environment_days)
             self._closing = stack.pop_all()
         log.info("engine started", workspace=str(self.workspace.root), resumed=len(recovered))
@@ -241,7 +245,7 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls):
             runs={status: count for status, count in counts.items() if status not in FINAL},
             started_at=self._started_at,
             socket=str(self.workspace.socket),
-            open_requests=sum(row.kind != TIMER for row in await self._store.requests(status="open")),
+            open_requests=sum(row.kind not in (TIMER, SUBFLOW) for row in await self._store.requests(status="open")),
             trouble=trouble,
             unclean_end=next(iter(self._black_box.ends), None),
         )

@@ -114,10 +114,10 @@ class ProcessLife:
             self._importing = False
             self.stop_timer()
 
-    def send(self, header: dict[str, Any]) -> None:
+    def send(self, header: dict[str, Any], payload: bytes = b"") -> None:
         """Send a frame to the process, if there is one that listens."""
         if self.process is not None:
-            self.process.send({**header, "e": self.epoch})
+            self.process.send({**header, "e": self.epoch}, payload)
 
     def sender(self, header: dict[str, Any]) -> Callable[[], None] | None:
         """What sends a frame to the process at once from any thread; None where there is no such way."""

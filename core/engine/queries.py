@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -13,19 +14,22 @@ from core.engine.runlog import LEVELS
 from core.engine.runs import Runs
 from core.engine.state_parts import Path as StatePath
 from core.engine.state_parts import describe_changes, describe_difference, take_part
+from core.engine.subflow_calls import child_of
 from core.engine.views import (
     attempt_view,
+    child_view,
     line_view,
     log_line,
+    parent_view,
     request_view,
     run_row,
     run_view,
     running_view,
     step_view,
 )
-from core.errors import UnknownLine, UnknownRequest, UnknownStep, UsageError
+from core.errors import UnknownLine, UnknownRequest, UnknownRun, UnknownStep, UsageError
 from core.flow.graph import Graph
-from core.flow.journal import TIMER
+from core.flow.journal import ERROR, SUBFLOW, TIMER
 from core.link.types import (
     FINAL,
     REPLY_LIMIT,
@@ -45,7 +49,7 @@ from core.link.types import (
     StepView,
 )
 from core.places import Workspace
-from core.store.records import LogRow, RunRecord, StepRow
+from core.store.records import LogRow, RequestRow, RunRecord, StepRow
 from core.store.store import Store
 
 REPLY_BYTES = REPLY_LIMIT * 3 // 4
@@ -53,6 +57,7 @@ REPLY_BYTES = REPLY_LIMIT * 3 // 4
 CHUNK_BYTES = REPLY_LIMIT // 2
 STEPS_AT_MOST = 500
 ATTEMPTS_AT_MOST = 100
+CHILDREN_AT_MOST = 100
 TRACEBACKS_BYTES = REPLY_LIMIT // 4
 MESSAGE_LENGTH = 300
 """Characters of a text of an error that is not sent whole."""
@@ -85,7 +90,36 @@ class Queries:
         inputs_size = len(record.inputs.encode()) or await self._store.large_inputs_size(record.number)
         view = run_view(record, actor, last, requests, log_last, self._workspace.output, position, inputs_size)
         view.skipped = await self._skipped(record, last)
+        await self._add_nesting(view, record, rows)
         return view
+
+    async def _add_nesting(self, view: RunView, record: RunRecord, rows: Sequence[RequestRow]) -> None:
+        """Say whose subflow a run is, which runs its own are, and what these ask."""
+        if record.parent_run is not None:
+            above = await self._store.runs_by_numbers([record.parent_run])
+            # The run above may have been pruned.
+            view.parent = next((parent_view(parent, record) for parent in above.values()), None)
+        awaited = {child_of(row) for row in rows if row.kind == SUBFLOW}
+        children = await self._store.children(record.number, CHILDREN_AT_MOST)
+        view.children = [child_view(child, child.id in awaited) for child in children]
+        if awaited:
+            view.nested_input = await self._question_below(awaited)
+
+    async def _question_below(self, run_ids: Iterable[str]) -> RequestView | None:
+        """The first question of these runs, and of those that they wait for in turn, oldest first."""
+        questions: list[RequestView] = []
+        waiting = list(run_ids)
+        while waiting:
+            try:
+                record = await self.record(waiting.pop())
+            except UnknownRun:
+                continue  # It is about to be started.
+            for row in await self._store.requests(line=record.line or 0, status="open"):
+                if row.kind == SUBFLOW:
+                    waiting.append(child_of(row))
+                elif row.kind in ("input", ERROR):
+                    questions.append(request_view(row, record.id, record.workflow))
+        return min(questions, key=lambda question: question.opened_at, default=None)
 
     async def _skipped(self, record: RunRecord, last: StepRow | None) -> list[SkippedNode]:
         """The nodes of a dag that are skipped; its steps say that it is one."""
@@ -127,7 +161,8 @@ class Queries:
     async def list_runs(self, query: RunFilter) -> list[RunRow]:
         limit = max(1, min(query.limit, 500))
         before = (await self.record(query.before)).id if query.before else None
-        records = await self._store.runs(workflow=query.workflow, status=query.status, before=before, limit=limit)
+        records = await self._store.runs(query.workflow, query.status, before, limit, top=query.top)
+        parents = await self._store.runs_by_numbers({r.parent_run for r in records if r.parent_run is not None})
         totals = await self._store.step_totals([record.line or 0 for record in records])
         counts = await self._store.open_request_counts([record.line or 0 for record in records])
         waiting = [record.line or 0 for record in records if record.status == "waiting_timer"]
@@ -141,6 +176,7 @@ class Queries:
                 counts.get(line, 0),
                 dues.get(line),
                 positions.get(record.id, 0),
+                parents[record.parent_run].id if record.parent_run in parents else None,
             )
             for record in records
             for line in [record.line or 0]
@@ -152,7 +188,7 @@ class Queries:
         `get_run` has long prompts and options whole.
         """
         views: list[RequestView] = []
-        rows = [row for row in await self._store.requests(status="open") if row.kind != TIMER]
+        rows = [row for row in await self._store.requests(status="open") if row.kind not in (TIMER, SUBFLOW)]
         rows.sort(key=lambda row: row.opened_at)
         records = await self._store.runs_by_numbers({row.run for row in rows})
         left = REPLY_BYTES

@@ -37,6 +37,7 @@ class Recovery:
         unfinished = await self._store.runs_not_at_rest()
         waiting = await self._store.runs(status="waiting_input", limit=10_000)
         ended: dict[int, int] = {}
+        waiting += await self._store.runs(status="waiting_run", limit=10_000)
         for record in [*unfinished, *waiting]:
             known = record.pid is not None and record.pid_started is not None
             if known and await kill_leftovers(record.pid or 0, record.pid_started or 0):

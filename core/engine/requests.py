@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from core.crash_points import crash_point
+from core.engine.subflow_calls import child_of, child_run_id
 from core.errors import AlreadyAnswered, InvalidAnswer, UnknownRequest
 from core.flow.answers import check_answer, parse_answer
-from core.flow.journal import TIMER
+from core.flow.journal import SUBFLOW, TIMER
 from core.link.types import FINAL, WAITING, Answer, RequestChanged, Status
 from core.store.operations import (
     AnswerRequest,
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
 
 PRESET = "preset"
 """Who answered where the answer was given at the start of the run."""
-DUE = "due"
-"""The answer of a timer whose time has come."""
 
 
 def request_key(row: RequestRow) -> str:
@@ -38,10 +38,11 @@ def request_key(row: RequestRow) -> str:
 
 
 class _Awaited(NamedTuple):
-    """Which node waits for an answer, and until when at most."""
+    """Which node waits for an answer of which kind, and until when at most."""
 
     node: str
     due: float | None
+    kind: str
 
 
 class Requests:
@@ -50,6 +51,8 @@ class Requests:
     def __init__(self, actor: RunActor, open_rows: Sequence[RequestRow]) -> None:
         self._actor = actor
         self._open = {request_key(row): row.node for row in open_rows}
+        self._children = {request_key(row): child_of(row) for row in open_rows if row.kind == SUBFLOW}
+        """The runs that open requests of kind subflow wait for."""
         self._awaited: dict[str, _Awaited] = {}
         """Open requests that the code of the present process awaits."""
 
@@ -65,19 +68,27 @@ class Requests:
         actor = self._actor
         key = (header["node"], header["visit"], header["request_id"], header["nth"])
         operations: list[Operation] = []
-        for row in await actor.world.requests_of(actor.line):
-            if (row.node, row.visit, row.request_id, row.nth) != key or row.status not in ("open", "answered"):
+        rows = await actor.world.requests_of(actor.line)
+        same = [row for row in rows if (row.node, row.visit, row.request_id, row.nth) == key]
+        child: str | None = ""
+        for row in same:
+            if row.status not in ("open", "answered"):
                 continue
             if row.hash != header["hash"]:
                 operations.append(MarkRequest(row.number, "stale"))
+                self._abandon(request_key(row))
             elif row.status == "answered":
-                actor.process_life.send(
-                    {"t": "answer", "key": request_key(row), "value": json.loads(row.answer or "null")}
-                )
-                return
+                child = await self._child_again(row, header)
+                if child is None:
+                    await self.give(request_key(row), row.kind, json.loads(row.answer or "null"))
+                    return
+                operations.append(MarkRequest(row.number, "stale"))
             else:
                 await self._wait(operations, header, row.due_at)
                 return
+        if header["kind"] == SUBFLOW:
+            await self._call(operations, header, child or child_run_id(actor.record.id, actor.line, header, len(same)))
+            return
         found, preset, left = self._next_preset(header["request_id"])
         value, problem = None, ""
         if found:
@@ -88,28 +99,11 @@ class Requests:
                 found, problem = False, error.message
         now = actor.world.now()
         due = header.get("due") if header["kind"] == TIMER else None
-        operations.append(
-            InsertRequest(
-                line=actor.line,
-                run=actor.record.number,
-                node=header["node"],
-                visit=header["visit"],
-                request_id=header["request_id"],
-                nth=header["nth"],
-                kind=header["kind"],
-                hash=header["hash"],
-                input_type=header["input_type"],
-                prompt=header["prompt"],
-                options=json.dumps(header["options"], ensure_ascii=False),
-                status="answered" if found else "open",
-                opened_at=now,
-                answered_at=now if found else None,
-                answered_by=PRESET if found else None,
-                answer=json.dumps(value, ensure_ascii=False) if found else None,
-                problem=problem,
-                due_at=due,
-            )
-        )
+        asked = self._row(header, now, problem=problem, due_at=due)
+        if found:
+            answer = json.dumps(value, ensure_ascii=False)
+            asked = replace(asked, status="answered", answered_at=now, answered_by=PRESET, answer=answer)
+        operations.append(asked)
         if not found:
             if due is not None:
                 actor.log.line(now, "INFO", f"waits until {_moment(due)}", header["node"], header["visit"])
@@ -121,12 +115,64 @@ class Requests:
         actor.change_record(presets=left)
         actor.process_life.send({"t": "answer", "key": _header_key(header), "value": value})
 
+    def _row(self, header: dict[str, Any], now: float, **fields: Any) -> InsertRequest:
+        """The row of a request that is open."""
+        return InsertRequest(
+            line=self._actor.line,
+            run=self._actor.record.number,
+            node=header["node"],
+            visit=header["visit"],
+            request_id=header["request_id"],
+            nth=header["nth"],
+            kind=header["kind"],
+            hash=header["hash"],
+            input_type=header["input_type"],
+            prompt=header["prompt"],
+            options=json.dumps(header["options"], ensure_ascii=False),
+            opened_at=now,
+            **fields,
+        )
+
+    # Runs of other workflows --------------------------------------------------------------------------------------
+
+    async def _call(self, operations: list[Operation], header: dict[str, Any], child: str) -> None:
+        """Keep the call of another workflow, wait, and have its run started."""
+        actor = self._actor
+        now, key = actor.world.now(), _header_key(header)
+        failed = actor.position.attempts.get(header["node"], 0)
+        header = {**header, "options": {**header["options"], "run": child, "attempts": failed}}
+        operations.append(self._row(header, now))
+        text = f"waits for run {child[-8:]} of {header['options']['workflow']}"
+        actor.log.line(now, "INFO", text, header["node"], header["visit"])
+        self._children[key] = child
+        await self._wait(operations, header, None)
+        actor.world.subflows.begin(actor.record.id, actor.line, key)
+
+    async def _child_again(self, row: RequestRow, header: dict[str, Any]) -> str | None:
+        """None where the recorded answer serves; else the run to ask again, or the empty text for a new one."""
+        if row.kind != SUBFLOW:
+            return None
+        failed = self._actor.position.attempts.get(row.node, 0)
+        return await self._actor.world.subflows.again(row, header, failed)
+
+    def _abandon(self, key: str) -> None:
+        """The run that the code waited for under this key is not needed any more."""
+        if (child := self._children.pop(key, None)) is not None:
+            self._actor.world.subflows.abandon(child)
+
+    async def give(self, key: str, kind: str, value: Any) -> None:
+        """Send a durable answer to the code; that of another run goes with its final state."""
+        state = await self._actor.world.subflows.final_state(value) if kind == SUBFLOW else b""
+        self._actor.process_life.send({"t": "answer", "key": key, "value": value}, state)
+
+    # Waiting ------------------------------------------------------------------------------------------------------
+
     async def _wait(self, operations: list[Operation], header: dict[str, Any], due: float | None) -> None:
         """Make the wait durable, then show it. In a dag others may go on: there the process says when nothing does."""
         actor = self._actor
         key = _header_key(header)
         crash_point("run.request.asked")
-        awaited = {**self._awaited, key: _Awaited(header["node"], due)}
+        awaited = {**self._awaited, key: _Awaited(header["node"], due, header["kind"])}
         alone = actor.position.settling is None
         status = _waiting_status(awaited)
         operations += actor.status_operations(status, node=header["node"]) if alone else []
@@ -209,6 +255,7 @@ class Requests:
         for key in sorted(closed):
             del self._open[key]
             self._awaited.pop(key, None)
+            self._abandon(key)
             self._actor.world.timers.discard((self._actor.record.id, self._actor.line, key))
             self._publish(key, "withdrawn")
 
@@ -245,24 +292,28 @@ class Requests:
         self._closed(key, "answered")
         return key, value, status
 
-    async def due(self, key: str) -> tuple[Any, Status | None] | None:
-        """Answer a timer whose time has come; return the value and the status that the run has with it.
+    async def settle(self, key: str, value: Any, by: str) -> tuple[Any, Status | None] | None:
+        """Answer what needs no person: a timer whose time has come, a run that has ended.
 
-        The status is None where the run did not wait, the whole is None where nobody needs the answer any more.
+        Returns the value and the status that the run has with it: None where the run did not wait. The whole is None
+        where nobody needs the answer any more.
         """
         actor = self._actor
         rows = await actor.world.requests_of(actor.line)
         row = next((row for row in rows if row.status == "open" and request_key(row) == key), None)
         if row is None or actor.status in FINAL:
             return None
-        operations: list[Operation] = [self._answering(row, DUE, TIMER)]
+        operations: list[Operation] = [self._answering(row, value, by)]
         status = self._status_without(key) if actor.status in WAITING else None
         if status is not None:
             operations += actor.status_operations(status)
         await actor.commit(operations)
-        crash_point("run.timer.committed")
+        if by == TIMER:
+            crash_point("run.timer.committed")
+        else:
+            crash_point("run.subflow.committed")
         self._closed(key, "answered")
-        return DUE, status
+        return value, status
 
     def _status_without(self, key: str) -> Status:
         """The status of a run that waits, once that request is answered; a paused one stays so."""
@@ -283,6 +334,9 @@ class Requests:
     def _closed(self, key: str, status: str) -> None:
         self._open.pop(key, None)
         self._awaited.pop(key, None)
+        if status == "withdrawn":
+            self._abandon(key)
+        self._children.pop(key, None)
         self._tell_time_limits()
         self._actor.world.timers.discard((self._actor.record.id, self._actor.line, key))
         self._publish(key, status)
@@ -298,7 +352,7 @@ class Requests:
 
 def find_request(rows: list[RequestRow], name: str, short_id: str) -> RequestRow:
     """The open request of that id or key; raises UnknownRequest or AlreadyAnswered."""
-    open_rows = [row for row in rows if row.status == "open"]
+    open_rows = [row for row in rows if row.status == "open" and row.kind != SUBFLOW]
     found = [row for row in open_rows if name in (row.request_id, request_key(row))]
     if len(found) == 1:
         return found[0]
@@ -324,6 +378,13 @@ def find_request(rows: list[RequestRow], name: str, short_id: str) -> RequestRow
             },
         )
     waiting = ", ".join(row.request_id for row in open_rows)
+    children = [child_of(row)[-8:] for row in rows if row.status == "open" and row.kind == SUBFLOW]
+    if children and not waiting:
+        raise UnknownRequest(
+            f"This run has no open request {name!r}.",
+            cause=f"It waits for the run {children[0]}.",
+            next_step=f"See what that one waits for: rondo show {children[0]}",
+        )
     raise UnknownRequest(
         f"This run has no open request {name!r}.",
         cause=f"It waits for: {waiting}." if waiting else "It waits for nothing.",
@@ -332,8 +393,11 @@ def find_request(rows: list[RequestRow], name: str, short_id: str) -> RequestRow
 
 
 def _waiting_status(awaited: Mapping[str, _Awaited]) -> Status:
-    """A run waits for a time only where nothing that it awaits needs a person."""
-    return "waiting_input" if any(one.due is None for one in awaited.values()) else "waiting_timer"
+    """A run waits for a person if anything that it awaits needs one, else for another run, else for a time."""
+    kinds = {one.kind for one in awaited.values()}
+    if kinds - {TIMER, SUBFLOW}:
+        return "waiting_input"
+    return "waiting_run" if SUBFLOW in kinds else "waiting_timer"
 
 
 def _moment(seconds: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -12,9 +13,10 @@ from core.engine.actor import RunActor, error_view
 from core.engine.onward import ALONE
 from core.engine.queries import Queries
 from core.engine.runs import Runs
+from core.engine.subflows import Subflows
 from core.engine.travel import Travel, require_node
 from core.engine.workflows import Workflows
-from core.errors import EngineStopping, RondoError, RunAtRest, UsageError
+from core.errors import EngineStopping, RondoError, RunAtRest, UnknownRun, UsageError
 from core.identifiers import new_run_id
 from core.link.caller import caller
 from core.link.commands import Fork, ManyRuns, Rerun, Retry, Rewind, RunNode
@@ -36,6 +38,7 @@ class RunCommands:
     _runs: Runs
     _queries: Queries
     _travel: Travel
+    _subflows: Subflows
     _trouble: RondoError | None
     _now: Callable[[], float]
 
@@ -112,6 +115,12 @@ class RunCommands:
     async def continue_run(self, command_id: str, run_id: str) -> RunView:
         return await self._resume(command_id, run_id, "end", [])
 
+    async def _cascade(self, children: list[str], act: Callable[[str], Awaitable[RunView]]) -> None:
+        """Do the same to the runs that a run waits for; one that is at rest, or not so far, is left as it is."""
+        for child in children:
+            with contextlib.suppress(RunAtRest, UnknownRun):
+                await act(child)
+
     async def _resume(self, command_id: str, run_id: str, until: str, answers: list[tuple[str, Any]]) -> RunView:
         record = await self._queries.record(run_id)
         if record.status in WAITING and until == "end" and record.until == "step":
@@ -119,7 +128,10 @@ class RunCommands:
             return await self._act(record, command, lambda actor: commands.run_on(actor, command))
         if record.status not in WAITING:
             command = self._command(command_id, "continue_run", record.id, {"until": until})
-            return await self._act(record, command, lambda actor: commands.resume(actor, until, answers, command))
+            view = await self._act(record, command, lambda actor: commands.resume(actor, until, answers, command))
+            children = await self._subflows.awaited(record)
+            await self._cascade(children, lambda child: self.continue_run(f"{command_id}/{child}", child))
+            return view
         if await self._store.command(command_id) is None:
             for number, (request, value) in enumerate(answers, start=1):
                 # The last one has the command's own id: once it is there, all of it was done.
@@ -133,7 +145,10 @@ class RunCommands:
     async def pause_run(self, command_id: str, run_id: str, now: bool = False) -> RunView:
         record = await self._queries.record(run_id)
         command = self._command(command_id, "pause_run", record.id, {"now": now})
-        return await self._act(record, command, lambda actor: commands.pause(actor, now, command))
+        children = await self._subflows.awaited(record)
+        view = await self._act(record, command, lambda actor: commands.pause(actor, now, command))
+        await self._cascade(children, lambda child: self.pause_run(f"{command_id}/{child}", child, now))
+        return view
 
     async def cancel_run(self, command_id: str, run_id: str) -> RunView:
         record = await self._queries.record(run_id)

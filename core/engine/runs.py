@@ -14,7 +14,7 @@ from core.crash_points import crash_point
 from core.definition.inputs import check_inputs
 from core.definition.load import LoadedWorkflow
 from core.engine import commands
-from core.engine.actor import Position, Process, RunActor, stopping_error
+from core.engine.actor import Calls, Position, Process, RunActor, stopping_error
 from core.engine.dag_rows import init_of_dag, settling_of, used_attempts
 from core.engine.environments.cache import Held, Need, need_of
 from core.engine.environments.making import Environments, run_variables
@@ -38,6 +38,7 @@ from core.errors import (
 from core.flow.dag_shape import DagShape, first_node
 from core.flow.delta import StateTracker
 from core.flow.graph import Graph
+from core.flow.journal import SUBFLOW
 from core.flow.settling import Settling
 from core.link.types import FINAL, WAITING, Event, RunChanged, StartRun
 from core.places import Workspace
@@ -47,6 +48,7 @@ from core.store.operations import (
     InsertRun,
     InsertStep,
     Operation,
+    ParentVisit,
     RecordCommand,
     Ref,
     blob_hash,
@@ -102,6 +104,8 @@ class Runs:
         self.timers = Timers(now, self._timer_due)
         self._usage = UsageWatch(lambda: [actor.process_life for actor in self._actors.values()], lambda: self.settings)
         self.draining = False
+        self.subflows: Calls
+        """Set by the engine: it needs this object to be made."""
 
     # Start and end of the engine ----------------------------------------------------------------------------------
 
@@ -128,10 +132,17 @@ class Runs:
     # Starting and finding runs ------------------------------------------------------------------------------------
 
     async def start(
-        self, run_id: str, start: StartRun, loaded: LoadedWorkflow, by: str, command: RecordCommand
+        self,
+        run_id: str,
+        start: StartRun,
+        loaded: LoadedWorkflow,
+        by: str,
+        command: RecordCommand,
+        *,
+        parent: ParentVisit | None = None,
     ) -> None:
         """Write the run and its initial state, then begin; a caller that goes away stops nothing of it."""
-        await self.begin(run_id, lambda: self._start(run_id, start, loaded, by, command))
+        await self.begin(run_id, lambda: self._start(run_id, start, loaded, by, command, parent))
 
     async def begin(self, run_id: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Do what makes a run begin, or begin anew: its other commands wait, a caller that goes away stops nothing."""
@@ -145,7 +156,13 @@ class Runs:
         await asyncio.shield(task)
 
     async def _start(
-        self, run_id: str, start: StartRun, loaded: LoadedWorkflow, by: str, command: RecordCommand
+        self,
+        run_id: str,
+        start: StartRun,
+        loaded: LoadedWorkflow,
+        by: str,
+        command: RecordCommand,
+        parent: ParentVisit | None,
     ) -> None:
         assert loaded.graph is not None and loaded.version is not None
         now = self.now()
@@ -163,6 +180,7 @@ class Runs:
             presets=json.dumps([list(pair) for pair in start.answers], ensure_ascii=False),
             priority=start.priority,
             created_at=now,
+            parent=parent,
         )
         crash_point("run.start.checked")
         results = await self.commit([run, first, command], patient=False)
@@ -335,7 +353,8 @@ class Runs:
         answers = [
             {"key": request_key(row), "hash": row.hash, "answer": json.loads(row.answer or "null")}
             for row in requests
-            if row.status == "answered" and row.visit == position.visits.get(row.node, 0) + 1
+            # What another run came to is asked for anew: its final state is not in the row.
+            if row.status == "answered" and row.kind != SUBFLOW and row.visit == position.visits.get(row.node, 0) + 1
         ]
         size, steps = await self._store.deltas_since_snapshot(actor.line)
         init = {

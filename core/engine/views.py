@@ -15,9 +15,10 @@ from core.engine.approvals import Verdict
 from core.engine.requests import request_key
 from core.engine.runlog import level_name
 from core.engine.trials import CANCELLED
-from core.flow.journal import ERROR, FALLBACK, SKIPPED
+from core.flow.journal import ERROR, FALLBACK, SKIPPED, SUBFLOW
 from core.link.types import (
     FINAL,
+    ChildView,
     EdgeView,
     ErrorView,
     FindingView,
@@ -26,6 +27,7 @@ from core.link.types import (
     LineView,
     LogLine,
     NodeView,
+    ParentView,
     RequestView,
     RunRow,
     RunView,
@@ -94,11 +96,12 @@ def workflow_detail(loaded: LoadedWorkflow, verdict: Verdict, last_good: str | N
     for node in graph.nodes.values() if graph else ():
         view = NodeView(
             id=node.id,
-            class_name=node.class_name,
+            class_name="" if node.subflow else node.class_name,
             config=dict(node.config),
             timeout=node.timeout,
             on_error=node.on_error,
             effects=node.effects,
+            subflow=node.subflow,
         )
         if node.retry is not None:
             view.retry = node.retry.to_dict()
@@ -144,7 +147,8 @@ def request_view(row: RequestRow, run_id: str, workflow: str) -> RequestView:
         kind=row.kind,
         input_type=row.input_type,
         prompt=row.prompt,
-        options=json.loads(row.options),
+        # The inputs of another run may be large; that run has them.
+        options=None if row.kind == SUBFLOW else json.loads(row.options),
         status=row.status,
         opened_at=row.opened_at,
         answered_at=row.answered_at,
@@ -156,7 +160,13 @@ def request_view(row: RequestRow, run_id: str, workflow: str) -> RequestView:
 
 
 def run_row(
-    record: RunRecord, actor: RunActor | None, step: int, open_requests: int, due_at: float | None, position: int
+    record: RunRecord,
+    actor: RunActor | None,
+    step: int,
+    open_requests: int,
+    due_at: float | None,
+    position: int,
+    parent_run: str | None,
 ) -> RunRow:
     node = record.node
     if actor is not None:
@@ -177,6 +187,7 @@ def run_row(
         due_at=due_at,
         queue_position=position,
         priority=record.priority,
+        parent_run=parent_run,
     )
 
 
@@ -222,6 +233,30 @@ def run_view(
         pausing=record.until == "pause" and record.status not in FINAL,
         activity=actor.process_life.environment.activity if actor is not None else "",
         unused_answers=[] if record.presets == "[]" else [name for name, _ in json.loads(record.presets)],
+    )
+
+
+def parent_view(record: RunRecord, child: RunRecord) -> ParentView:
+    return ParentView(
+        run_id=record.id,
+        workflow=record.workflow,
+        node=child.parent_node or "",
+        visit=child.parent_visit or 0,
+        status=cast(Status, record.status),
+    )
+
+
+def child_view(record: RunRecord, awaited: bool) -> ChildView:
+    return ChildView(
+        run_id=record.id,
+        short_id=short_id(record.id),
+        workflow=record.workflow,
+        status=cast(Status, record.status),
+        node=record.parent_node or "",
+        visit=record.parent_visit or 0,
+        created_at=record.created_at,
+        ended_at=record.ended_at,
+        awaited=awaited,
     )
 
 

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+SUBFLOW_CLASS = "rondo.Subflow"
+"""The class of the nodes that run another workflow: no name that Python code can give to a class of its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class RetrySpec:
@@ -45,9 +48,20 @@ class NodeSpec:
     """In mode dag: of the nodes that are ready, those with a higher one begin first."""
 
     @property
+    def subflow(self) -> str:
+        """The workflow that the node runs, where it is a subflow node; else the empty text."""
+        return str(self.config["workflow"]) if self.class_name == SUBFLOW_CLASS else ""
+
+    @property
     def error_target(self) -> str | None:
         """The node that a failure leads to, where `on_error` names one."""
         return self.on_error.removeprefix("goto:").strip() if self.on_error.startswith("goto:") else None
+
+
+def subflow_config(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The config of a subflow node from its JSON: `workflow`, and `inputs` and `output` where they are given."""
+    given = {key: entry[key] for key in ("inputs", "output") if entry.get(key)}
+    return {"workflow": entry["subflow"], **given}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +102,13 @@ class Graph:
         """The graph in the native JSON form, every default left out."""
         nodes = []
         for node in self.nodes.values():
-            entry: dict[str, Any] = {"id": node.id, "class": node.class_name}
-            if node.config:
-                entry["config"] = dict(node.config)
+            entry: dict[str, Any] = {"id": node.id}
+            if node.subflow:
+                entry |= {"subflow" if key == "workflow" else key: value for key, value in node.config.items()}
+            else:
+                entry["class"] = node.class_name
+                if node.config:
+                    entry["config"] = dict(node.config)
             if node.retry is not None:
                 entry["retry"] = node.retry.to_dict()
             if node.timeout is not None:
@@ -136,8 +154,8 @@ class Graph:
             node_id = str(entry["id"])
             nodes[node_id] = NodeSpec(
                 id=node_id,
-                class_name=str(entry["class"]),
-                config=dict(entry.get("config") or {}),
+                class_name=SUBFLOW_CLASS if "subflow" in entry else str(entry["class"]),
+                config=subflow_config(entry) if "subflow" in entry else dict(entry.get("config") or {}),
                 retry=RetrySpec(**retry) if retry else None,
                 timeout=entry.get("timeout"),
                 on_error=entry.get("on_error") or "fail",

@@ -105,6 +105,8 @@ class StepRecord:
 
 TIMER = "timer"
 """Kind and input type of a request for a time to come."""
+SUBFLOW = "subflow"
+"""Kind and input type of a request for the run of another workflow; its id is that workflow's name."""
 ERROR = "error"
 """Kind of the request that asks what to do about a node that failed."""
 ON_ERROR = "on_error"

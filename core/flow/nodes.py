@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from core.errors import NodeCodeMissing
-from core.flow.graph import Graph, NodeSpec
+from core.flow.graph import SUBFLOW_CLASS, Graph, NodeSpec
 from core.sdk.node import Node, find_node_class, make_node
+from core.sdk.subflow import Subflow
 
 
 def build_nodes(graph: Graph, namespace: Mapping[str, Any] | None = None) -> dict[str, Node]:
@@ -18,7 +19,8 @@ def build_nodes(graph: Graph, namespace: Mapping[str, Any] | None = None) -> dic
     nodes: dict[str, Node] = {}
     for spec in graph.nodes.values():
         try:
-            node = make_node(find_node_class(spec.class_name, namespace), spec.id, spec.config)
+            own = Subflow if spec.class_name == SUBFLOW_CLASS else find_node_class(spec.class_name, namespace)
+            node = make_node(own, spec.id, spec.config)
         except Exception as error:
             raise NodeCodeMissing(
                 f"Node {spec.id!r} can't be made: {error}",

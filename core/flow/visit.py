@@ -18,6 +18,7 @@ from core.flow.journal import (
     ON_ERROR,
     RETRY,
     SKIP,
+    SUBFLOW,
     TIMER,
     AttemptPlan,
     AttemptRecord,
@@ -223,6 +224,24 @@ class RunningVisit(Visit):
             await self._journal.request(
                 Request(self.node_id, self.number, request_id, nth, input_type=TIMER, kind=TIMER, due=due)
             )
+
+    async def run_workflow(self, name: str, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Run another workflow and return its final state: a request that the engine answers at that run's end.
+
+        Raises SubflowFailed, and StateValueError where the inputs are not JSON.
+        """
+        request_id = self._request_id(str(name))
+        _, inputs = encode_value(inputs, (), self.node_id, "run_workflow")
+        options = {"workflow": str(name), "inputs": inputs}
+        nth = self._number(request_id)
+        with self._clock_stands():
+            answer = await self._journal.request(
+                Request(self.node_id, self.number, request_id, nth, None, options, SUBFLOW, SUBFLOW)
+            )
+        if (error := answer.get("error")) is not None:
+            raise RondoError.from_dict(error)
+        state: dict[str, Any] = answer["state"]
+        return state
 
     async def pause(self, seconds: float) -> None:
         """Wait between two tries of an item."""

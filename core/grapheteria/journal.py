@@ -10,8 +10,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from core.errors import NoSubflowsHere
 from core.flow.answers import request_hash
-from core.flow.journal import AttemptPlan, AttemptRecord, Request, StepRecord
+from core.flow.journal import SUBFLOW, AttemptPlan, AttemptRecord, Request, StepRecord
 from core.flow.time_limit import Clock
 
 log = logging.getLogger("grapheteria")
@@ -106,6 +107,12 @@ class EngineJournal:
         known = self.answers.get(request.key)
         if known is not None and known[0] == request_hash(request):
             return copy.deepcopy(known[1])
+        if request.kind == SUBFLOW:
+            raise NoSubflowsHere(
+                f"Node {request.node!r} can't run the workflow {request.request_id!r} here.",
+                cause="WorkflowEngine runs one workflow and knows no others.",
+                next_step="Run it with TaskOrchestrator, or with rondo run.",
+            )
         if request.due is not None:
             await self._sleep_until(request.due)
             self.answers[request.key] = (request_hash(request), "due")

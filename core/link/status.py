@@ -24,6 +24,7 @@ LOOKS: dict[str, Look] = {
     "running": Look("●", "running", "running"),
     "waiting_input": Look("◐", "waiting", "waiting"),
     "waiting_timer": Look("◷", "timer", "waiting"),
+    "waiting_run": Look("↳", "subflow", "running"),
     "paused": Look("‖", "paused", "waiting"),
     "completed": Look("✓", "completed", "good"),
     "failed": Look("✗", "failed", "bad"),

@@ -13,11 +13,20 @@ REPLY_LIMIT = 256 * 1024
 """Largest reply in bytes; larger things come in parts."""
 
 Status = Literal[
-    "queued", "running", "waiting_input", "waiting_timer", "paused", "completed", "failed", "cancelled", "blocked"
+    "queued",
+    "running",
+    "waiting_input",
+    "waiting_timer",
+    "waiting_run",
+    "paused",
+    "completed",
+    "failed",
+    "cancelled",
+    "blocked",
 ]
 FINAL: frozenset[str] = frozenset({"completed", "failed", "cancelled"})
 """Statuses that never change."""
-WAITING: frozenset[str] = frozenset({"waiting_input", "waiting_timer"})
+WAITING: frozenset[str] = frozenset({"waiting_input", "waiting_timer", "waiting_run"})
 """Statuses in which the code awaits a request; the process may have been let go."""
 AT_REST: frozenset[str] = FINAL | {"paused", "waiting_input", "blocked"}
 """Statuses in which nothing happens until a person does something."""
@@ -148,7 +157,10 @@ class WorkflowRow(_Struct):
 
 
 class NodeView(_Struct):
-    """One node with what the code says of its class; `source` is the class's text, `line` where it stands."""
+    """One node with what the code says of its class; `source` is the class's text, `line` where it stands.
+
+    `subflow` is the workflow that it runs, where it has no class of its own.
+    """
 
     id: str
     class_name: str
@@ -161,6 +173,7 @@ class NodeView(_Struct):
     line: int = 0
     source: str = ""
     doc: str = ""
+    subflow: str = ""
 
 
 class EdgeView(_Struct):
@@ -329,6 +342,33 @@ class RunRow(_Struct):
     queue_position: int = 0
     """Its place among those that wait for a process, from 1 on; 0 where it does not."""
     priority: int = 0
+    parent_run: str | None = None
+    """The run whose subflow it is."""
+
+
+class ParentView(_Struct):
+    """The visit of another run that waits for a run, or has waited for it."""
+
+    run_id: str
+    workflow: str
+    node: str
+    visit: int
+    status: Status
+
+
+class ChildView(_Struct):
+    """A run of another workflow that a node of this one runs, or has run."""
+
+    run_id: str
+    short_id: str
+    workflow: str
+    status: Status
+    node: str
+    visit: int
+    created_at: float
+    ended_at: float | None = None
+    awaited: bool = False
+    """The node waits for it now."""
 
 
 class SkippedNode(_Struct):
@@ -376,6 +416,17 @@ class RunView(_Struct):
     skipped: list[SkippedNode] = []
     unused_answers: list[str] = []
     """The requests for which answers were given beforehand that were not asked for yet."""
+    parent: ParentView | None = None
+    """Whose subflow it is."""
+    children: list[ChildView] = []
+    """The runs of its subflows, the newest first, at most 100."""
+    nested_input: RequestView | None = None
+    """The oldest question of a run that this one waits for, or that that one waits for: answer it by its `run_id`."""
+
+    @property
+    def rests(self) -> bool:
+        """True where nothing happens until a person does something, to this run or to one that it waits for."""
+        return self.status in AT_REST or (self.status == "waiting_run" and self.nested_input is not None)
 
 
 class RunFilter(_Struct):
@@ -385,6 +436,8 @@ class RunFilter(_Struct):
     status: Status | None = None
     limit: int = 50
     before: str | None = None
+    top: bool = False
+    """Leave out the runs of subflows."""
 
 
 class StepView(_Struct):

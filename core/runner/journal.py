@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from core.crash_points import crash_point
 from core.flow.answers import request_hash
-from core.flow.journal import COMPLETED, AttemptPlan, AttemptRecord, Request, StepRecord
+from core.flow.journal import COMPLETED, SUBFLOW, AttemptPlan, AttemptRecord, Request, StepRecord
 from core.flow.time_limit import Clock
 from core.runner.capture import NO_VISIT, VISIT
 from core.runner.failures import failure_document
@@ -57,6 +57,8 @@ class ChannelJournal:
         self._answers: dict[str, tuple[str, Any]] = {
             entry["key"]: (entry["hash"], entry["answer"]) for entry in init.get("answers") or ()
         }
+        self._failed_subflows: set[str] = set()
+        """The calls of other workflows that failed: another attempt makes them anew."""
         self._acks: dict[int, asyncio.Future[None]] = {}
         self._open: dict[str, asyncio.Future[Any]] = {}
         self._known_blobs: set[bytes] = set()
@@ -173,7 +175,10 @@ class ChannelJournal:
         self._go_on()
         asked = _request_document(request)
         key, fingerprint = request.key, request_hash(request)
-        if key in self._answers and self._answers[key][0] == fingerprint:
+        if request.kind == SUBFLOW:
+            # The engine knows whether the call that failed is to be made anew, and has the state.
+            asked["again"] = key in self._failed_subflows
+        elif key in self._answers and self._answers[key][0] == fingerprint:
             return copy.deepcopy(self._answers[key][1])
         self._logs.end_visit()
         answered = asyncio.get_running_loop().create_future()
@@ -190,6 +195,9 @@ class ChannelJournal:
         finally:
             self._open.pop(key, None)
         crash_point("process.request.answered")
+        if request.kind == SUBFLOW:
+            (self._failed_subflows.discard if "state" in value else self._failed_subflows.add)(key)
+            return value
         self._answers[key] = (fingerprint, value)
         return copy.deepcopy(value)
 
@@ -206,7 +214,7 @@ class ChannelJournal:
 
     # What the engine says -----------------------------------------------------------------------------------------
 
-    def on_frame(self, header: dict[str, Any]) -> bool:
+    def on_frame(self, header: dict[str, Any], payload: bytes = b"") -> bool:
         """Take a frame of the engine; returns True where it asks for the end."""
         match header["t"]:
             case "ack":
@@ -216,7 +224,8 @@ class ChannelJournal:
             case "answer":
                 answered = self._open.get(header["key"])
                 if answered is not None and not answered.done():
-                    answered.set_result(header["value"])
+                    value = header["value"]
+                    answered.set_result({**value, "state": decode_json(payload)} if payload else value)
             case "stop":
                 self._stopping = True
                 return True

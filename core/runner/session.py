@@ -134,7 +134,7 @@ class Session:
         """Take a frame of the engine."""
         if header["t"] == "until":
             self._until = header["until"]
-        elif self._journal.on_frame(header) and self._task is not None:
+        elif self._journal.on_frame(header, payload) and self._task is not None:
             self._task.cancel()
 
     def cancel(self) -> None:

@@ -21,6 +21,7 @@ Engine to process:
             payload: the state's JSON text; in mode dag the initial state's, then operations and blobs of each step
     ack     seq                                                          step `seq` is durable
     answer  key, value                                                   a request of this process was answered
+            for one of kind subflow value is {run_id} with the final state as payload, or {run_id, error}
     until   until                                                        from now on: run to the "end", or one "step"
     stop                                                                 give up the running visit and end
 
@@ -34,7 +35,8 @@ Process to engine:
             outcome (left out, "fallback", or "skipped" with failure: it failed, and the run goes on all the same)
             payload: delta, own, blobs, snapshot, one after the other.    `next` null ends the run
     request node, visit, request_id, nth, kind, prompt, options, input_type, hash,
-            due (null, or when a request of kind timer is answered by itself)
+            due (null, or when a request of kind timer is answered by itself),
+            again (kind subflow: this process was told that the call failed, and makes it anew)
     withdrawn key                                                   the code has given up that request and works on
     waits   keys                              (mode dag) nothing goes on before one of these requests is answered
     failed  node, visit, attempt, failure                          the run has failed (its `attempt` frame came before)

@@ -47,12 +47,17 @@ class Edge:
 
 def evaluate_condition(condition: str, shared: Mapping[str, Any]) -> bool:
     """The truth of a Python expression with `shared` in scope; whatever goes wrong in it is raised as an Exception."""
-    code, mutates = _compiled(condition)
+    return bool(evaluate_expression(condition, shared))
+
+
+def evaluate_expression(expression: str, shared: Mapping[str, Any]) -> Any:
+    """The value of a Python expression with `shared` in scope; whatever goes wrong in it is raised as an Exception."""
+    code, mutates = _compiled(expression)
     if mutates:
         # What a condition changes is in no delta: a resumed run would not see it, so this one must not either.
         shared = copy.deepcopy(shared)
     try:
-        return bool(eval(code, {"shared": shared}))
+        return eval(code, {"shared": shared})
     except SystemExit as error:
         raise RuntimeError("the condition called exit()") from error
 

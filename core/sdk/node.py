@@ -144,6 +144,14 @@ class Node:
         """Wait until a moment by the clock on the wall, as `wait_for` does; without a time zone it is local time."""
         await self._present_visit("wait_until").wait(request_id, due=seconds_of(moment))
 
+    async def run_workflow(self, name: str, inputs: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Run another workflow of the workspace, wait for its end, days if need be, and return its final state.
+
+        Its run is linked to this one: it is started once for this call of this visit, also over crashes, and cancelled,
+        paused and resumed with this run. Where it fails, SubflowFailed is raised; a later attempt runs it anew.
+        """
+        return await self._present_visit("run_workflow").run_workflow(name, dict(inputs or {}))
+
     async def map(
         self,
         function: Callable[[Any], Any],

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from core.errors import NoSubflowsHere
 from core.sdk.tools import Tools
 
 RequestInput = Callable[..., Awaitable[Any]]
@@ -73,6 +74,14 @@ class Visit:
     async def wait(self, request_id: str, *, seconds: float = 0.0, due: float | None = None) -> None:
         """Wait for some seconds, or until a moment in seconds since 1970."""
         await asyncio.sleep(seconds if due is None else max(0.0, due - time.time()))
+
+    async def run_workflow(self, name: str, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Run a workflow and return its final state; without an engine there is nobody to run it."""
+        raise NoSubflowsHere(
+            f"The workflow {name!r} can't be run from here.",
+            cause="A node that runs alone has no engine, and only an engine runs one workflow for another.",
+            next_step="Run the workflow with rondo run, or with TaskOrchestrator.",
+        )
 
     async def pause(self, seconds: float) -> None:
         """Wait between two tries."""

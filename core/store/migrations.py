@@ -35,6 +35,10 @@ MIGRATIONS: tuple[Migration, ...] = (
             "CREATE INDEX commands_by_run ON commands(run) WHERE run IS NOT NULL",
             "CREATE TABLE pruning (what TEXT NOT NULL, name NOT NULL, PRIMARY KEY (what, name)) WITHOUT ROWID",
             "ALTER TABLE versions ADD COLUMN imported INTEGER NOT NULL DEFAULT 0",
+            "ALTER TABLE runs ADD COLUMN parent_run INTEGER",
+            "ALTER TABLE runs ADD COLUMN parent_node TEXT",
+            "ALTER TABLE runs ADD COLUMN parent_visit INTEGER",
+            "CREATE INDEX runs_by_parent ON runs(parent_run, number) WHERE parent_run IS NOT NULL",
         ),
     ),
 )

@@ -5,7 +5,15 @@ from __future__ import annotations
 from core.errors import RepeatedCommand
 from core.store.operation import UNSET, Number, Operation, Ref, Unset
 from core.store.request_operations import AnswerRequest, InsertRequest, MarkRequest, RecordCommand, WithdrawRequests
-from core.store.run_operations import InsertLine, InsertRun, LargeInputs, NewRun, UpdateLine, UpdateRun
+from core.store.run_operations import (
+    InsertLine,
+    InsertRun,
+    LargeInputs,
+    NewRun,
+    ParentVisit,
+    UpdateLine,
+    UpdateRun,
+)
 from core.store.step_operations import (
     InsertAttempt,
     InsertLogs,
@@ -30,6 +38,7 @@ __all__ = [
     "NewRun",
     "Number",
     "Operation",
+    "ParentVisit",
     "PutVersion",
     "RecordCommand",
     "Ref",

@@ -36,7 +36,10 @@ What = Literal["line", "run", "blob", "output"]
 
 @dataclass(frozen=True, slots=True)
 class PruneRun(Operation):
-    """Take a run with a final status away; the result is None, or why it stays: going on, gone, or a fork's id."""
+    """Take a run with a final status away; the result is None, or why it stays: going on, gone, or who needs it.
+
+    That is the id of a fork that reads its history, or of the run whose subflow it is and that has not ended.
+    """
 
     number: int
 
@@ -58,6 +61,13 @@ class PruneRun(Operation):
         ).fetchone()
         if fork is not None:
             return str(fork[0])
+        above = transaction.execute(
+            "SELECT parent.id FROM runs JOIN runs AS parent ON parent.number = runs.parent_run"
+            f" WHERE runs.number = ? AND parent.status NOT IN ({FINAL_WORDS})",
+            (self.number,),
+        ).fetchone()
+        if above is not None:
+            return str(above[0])
         self._delete(transaction, found[0])
         return None
 
@@ -240,10 +250,12 @@ class PruningReads(Reader):
                 return ages
 
     async def forks(self) -> list[tuple[int, int]]:
-        """(run, run whose history it reads) by their numbers, for each run that goes on from another one."""
+        """(run, run that it needs) by their numbers: whose history it reads, or which is its subflow while it goes on."""
         rows = await self._scan(
             "SELECT DISTINCT child.run, parent.run FROM lines AS child JOIN lines AS parent"
             " ON parent.line = child.parent_line WHERE child.parent_line IS NOT NULL AND child.run <> parent.run"
+            " UNION SELECT parent.number, child.number FROM runs AS child JOIN runs AS parent"
+            f" ON parent.number = child.parent_run WHERE parent.status NOT IN ({FINAL_WORDS})"
         )
         return [(row[0], row[1]) for row in rows]
 

@@ -13,7 +13,10 @@ def columns(record: type, table: str = "") -> str:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One run; `line` is its present line; `inputs` is empty where they are large: ask the store for those."""
+    """One run; `line` is its present line; `inputs` is empty where they are large: ask the store for those.
+
+    Of a subflow `parent_run` is the number of the run whose node runs it.
+    """
 
     number: int
     id: str
@@ -35,6 +38,9 @@ class RunRecord:
     pid: int | None
     pid_started: int | None
     logs_dropped: int
+    parent_run: int | None
+    parent_node: str | None
+    parent_visit: int | None
 
 
 @dataclass(frozen=True, slots=True)

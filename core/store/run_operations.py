@@ -37,6 +37,17 @@ class NewRun(NamedTuple):
     line: int
 
 
+class ParentVisit(NamedTuple):
+    """The visit of another run that a subflow's run belongs to; `run` is that run's number."""
+
+    run: int
+    node: str
+    visit: int
+
+
+NO_PARENT = (None, None, None)
+
+
 @dataclass(frozen=True, slots=True)
 class InsertRun(Operation):
     """A new run with its first line; the result is `NewRun`. `inputs` and `presets` are JSON texts.
@@ -62,12 +73,14 @@ class InsertRun(Operation):
     parent_seq: int | None = None
     large_inputs: LargeInputs | None = None
     inputs_of: int | None = None
+    parent: ParentVisit | None = None
 
     def apply(self, transaction: Transaction) -> NewRun:
         try:
             run = transaction.execute(
                 "INSERT INTO runs(number, id, reversed_id, workflow, version, status, until, source, inputs, presets,"
-                f" priority, created_at) VALUES ({NEXT_RUN}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " priority, created_at, parent_run, parent_node, parent_visit)"
+                f" VALUES ({NEXT_RUN}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     self.id,
                     self.id[::-1],
@@ -80,6 +93,7 @@ class InsertRun(Operation):
                     self.presets,
                     self.priority,
                     self.created_at,
+                    *(self.parent or NO_PARENT),
                 ),
             ).lastrowid
         except sqlite3.IntegrityError as error:

@@ -52,15 +52,26 @@ class RunReads(Reader):
         return {record.number: record for record in (RunRecord(*row) for row in rows)}
 
     async def runs(
-        self, workflow: str | None = None, status: str | None = None, before: str | None = None, limit: int = 50
+        self,
+        workflow: str | None = None,
+        status: str | None = None,
+        before: str | None = None,
+        limit: int = 50,
+        *,
+        top: bool = False,
     ) -> list[RunRecord]:
-        """A page of runs, newest first; `before` is the id of the last run seen. Raises UnknownRun for that one."""
+        """A page of runs, newest first; `before` is the id of the last run seen. Raises UnknownRun for that one.
+
+        With `top`, runs of subflows are left out.
+        """
         filters: list[str] = []
         values: list[str | int] = []
         for name, value in (("workflow", workflow), ("status", status)):
             if value is not None:
                 filters.append(f"{name} = ?")
                 values.append(value)
+        if top:
+            filters.append("parent_run IS NULL")
         if before is not None:
             filters.append("number < ?")
             values.append((await self.run(before)).number)
@@ -72,6 +83,19 @@ class RunReads(Reader):
         """Every run that goes on by itself, oldest first."""
         rows = await self._fetch(
             f"{SELECT_RUNS} WHERE status IN ('queued', 'running', 'waiting_timer') ORDER BY number"
+        )
+        return [RunRecord(*row) for row in rows]
+
+    async def children(self, parent: int, limit: int) -> list[RunRecord]:
+        """The runs of subflows that a run's nodes ran or run, the newest first."""
+        rows = await self._fetch(f"{SELECT_RUNS} WHERE parent_run = ? ORDER BY number DESC LIMIT ?", (parent, limit))
+        return [RunRecord(*row) for row in rows]
+
+    async def unfinished_children(self) -> list[RunRecord]:
+        """Every run of a subflow that has no final status."""
+        rows = await self._fetch(
+            f"{SELECT_RUNS} WHERE parent_run IS NOT NULL"
+            " AND status NOT IN ('completed', 'failed', 'cancelled') ORDER BY number"
         )
         return [RunRecord(*row) for row in rows]
 
@@ -141,7 +165,7 @@ class RunReads(Reader):
     async def open_request_counts(self, lines: Sequence[int]) -> dict[int, int]:
         """How many open requests a person can answer each of these lines has; lines without any are left out."""
         rows = await self._fetch(
-            "SELECT line, count(*) FROM requests WHERE status = 'open' AND kind <> 'timer'"
+            "SELECT line, count(*) FROM requests WHERE status = 'open' AND kind NOT IN ('timer', 'subflow')"
             f" AND line IN ({', '.join('?' * len(lines))}) GROUP BY line",
             lines,
         )

@@ -36,8 +36,12 @@ CREATE TABLE runs (
     epoch INTEGER NOT NULL DEFAULT 0,
     pid INTEGER,
     pid_started INTEGER,                     -- start time of that process, in the system's ticks
-    logs_dropped INTEGER NOT NULL DEFAULT 0
+    logs_dropped INTEGER NOT NULL DEFAULT 0,
+    parent_run INTEGER,                      -- of a subflow: the number of the run whose node waits for this one,
+    parent_node TEXT,                        -- the node,
+    parent_visit INTEGER                     -- and its visit
 );
+CREATE INDEX runs_by_parent ON runs(parent_run, number) WHERE parent_run IS NOT NULL;
 CREATE INDEX runs_by_workflow ON runs(workflow, number);
 CREATE INDEX runs_by_workflow_status ON runs(workflow, status, number);
 CREATE INDEX runs_by_status ON runs(status, number);

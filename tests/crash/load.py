@@ -99,6 +99,14 @@ class Waits(Node):
         await self.wait_for(0.2)
 
 
+class Nests(Node):
+    def prepare(self, shared, request_input):
+        act(self, shared)
+
+    async def execute(self, prepared):
+        await self.run_workflow("inner", {"n": 0})
+
+
 class Fails(Node):
     def prepare(self, shared, request_input):
         act(self, shared)
@@ -115,6 +123,8 @@ WORKFLOWS: dict[str, tuple[list[str], str]] = {
     "review": (["Tick", "Ask", "Confirm"], "shared['n'] < 9"),
     "mixed": (["Tick", "Flaky", "Dies"], "shared['n'] < 9"),
     "timed": (["Tick", "Waits"], "shared['n'] < 6"),
+    "nested": (["Tick", "Nests"], "shared['n'] < 6"),
+    "inner": (["Tick"], "shared['n'] < 3"),
     "fails": (["Tick", "Fails"], "False"),
     "stepped": (["Tick"], "shared['n'] < 4"),
     "endless": (["Tick"], "True"),
@@ -186,6 +196,9 @@ class Load:
                     case RunChanged(run_id=run_id) | RequestChanged(run_id=run_id):
                         if run_id in self._changed:
                             self._changed[run_id].set()
+                        elif isinstance(event, RunChanged) and event.status in FINAL and run_id in self.truth.runs:
+                            # A run that no player started is nested in one.
+                            self.truth.end_seen(run_id, event.status)
                     case Resync() | EngineChanged():
                         for changed in self._changed.values():
                             changed.set()

@@ -17,6 +17,7 @@ from tui.navigation import Place
 from tui.run_feed import RunFeed, RunRead, WorkflowOfRun
 from tui.screens.confirm import ConfirmSheet
 from tui.screens.run_log import LogActions
+from tui.screens.run_nesting import NestingActions
 from tui.screens.run_question import QuestionActions
 from tui.screens.run_travel import TravelActions
 from tui.spans import Span
@@ -36,7 +37,7 @@ def needs_going(screen: RunScreen) -> str:
     return f"The run has ended: {screen.run.status}" if screen.run.status in FINAL else ""
 
 
-class RunScreen(TravelActions, LogActions, QuestionActions):
+class RunScreen(NestingActions, TravelActions, LogActions, QuestionActions):
     """One run, live or over."""
 
     view = "run"
@@ -164,6 +165,12 @@ class RunScreen(TravelActions, LogActions, QuestionActions):
         if waiting := waiting_text(run.due_at, run.queue_position, self.rondo.now()):
             spans.append((f" {waiting}", look.ink))
         spans.append((f"  step {max(run.step, self.steps.steps.total)}", ""))
+        if run.parent is not None:
+            spans.append((f"  part of {run.parent.run_id[-8:]}", "dim"))
+        if run.nested_input is not None:
+            spans.append(
+                (f"  ◐ {visible(run.nested_input.workflow)} asks in {run.nested_input.run_id[-8:]}", "waiting")
+            )
         if run.activity:
             spans.append((f"  {visible(run.activity)}", "dim"))
         if seconds is not None:

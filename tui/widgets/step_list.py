@@ -30,6 +30,8 @@ class StepList(WindowList):
         """The request that the run waits for: its node shows as waiting, also where it isn't in flight any more."""
         self.asking: set[tuple[str, int]] = set()
         """Node and visit of every open request."""
+        self.calling: set[tuple[str, int]] = set()
+        """Those of them that wait for the run of a subflow."""
         self.skipped: list[SkippedNode] = []
         """Nodes of a dag that will not run: they stand at the end."""
 
@@ -57,7 +59,10 @@ class StepList(WindowList):
         """Take over what the run waits for and which nodes it skips; True where the rows must be read again."""
         asking = {(request.node, request.visit) for request in run.open_requests}
         known = self.waiting, self.asking, self.skipped
-        self.waiting, self.asking, self.skipped = run.awaiting_input, asking, run.skipped
+        calls = [request for request in run.open_requests if request.kind == "subflow"]
+        self.calling = {(request.node, request.visit) for request in calls}
+        self.waiting = run.awaiting_input or (calls[0] if calls else None)
+        self.asking, self.skipped = asking, run.skipped
         return known != (self.waiting, self.asking, self.skipped)
 
     def _with_skipped(self, page: StepPage) -> StepPage:
@@ -80,7 +85,7 @@ class StepList(WindowList):
             node=request.node,
             visit=request.visit,
             attempt=request.nth if request.kind == "error" else 1,
-            status="waiting_input",
+            status=_waiting_status(request),
             started_at=request.opened_at,
             ended_at=None,
         )
@@ -146,8 +151,9 @@ class StepList(WindowList):
         bar_width = max(0, room - name_width)
         number = f"{self.steps.number(line)}" if first and not (row.status == "skipped" and row.step is None) else ""
         asks = (row.node, row.visit) in self.asking
-        waiting = row.status == "waiting_input" or (row.status == "running" and asks)
-        look = look_of("waiting_input" if waiting else row.status)
+        waiting = row.status in ("waiting_input", "waiting_run") or (row.status == "running" and asks)
+        called = row.status == "waiting_run" or (row.node, row.visit) in self.calling
+        look = look_of(("waiting_run" if called else "waiting_input") if waiting else row.status)
         attempt = f" {row.attempt}" if self.steps.tried_before(line) else ""
         if row.ended_at is None:
             time = "now" if waiting else duration(self._now() - row.started_at)
@@ -168,3 +174,8 @@ class StepList(WindowList):
 
     def _node_name(self, row: StepView) -> str:
         return visible(row.node) + (f"#{row.visit}" if row.visit > 1 else "")
+
+
+def _waiting_status(request: RequestView) -> str:
+    """A node waits for a person, or for the run of a subflow."""
+    return "waiting_run" if request.kind == "subflow" else "waiting_input"
