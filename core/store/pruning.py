@@ -250,7 +250,7 @@ class PruningReads(Reader):
                 return ages
 
     async def forks(self) -> list[tuple[int, int]]:
-        """(run, run that it needs) by their numbers: whose history it reads, or which is its subflow while it goes on."""
+        """(run, run that it needs) by their numbers: whose history it reads; or its subflow, and it goes on."""
         rows = await self._scan(
             "SELECT DISTINCT child.run, parent.run FROM lines AS child JOIN lines AS parent"
             " ON parent.line = child.parent_line WHERE child.parent_line IS NOT NULL AND child.run <> parent.run"
