@@ -85,6 +85,9 @@ class Requests:
                 operations.append(MarkRequest(row.number, "stale"))
             else:
                 await self._wait(operations, header, row.due_at)
+                if row.kind == SUBFLOW:
+                    # Of a run that was imported, the one that it waits for is not here.
+                    actor.world.subflows.begin(actor.record.id, actor.line, request_key(row))
                 return
         if header["kind"] == SUBFLOW:
             await self._call(operations, header, child or child_run_id(actor.record.id, actor.line, header, len(same)))

@@ -81,17 +81,21 @@ class Subflows:
         self._do(lambda: self._cancel(child), f"cancel subflow {child[-8:]}")
 
     async def again(self, row: RequestRow, header: dict[str, Any], failed_attempts: int) -> str | None:
-        """The run to wait for where a call whose run failed is made anew; None where the failure is to be given again.
+        """The run to wait for where a call is made anew, empty for a new one; None where its answer still serves.
 
-        That is where an attempt has failed with it. A run that a person brought on meanwhile is not started again.
+        Anew where an attempt has failed with that answer, or where the run is not in this workspace (the parent was
+        imported). A run that a person brought on meanwhile is not started again.
         """
         answer, options = json.loads(row.answer or "null"), json.loads(row.options)
-        if "error" not in answer or not (header.get("again") or failed_attempts > options["attempts"]):
+        used = header.get("again") or failed_attempts > options["attempts"]
+        if "error" in answer and not used:
             return None
         try:
             child = await self._store.run(options["run"])
         except UnknownRun:
             return ""
+        if "error" not in answer:
+            return None
         return "" if child.status in ("failed", "cancelled") else child.id
 
     async def final_state(self, answer: dict[str, Any]) -> bytes:

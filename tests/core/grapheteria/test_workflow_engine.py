@@ -488,3 +488,11 @@ def test_names_that_programs_import() -> None:
     with pytest.raises(AttributeError):
         core.NoSuchName  # noqa: B018
     assert set(core.__all__) <= set(dir(core))
+
+
+async def test_a_node_that_runs_another_workflow_is_refused_in_plain_words() -> None:
+    path = write("nested.json", {"nodes": [{"id": "a", "subflow": "other"}], "edges": [], "start": "a"})
+    engine = WorkflowEngine(workflow_path=path)
+    with pytest.raises(RondoError) as raised:
+        await engine.run()
+    assert "TaskOrchestrator" in raised.value.next_step and "'other'" in raised.value.message
