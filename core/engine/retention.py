@@ -77,14 +77,19 @@ class Chooser:
             wanted = [run for run in self.eligible if _ended(run) < limit]
         else:
             wanted = self.eligible if prune.max_bytes is None else []
-        gone: set[int] = set()
-        # A fork has a higher number than the run it comes from, so it is met first.
+        gone = {run.number for run in wanted}
+        stays = [number for number in self._parents if number not in gone]
+        while stays:
+            needed = self._parents[stays.pop()] & gone
+            gone -= needed
+            stays += [number for number in needed if number in self._parents]
+        # A fork has a higher number than the run it comes from, and goes first.
         for run in sorted(wanted, key=lambda run: run.number, reverse=True):
-            if holder := self.held_by(run.number, gone):
-                choice.kept.append((run, f"the fork {holder.id[-8:]} reads its history"))
-            else:
-                gone.add(run.number)
+            holder = self.held_by(run.number, gone)
+            if run.number in gone:
                 choice.selected.append(run)
+            elif holder is not None:
+                choice.kept.append((run, f"the fork {holder.id[-8:]} reads its history"))
         return choice
 
     def held_by(self, number: int, gone: set[int]) -> RunAge | None:

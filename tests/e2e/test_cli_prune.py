@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
+from pathlib import Path
 
+import pexpect
 import pytest
-from cli_world import World, is_engine, wait_until
+from cli_world import LIMIT_SECONDS, World, is_engine, wait_until
 
 from core.crash_points import VARIABLE
 
@@ -59,6 +62,25 @@ def test_a_prune_says_what_goes_asks_and_shrinks_the_file(own: World) -> None:
     assert own.json("show", runs[3])["status"] == "completed"
     told = own.rondo("prune", "--max-size", "1KB", "--yes")
     assert told.code == 0 and "1 run removed" in told.out
+
+
+def test_a_prune_asks_once_with_the_number_at_a_terminal(own: World) -> None:
+    own.workflow("big", BIG, "make")
+    for _ in range(2):
+        own.json("run", "big")
+    for answer, left_over in (("n", 2), ("y", 0)):
+        child = pexpect.spawn(
+            str(Path(sys.executable).with_name("rondo")),
+            ["prune", "--keep", "0"],
+            cwd=str(own.root),
+            env=own.environment,
+            encoding="utf-8",
+            timeout=LIMIT_SECONDS,
+        )
+        child.expect(r"Remove 2 runs for good\? \[y/N\]")
+        child.sendline(answer)
+        child.expect(pexpect.EOF)
+        assert len(own.json("runs")) == left_over
 
 
 @pytest.mark.parametrize(
