@@ -52,7 +52,7 @@ class Choice:
 
 
 class Chooser:
-    """Which runs may go: a run goes only when every run that reads its history goes too."""
+    """Which runs may go: a run goes only when every run that needs it goes too."""
 
     def __init__(self, runs: Sequence[RunAge], forks: Iterable[tuple[int, int]], prune: Prune, now: float) -> None:
         self._prune = prune
@@ -89,7 +89,7 @@ class Chooser:
             if run.number in gone:
                 choice.selected.append(run)
             elif holder is not None:
-                choice.kept.append((run, f"the fork {holder.id[-8:]} reads its history"))
+                choice.kept.append((run, _reason(run, holder)))
         return choice
 
     def held_by(self, number: int, gone: set[int]) -> RunAge | None:
@@ -113,6 +113,13 @@ def _newest(runs: Sequence[RunAge], count: int) -> set[int]:
     for run in runs:
         by_workflow[run.workflow].append(run.number)
     return {number for numbers in by_workflow.values() for number in sorted(numbers)[-count:]}
+
+
+def _reason(run: RunAge, holder: RunAge) -> str:
+    """Why a run stays: a fork, which is younger, reads its history, or the run above it, which is older, goes on."""
+    if holder.number < run.number:
+        return f"run {holder.id[-8:]} waits for it, its subflow"
+    return f"the fork {holder.id[-8:]} reads its history"
 
 
 def _ended(run: RunAge) -> float:
@@ -234,7 +241,7 @@ class Retention:
         for run in held.values():
             holder = chooser.held_by(run.number, gone)
             if holder is not None:
-                choice.kept.append((run, f"the fork {holder.id[-8:]} reads its history"))
+                choice.kept.append((run, _reason(run, holder)))
         # Forks go before the runs whose history they read.
         choice.selected.sort(key=lambda run: run.number, reverse=True)
 
@@ -254,7 +261,7 @@ class Retention:
                 elif outcome == "going on":
                     refused[run.number] = "it goes on again"
                 elif outcome != "gone":
-                    refused[run.number] = f"the fork {outcome[-8:]} reads its history"
+                    refused[run.number] = f"run {outcome[-8:]} needs it"
             self._progress("removing runs", start + len(some), len(runs))
         return gone, refused
 
