@@ -247,13 +247,13 @@ def _show(call: Call, facts: dict[str, dict[str, str]], problems: list[Problem],
         call.output.document({**facts, "problems": listed, "unclean_ends": [unclean_end_document(end) for end in ends]})
         return
     for group, entries in facts.items():
-        call.output.line((group, "bold"))
+        call.output.line((group, "bold"), "" if entries else ("  none", "dim"))
         width = max((len(name) for name in entries), default=0)
         for name, value in entries.items():
             size = name.endswith("size") and value.isdigit()
             call.output.line((f"  {name:<{width}}  ", "dim"), byte_size(int(value)) if size else value)
     if not problems:
-        call.output.line(("✓ ", "green"), "nothing is wrong")
+        call.output.line(("✓ ", "green"), "nothing is wrong now, but:" if ends else "nothing is wrong")
     for problem in problems:
         sign = ("✗ ", "red") if problem.severity == "error" else ("! ", "yellow")
         call.output.line(sign, problem.message)

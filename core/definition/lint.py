@@ -114,7 +114,7 @@ def _check_ids(model: WorkflowModel, ids: set[str], report: Report) -> None:
 def _add_unknown_id(
     report: Report, message: str, target: str, ids: set[str], path: tuple[str | int, ...], node: str | None = None
 ) -> None:
-    hint = "" if report.full() else did_you_mean(target, ids)
+    hint = "" if report.full() else did_you_mean(target, ids) or "Name a node that is there."
     report.add("E105", message, path=path, node=node, hint=hint)
 
 

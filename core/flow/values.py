@@ -166,8 +166,12 @@ def _describe(value: object) -> str:
         return f"a dataclass ({_name(kind)})"
     for base in (str, int, float, dict, list, tuple):
         if isinstance(value, base):
-            return f"a {_name(kind)}, a subclass of {base.__name__}"
-    return f"a {_name(kind)}"
+            return f"{_with_article(_name(kind))}, a subclass of {base.__name__}"
+    return _with_article(_name(kind))
+
+
+def _with_article(name: str) -> str:
+    return f"{'an' if name[:1] in 'aeiouAEIOU' else 'a'} {name}"
 
 
 def _hint(value: object) -> str:

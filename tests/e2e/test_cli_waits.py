@@ -71,6 +71,7 @@ def test_after_a_kill_the_engine_says_what_it_left_and_what_was_done(own: World)
     assert (run["run_id"], run["status"], run["step"]) == (run_id, "running", 0)
     assert run["action"].endswith("went on after step 0")
     assert own.json("doctor")["unclean_ends"] == [end]
+    assert "nothing is wrong now, but:" in own.rondo("doctor").out
     shown = own.rondo("engine", "status").out
     assert f"An engine died: pid {pid}" in shown
     assert f"{run_id[-8:]} long" in shown

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from cli_double import Moment
 
+from core.cli.main import app
 from core.link.types import ErrorView
 
 Rondo = Callable[..., Any]
@@ -282,3 +285,11 @@ def test_a_defect_of_our_own_is_a_message_too(done: Any, rondo: Rondo, json: boo
     assert "Traceback" in outcome.err
     if json:
         assert outcome.document["error"]["cause"] == "ZeroDivisionError: oh"
+
+
+def test_the_readme_names_every_command() -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    table = readme.split("## The command line", 1)[1].split("Exit codes", 1)[0]
+    named = set(re.findall(r"`(?:rondo )?([a-z]+)", table))
+    commands = set(typer.main.get_group(app).commands)
+    assert commands - named == set()

@@ -140,6 +140,7 @@ def test_e105_edges_from_and_to_nowhere(make_folder: MakeFolder) -> None:
     assert [finding.code for finding in found] == ["E105", "E105"]
     assert [place(folder, finding)[:6] for finding in found] == ['"to": ', '"from"']
     assert found[0].hint == "Did you mean 'b'?"
+    assert found[1].hint == "Name a node that is there."
     graph = load_folder(folder).graph
     assert graph is not None
     assert [(line.from_id, line.to_id) for line in graph.edges] == [("a", "b")]

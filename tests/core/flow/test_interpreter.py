@@ -357,6 +357,13 @@ async def test_a_value_that_is_not_json_fails_the_visit_that_put_it_there() -> N
     assert state == {"n": 1}
 
 
+async def test_a_value_that_cannot_be_stored_is_named_with_its_article() -> None:
+    run = interpreter({"a": change(lambda s: s.update(bad=object()))}, journal=Recorder(), state={})
+    with pytest.raises(VisitFailed) as caught:
+        await run.run()
+    assert "Node 'a' put an object at shared['bad']" in caught.value.message
+
+
 async def test_the_traceback_shows_the_authors_code_and_not_ours() -> None:
     def helper() -> None:
         raise ValueError("inner")
