@@ -58,6 +58,17 @@ async def test_a_run_asks_and_goes_on_with_the_answer(orchestrator: TaskOrchestr
     assert result["shared_state"] == {"given": 1, "answer": "b", "then": "bb"}
 
 
+async def test_what_a_nested_run_asks_is_answered_through_the_run_above(
+    orchestrator: TaskOrchestrator, bench: Workbench
+) -> None:
+    bench.write("outer", "", nodes=[{"id": "call", "subflow": "ask", "output": {"heard": "shared['then']"}}])
+    result = await orchestrator.run_workflow("outer")
+    assert result["status"] == "waiting_run" and result["awaiting_input"]["request_id"] == "pick"
+    assert result["awaiting_input"]["run_id"] != result["run_id"]
+    result = await orchestrator.run_workflow("outer", run_id=result["run_id"], input_data={"pick": "b"})
+    assert (result["status"], result["shared_state"]) == ("completed", {"heard": "bb"})
+
+
 async def test_a_wrong_request_id_leaves_the_run_waiting(orchestrator: TaskOrchestrator) -> None:
     result = await orchestrator.run_workflow("ask")
     result = await orchestrator.run_workflow("ask", run_id=result["run_id"], input_data={"other": "b"})
