@@ -18,15 +18,17 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from core.errors import EngineLost, RondoError
+from core.link.types import WorkflowChanged
 from core.places import Workspace, state_folder
 from tui.actions import EVERYWHERE, MOVING, Action, registry
 from tui.connection import Connection, EngineClient, StatusRead, after_events, after_status, unclean_end_text
 from tui.keys import DoubledKeys, taken_in
+from tui.known import KnownWorkflows
 from tui.messages import Copied, EngineEvents, EngineFailed, EngineReady, EngineStopped
 from tui.navigation import Place
 from tui.screens.base import RondoScreen, error_text
 from tui.screens.workflows import WorkflowsScreen
-from tui.starting import StartsRuns
+from tui.starting import StartsRuns, Whereabouts
 from tui.terminal import TerminalDriver
 from tui.theme import RONDO
 from tui.widgets.header import Headline
@@ -73,12 +75,14 @@ class RondoApp(StartsRuns, inherit_bindings=False):
         self._connection: Connection | None = None
         self._doubled_keys = DoubledKeys(self)
         self._last_place: Place | None = None
+        self._moves = 0
         self._last_run = ""
         self.drafts: dict[str, Any] = {}
         """Answers that were typed and not sent, by run and request."""
         self._history: History | None = None
         self.command_words: dict[str, tuple[str, ...]] = {}
         """What can be completed on the command line, by kind of argument: workflow, run."""
+        self.known = KnownWorkflows()
         self.register_theme(RONDO)
         if "TEXTUAL_THEME" not in os.environ:
             self.theme = "rondo"
@@ -115,8 +119,12 @@ class RondoApp(StartsRuns, inherit_bindings=False):
         """Show how the engine is, and hand the events to the screen that can be seen."""
         before = self.headline
         self.headline = after_events(self.headline, message.events)
+        for event in message.events:
+            if isinstance(event, WorkflowChanged):
+                self.known.forget(event.name)
         if self._connection is not None and self._connection.gap_closed(message.events):
             self.connected_once = True
+            self.known.forget_all()
             self._tell_screens(EngineReady)
         self._tell_screens(lambda: EngineEvents(message.events))
         self._say_problem(before)
@@ -269,10 +277,18 @@ class RondoApp(StartsRuns, inherit_bindings=False):
     @property
     def place(self) -> Place:
         """Where the person is."""
-        for screen in reversed(self.screen_stack):
-            if isinstance(screen, RondoScreen):
-                return screen.place
-        return Place("workflows")
+        screen = self._rondo_screen
+        return screen.place if screen is not None else Place("workflows")
+
+    @property
+    def whereabouts(self) -> Whereabouts:
+        screen = self._rondo_screen
+        return Whereabouts(screen, screen.workflow_name if screen is not None else "", self._moves)
+
+    @property
+    def _rondo_screen(self) -> RondoScreen | None:
+        """The screen that lies under any sheet."""
+        return next((screen for screen in reversed(self.screen_stack) if isinstance(screen, RondoScreen)), None)
 
     def go(self, place: Place) -> None:
         """Show a place: back to its screen where it is open below, else on a new one."""
@@ -280,6 +296,7 @@ class RondoApp(StartsRuns, inherit_bindings=False):
         if place == here:
             return
         self._last_place = here
+        self._moves += 1
         places = [screen.place if isinstance(screen, RondoScreen) else None for screen in self.screen_stack]
         if place.view == "workflows" or place in places:
             depth = 0 if place.view == "workflows" else places.index(place)
@@ -303,6 +320,7 @@ class RondoApp(StartsRuns, inherit_bindings=False):
             self.leave()
         else:
             self._last_place = self.place
+            self._moves += 1
             self.pop_screen()
 
     def go_last(self) -> None:

@@ -29,6 +29,11 @@ class Wanted:
     focus: str = ""
 
 
+def depends_on_room(wanted: Wanted) -> bool:
+    """Whether another size of the view may mean another drawing."""
+    return wanted.zoom is None and len(wanted.graph.nodes) <= AUTO_ZOOM_NODES
+
+
 def make_drawing(wanted: Wanted, room: Size) -> Drawing:
     """Lay out and paint; takes up to a second for 500 nodes, so it runs in a thread."""
     from core.drawing.layout import layout_graph
@@ -39,10 +44,8 @@ def make_drawing(wanted: Wanted, room: Size) -> Drawing:
     def fits(drawing: Drawing) -> bool:
         return drawing.geometry.width + 2 * MARGIN <= room.width and drawing.geometry.height <= room.height
 
-    if wanted.zoom is not None:
-        return drawn(wanted.zoom)
-    if len(wanted.graph.nodes) > AUTO_ZOOM_NODES:
-        return drawn("chip")
+    if not depends_on_room(wanted):
+        return drawn(wanted.zoom or "chip")
     boxes = drawn("box")
     if fits(boxes):
         return boxes

@@ -109,8 +109,11 @@ class RunFeed:
         self.node: str | None = None
         self.minimum_level: str | None = None
         engine = screen.rondo
-        self.run: Reader[RunView] = Reader(screen, "the run", lambda: engine.engine.get_run(self.run_id), RunRead)
-        self.steps: Reader[Message] = Reader(screen, "the steps", self._newest_steps, lambda message: message)
+        # Events come in a bounded number of batches a second: without a rest a step is seen as soon as it can be.
+        self.run: Reader[RunView] = Reader(
+            screen, "the run", lambda: engine.engine.get_run(self.run_id), RunRead, period=0
+        )
+        self.steps: Reader[Message] = Reader(screen, "the steps", self._newest_steps, lambda message: message, period=0)
         self.state: Reader[Message] = Reader(screen, "the state", self._state, lambda message: message)
         self.log: Reader[Message] = Reader(screen, "the log", self._newest_log, lambda message: message)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -19,7 +20,22 @@ if TYPE_CHECKING:
     from tui.screens.consent import Decision
 
 
-class RunStarted(Message, bubble=False):
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Where a person is: the screen that lies under any sheet, the workflow on it, how often one went elsewhere."""
+
+    screen: object
+    workflow: str
+    moves: int
+
+
+class Opening(Message, bubble=False):
+    """Something is to open, at the place where the run was asked for and nowhere else."""
+
+    asked_at: Whereabouts | None = None
+
+
+class RunStarted(Opening, bubble=False):
     """A run is on its way."""
 
     def __init__(self, run: RunView) -> None:
@@ -27,7 +43,7 @@ class RunStarted(Message, bubble=False):
         self.run = run
 
 
-class ConsentNeeded(Message, bubble=False):
+class ConsentNeeded(Opening, bubble=False):
     """The present version may not run yet."""
 
     def __init__(self, approval: ApprovalView, start: StartRun) -> None:
@@ -36,7 +52,7 @@ class ConsentNeeded(Message, bubble=False):
         self.start = start
 
 
-class InputsNeeded(Message, bubble=False):
+class InputsNeeded(Opening, bubble=False):
     """A form is to be filled in; `problem` says why the engine refused what was given before."""
 
     def __init__(self, detail: WorkflowDetail, given: dict[str, Any], problem: str) -> None:
@@ -46,7 +62,7 @@ class InputsNeeded(Message, bubble=False):
         self.problem = problem
 
 
-class VersionBroken(Message, bubble=False):
+class VersionBroken(Opening, bubble=False):
     """The folder as it is can't run; `last_good` is a stored version that can, or None."""
 
     def __init__(self, start: StartRun, last_good: str | None) -> None:
@@ -70,6 +86,11 @@ class StartsRuns(App[int]):
     @property
     def engine(self) -> EngineApi:
         """The engine."""
+        raise NotImplementedError
+
+    @property
+    def whereabouts(self) -> Whereabouts:
+        """Where the person is now."""
         raise NotImplementedError
 
     def go_run(self, run_id: str) -> None:
@@ -115,9 +136,12 @@ class StartsRuns(App[int]):
                 message = EngineFailed(error, doing)
             finally:
                 self._beginning = ""
+            if isinstance(message, Opening):
+                message.asked_at = asked_at
             self.post_message(message)
 
         self._beginning = doing
+        asked_at = self.whereabouts
         self.run_worker(work, group="start", name=doing)  # type: ignore[arg-type]
 
     async def _check_and_start(self, start: StartRun) -> Message:
@@ -146,10 +170,28 @@ class StartsRuns(App[int]):
             await self.engine.approve(approval.workflow, approval.version)
         return await self._start(start)
 
+    def _comes_late(self, opening: Opening) -> bool:
+        """True where one has gone on since: nothing may open under the hands of one who does other things by now."""
+        here = self.whereabouts
+        return opening.asked_at != here or self.screen is not here.screen
+
+    def _asks_late(self, opening: Opening, workflow: str) -> bool:
+        """True, with a word, where a question that is to be asked before a run comes late."""
+        late = self._comes_late(opening)
+        if late:
+            self.say(f"{workflow} was not started: it has a question first, and you had gone on. r asks again", "hint")
+        return late
+
     def on_run_started(self, message: RunStarted) -> None:
-        self.go_run(message.run.run_id)
+        if self._comes_late(message):
+            run = message.run
+            self.say(f"Run {run.short_id} of {run.workflow} started. To it: :show {run.short_id}", "good")
+        else:
+            self.go_run(message.run.run_id)
 
     def on_consent_needed(self, message: ConsentNeeded) -> None:
+        if self._asks_late(message, message.approval.workflow):
+            return
         from tui.screens.consent import ConsentSheet
 
         def decided(decision: Decision | None) -> None:
@@ -160,6 +202,8 @@ class StartsRuns(App[int]):
         self.push_screen(ConsentSheet(message.approval), decided)
 
     def on_inputs_needed(self, message: InputsNeeded) -> None:
+        if self._asks_late(message, message.detail.name):
+            return
         from tui.screens.inputs import InputsSheet
 
         def filled(values: dict[str, Any] | None) -> None:
@@ -176,6 +220,8 @@ class StartsRuns(App[int]):
 
         name = message.start.workflow
         last_good = message.last_good
+        if self._asks_late(message, name):
+            return
         if last_good is None:
             self.say(f"{name} has errors, and there is no earlier version to run.\nIts findings say where.", "hint")
             return

@@ -9,8 +9,10 @@ from collections.abc import Callable
 import pytest
 import scenes
 from engine_double import EngineDouble
-from looking import settled, shows, until
+from looking import LIMIT_SECONDS, screen_text, settled, shows, until
+from travelling import Travelling
 
+from core.link.types import WorkflowDetail
 from tui.app import RondoApp
 from tui.screens.workflows import WorkflowsScreen
 
@@ -19,14 +21,23 @@ AppOn = Callable[[EngineDouble], RondoApp]
 PAUSES = (0.0, 0.0, 0.001, 0.003, 0.01, 0.03)
 
 
-def starting(app: RondoApp) -> bool:
-    """True while a form or a run is still on its way."""
-    return any(worker.group == "start" for worker in app.workers)
+class SlowDouble(EngineDouble):
+    """An engine that answers for a workflow when the test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+
+    async def get_workflow(self, name: str, version: str | None = None) -> WorkflowDetail:
+        await self.may_answer.wait()
+        return await super().get_workflow(name, version)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_screens_may_be_left_at_any_moment(seed: int, double: EngineDouble, app_on: AppOn) -> None:
+async def test_screens_may_be_left_at_any_moment(seed: int, app_on: AppOn) -> None:
     rng = random.Random(seed)
+    double = Travelling()
     run = scenes.mail(double)
     app = app_on(double)
     async with app.run_test(size=(100, 30)) as pilot:
@@ -45,10 +56,37 @@ async def test_screens_may_be_left_at_any_moment(seed: int, double: EngineDouble
         await settled(pilot)
         screen = app.screen_stack[0]
         assert isinstance(screen, WorkflowsScreen)
-        while app.screen is not screen or not screen.table.shown or starting(app):
-            # What was typed may have become a filter, or a sheet that comes late.
+        limit = asyncio.get_running_loop().time() + LIMIT_SECONDS
+        while app.screen is not screen or not screen.table.shown:
+            # What was typed may have become a filter, or opened a sheet.
+            assert asyncio.get_running_loop().time() < limit, screen_text(app)
             await pilot.press("escape")
         await shows(pilot, "mail_digest")
+
+
+@pytest.mark.parametrize("key", ["r", "R"])
+@pytest.mark.parametrize("away", ["graph", "help", "graph and back"])
+async def test_a_question_before_a_run_that_comes_late_opens_nothing(key: str, away: str, app_on: AppOn) -> None:
+    double = SlowDouble()
+    double.workflow("strange", ["a"], approved=False)
+    app = app_on(double)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await shows(pilot, "strange")
+        await settled(pilot)
+        double.may_answer.clear()
+        await pilot.press(key)
+        await pilot.press("question_mark" if away == "help" else "2")
+        if away == "graph and back":
+            await pilot.press("q")
+        here = app.screen
+        double.may_answer.set()
+        await until(pilot, lambda: not any(worker.group == "start" for worker in app.workers))
+        await settled(pilot)
+        assert app.screen is here
+        if away == "help":
+            await pilot.press("escape")
+        await shows(pilot, "strange was not started")
+        assert "start_run" not in double.calls
 
 
 async def test_keys_that_come_in_one_piece_mean_what_they_mean_one_by_one(double: EngineDouble, app_on: AppOn) -> None:

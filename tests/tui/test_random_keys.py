@@ -9,6 +9,7 @@ import pytest
 import scenes
 from engine_double import NOW, EngineDouble, Run
 from looking import screen_text, until
+from travelling import Travelling
 
 from core.link.types import FindingView
 from tui.actions import registry
@@ -63,7 +64,7 @@ async def test_many_random_keys_break_nothing(seed: int, app_on: AppOn) -> None:
 
 async def press_random_keys(seed: int, count: int, app_on: AppOn) -> None:
     rng = random.Random(seed)
-    double = EngineDouble()
+    double = Travelling()
     run = scenes.mail(double)
     app = app_on(double)
     pressed: list[str] = []

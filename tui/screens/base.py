@@ -54,12 +54,17 @@ class RondoScreen(Acting, InkWell, Screen[None]):
         self.notice = Notice()
         self.footer = Footer()
         self.missed_events = False
+        self._read_ahead = False
         self._said_of_outage = ""
 
     # What a subclass says of itself ------------------------------------------------------------------------------
 
     def compose_body(self) -> Iterable[Widget]:
         """The widgets between header and footer."""
+        raise NotImplementedError
+
+    def read_all(self) -> None:
+        """Begin to read everything that is shown; what comes of it must come as messages."""
         raise NotImplementedError
 
     def crumbs(self) -> tuple[str, ...]:
@@ -115,12 +120,23 @@ class RondoScreen(Acting, InkWell, Screen[None]):
         yield self.notice
         yield self.footer
 
+    def on_compose(self) -> None:
+        """Ask the engine while the widgets are still being made: the answers come when they stand."""
+        if self.rondo.connected_once:
+            self._read_ahead = True
+            self.read_all()
+
     def on_mount(self) -> None:
-        """Fill header and footer; the engine is asked as soon as it can be."""
+        """Fill header and footer."""
         self.refresh_crumbs()
         self.refresh_footer()
-        if self.rondo.connected_once:
+        if self.rondo.connected_once and not self._read_ahead:
             self.post_message(EngineReady())
+
+    def on_engine_ready(self) -> None:
+        """Connected, or events were lost: read everything again."""
+        self.forget_outage()
+        self.read_all()
 
     def on_screen_resume(self) -> None:
         """Shown again: keys may mean something else by now, and rows too."""

@@ -6,10 +6,12 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
+from textual.geometry import Size
 from textual.widget import Widget
 
 from core.link.status import look_of
 from core.link.types import RunChanged, RunView, StepChanged, WorkflowChanged, WorkflowDetail
+from tui.graph_drawing import Wanted
 from tui.graph_feed import RunRead, WorkflowRead, graph_of, read_run, read_workflow
 from tui.graph_run import RunTrail, taken_edges
 from tui.graph_text import broken_lines, node_lines
@@ -18,15 +20,17 @@ from tui.navigation import Place
 from tui.reader import Reader
 from tui.screens.graph_keys import GraphKeys
 from tui.text import plural, visible
-from tui.widgets.graph_pane import NodePane
 from tui.widgets.graph_view import GraphView
-from tui.widgets.header import Header
 from tui.widgets.line_input import FilterLine
 from tui.widgets.line_list import LineList
 from tui.widgets.rule import Bar, PaneRule, Title
 
 WIDE = 100
 """From this many columns on the pane stands beside the graph, else below it."""
+ABOUT_SHARE, ABOUT_LEAST, ABOUT_MOST = 0.38, 40, 80
+"""The pane's width beside the graph: its part of the columns, the fewest and the most."""
+WIDE_ROWS, NARROW_ROWS = 3, 11
+"""Rows that the graph doesn't get: header, rules, footer and the pane where it stands below."""
 
 
 class GraphScreen(GraphKeys):
@@ -65,14 +69,29 @@ class GraphScreen(GraphKeys):
         yield FilterLine("part of a node's name", id="search")
         yield PaneRule(id="top")
         with Container(id="panes"):
-            yield GraphView(id="graph")
+            yield self.view_of_graph
             yield Bar()
             with Vertical(id="about"):
                 yield PaneRule()
-                yield NodePane(id="node")
+                yield self.pane
+
+    def on_compose(self) -> None:
+        """Lay the graph out while the widgets are made, where it is known already."""
+        self.detail = self.rondo.known.find(self._workflow, self._wanted_run)
+        if self.detail is not None and self.detail.nodes:
+            self.graph = graph_of(self.detail)
+            self.view_of_graph.draw(Wanted(self.graph), self._expected_room())
+
+    def _expected_room(self) -> Size:
+        """About how large the graph's view will be, which isn't laid out yet."""
+        width, height = self.app.size
+        if width < WIDE:
+            return Size(width, max(1, height - NARROW_ROWS))
+        about = min(max(round(width * ABOUT_SHARE), ABOUT_LEAST), ABOUT_MOST)
+        return Size(width - about - 1, max(1, height - WIDE_ROWS))
 
     def on_mount(self) -> None:
-        if not self.query(GraphView):
+        if not self.view_of_graph.is_attached:
             # Left again before it stood: a quick typist's `g`, `q`.
             return
         # Before the first layout, so that the graph isn't laid out for a view it never has.
@@ -100,9 +119,7 @@ class GraphScreen(GraphKeys):
 
     # What the engine says ----------------------------------------------------------------------------------------
 
-    def on_engine_ready(self) -> None:
-        """Connected, or events were lost: read everything again."""
-        self.forget_outage()
+    def read_all(self) -> None:
         self._workflow_reader.want()
         self._run_reader.want()
 
@@ -129,6 +146,8 @@ class GraphScreen(GraphKeys):
         """Draw the graph again if it changed."""
         before = self.detail
         self.detail = message.detail
+        if not self._wanted_run:
+            self.rondo.known.note(message.detail)
         graph = graph_of(message.detail)
         if graph != self.graph or before is None:
             self.graph = graph
@@ -151,7 +170,7 @@ class GraphScreen(GraphKeys):
                 self.trail = trail = RunTrail(run.run_id, run.line)
             if message.after <= trail.seq:
                 trail.add(message.steps)
-        self.query_exactly_one(Header).status = self._run_spans()
+        self.header.status = self._run_spans()
         self._show_run_on_graph()
         self._show_about()
         self._go_where_the_run_is()
@@ -220,7 +239,7 @@ class GraphScreen(GraphKeys):
         return 0 if hidden else self.query_exactly_one(Bar).region.x
 
     def on_resize(self) -> None:
-        self.query_exactly_one(Header).status = self._run_spans()
+        self.header.status = self._run_spans()
         self.call_after_refresh(self._show_titles)
 
     def on_descendant_focus(self) -> None:

@@ -19,9 +19,7 @@ NEAR_HOPS = 2
 
 def has_graph(screen: GraphKeys) -> str:
     """Why there is nothing to move in; "" if there is."""
-    # A screen that is left again before it stood has no canvas.
-    there = any(canvas.drawing is not None for canvas in screen.query(GraphView))
-    return "" if there else "There is no graph to show"
+    return "" if screen.view_of_graph.drawing is not None else "There is no graph to show"
 
 
 class GraphKeys(RondoScreen):
@@ -31,21 +29,13 @@ class GraphKeys(RondoScreen):
 
     def __init__(self) -> None:
         super().__init__()
+        self.view_of_graph = GraphView(id="graph")
+        self.pane = NodePane(id="node")
         self.graph: Graph | None = None
         self.near = ""
         """The node whose neighbourhood is drawn alone, or ""."""
         self._zoom: Zoom | None = None
         self._direction: Direction = "down"
-
-    @property
-    def view_of_graph(self) -> GraphView:
-        """The canvas."""
-        return self.query_exactly_one(GraphView)
-
-    @property
-    def pane(self) -> NodePane:
-        """The pane with the details."""
-        return self.query_exactly_one(NodePane)
 
     def draw(self, focus: str = "") -> None:
         """Draw the graph, or what is near, and select `focus` then; without a graph the pane stands alone."""

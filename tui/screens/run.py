@@ -101,9 +101,7 @@ class RunScreen(NestingActions, TravelActions, LogActions, QuestionActions):
 
     # What the engine says --------------------------------------------------------------------------------------
 
-    def on_engine_ready(self) -> None:
-        """Connected, or events were lost: read everything again."""
-        self.forget_outage()
+    def read_all(self) -> None:
         self.feed.want_all()
 
     def on_engine_events(self, message: EngineEvents) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -140,7 +141,9 @@ class TravelActions(StepActions):
 
     def on_run_begun(self, message: RunBegun) -> None:
         """Another run began here: the app shows it, as each that it starts."""
-        self.app.post_message(RunStarted(message.run))
+        started = RunStarted(message.run)
+        started.asked_at = replace(self.rondo.whereabouts, screen=self)
+        self.app.post_message(started)
 
     def show_new_line(self, step: int) -> None:
         """The run is on another line now: nothing that is loaded is of it."""

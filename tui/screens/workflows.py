@@ -110,9 +110,7 @@ class WorkflowsScreen(RondoScreen):
 
     # What the engine says ----------------------------------------------------------------------------------------
 
-    def on_engine_ready(self) -> None:
-        """Connected, or events were lost: read everything again."""
-        self.forget_outage()
+    def read_all(self) -> None:
         self._want_list()
 
     def on_engine_events(self, message: EngineEvents) -> None:
@@ -148,6 +146,7 @@ class WorkflowsScreen(RondoScreen):
         return WorkflowRead(detail, runs, approval)
 
     def on_workflow_read(self, message: WorkflowRead) -> None:
+        self.rondo.known.note(message.detail, message.runs)
         if message.detail.name == self.workflow_name:
             self.pane.show(message.detail, message.runs, message.approval)
 

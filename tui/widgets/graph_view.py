@@ -6,6 +6,7 @@ status redraws the rows of its node and nothing else.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -20,7 +21,7 @@ from core.drawing.geometry import Region as Box
 from core.drawing.geometry import Zoom
 from core.drawing.paint import Drawing
 from core.flow.graph import EdgeSpec
-from tui.graph_drawing import MARGIN, Wanted, make_drawing, nearest
+from tui.graph_drawing import MARGIN, Wanted, depends_on_room, make_drawing, nearest
 from tui.graph_rows import GraphRows
 from tui.graph_run import NodeState
 from tui.spans import Inked
@@ -58,17 +59,21 @@ class GraphView(Inked, ScrollView, can_focus=True, inherit_bindings=False):
             self.node = node
 
     class LaidOut(Message, bubble=False):
-        """A thread has made the drawing that was asked for."""
+        """A thread has made the drawing that was asked for, for a view of a size."""
 
-        def __init__(self, drawing: Drawing, wanted: Wanted) -> None:
+        def __init__(self, drawing: Drawing, wanted: Wanted, room: Size) -> None:
             super().__init__()
             self.drawing = drawing
             self.wanted = wanted
+            self.room = room
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._rows = GraphRows()
         self._wanted: Wanted | None = None
+        self._in_work: Wanted | None = None
+        """What a thread lays out just now."""
+        self._sized = False
         self._strips: dict[int, Strip] = {}
 
     @property
@@ -93,23 +98,28 @@ class GraphView(Inked, ScrollView, can_focus=True, inherit_bindings=False):
 
     # What is drawn -----------------------------------------------------------------------------------------------
 
-    def draw(self, wanted: Wanted) -> None:
-        """Draw a graph; what is on the screen stays until the new drawing is ready. Without a size it comes later."""
+    def draw(self, wanted: Wanted, expected: Size | None = None) -> None:
+        """Draw a graph; what is on the screen stays until the new drawing is ready. Before the view has a size, the
+        drawing is made for the one that is expected, else later."""
         self._wanted = wanted
-        room = self.outer_size
+        room = self.outer_size or expected
         if not room:
             return
-        self.run_worker(
-            lambda: self._make(wanted, room), thread=True, exclusive=True, group="layout", name="laying out"
-        )
+        self._in_work = wanted
+        self.run_worker(self._make(wanted, room), exclusive=True, group="layout", name="laying out")
 
-    def _make(self, wanted: Wanted, room: Size) -> None:
-        self.post_message(self.LaidOut(make_drawing(wanted, room), wanted))
+    async def _make(self, wanted: Wanted, room: Size) -> None:
+        drawing = await asyncio.to_thread(make_drawing, wanted, room)
+        self.post_message(self.LaidOut(drawing, wanted, room))
 
     def on_graph_view_laid_out(self, message: LaidOut) -> None:
         """Show the drawing; the selected node stays where it was on the screen as far as the edges allow."""
         if message.wanted is not self._wanted:
             return
+        self._in_work = None
+        if message.room != self.outer_size:
+            # Another size was expected; what was laid out for it is kept and not made again.
+            self._draw_for_size()
         if self.drawing is not None and self.drawing.geometry is message.drawing.geometry:
             return
         place = self._place_on_screen(self.selected)
@@ -157,8 +167,17 @@ class GraphView(Inked, ScrollView, can_focus=True, inherit_bindings=False):
         """The drawing may stand elsewhere now, and where its size is chosen by what fits, be another one."""
         self._strips.clear()
         self._measure()
-        if self._wanted is not None and (self._wanted.zoom is None or self.drawing is None):
-            self.draw(replace(self._wanted, focus=self.selected or self._wanted.focus))
+        if not self._sized:
+            self._sized = True
+            self._show(self.selected)
+        if self._in_work is None or self._in_work is not self._wanted:
+            self._draw_for_size()
+
+    def _draw_for_size(self) -> None:
+        """Draw again where the size decides what is drawn, or nothing is drawn yet."""
+        wanted = self._wanted
+        if wanted is not None and self.outer_size and (self.drawing is None or depends_on_room(wanted)):
+            self.draw(replace(wanted, focus=self.selected or wanted.focus))
 
     def notify_style_update(self) -> None:
         """Forget the strips: their colours changed."""

@@ -190,9 +190,6 @@ class QuestionForm(VerticalScroll, can_focus=False):
             self.armed = not hold_focus
             if hold_focus:
                 self.call_after_refresh(self._begin_once_mounted, self._field)
-                if self._arming is not None:
-                    self._arming.stop()
-                self._arming = self.set_timer(GRACE_SECONDS, self._arm)
 
     def _arm(self) -> None:
         self.armed = True
@@ -216,6 +213,10 @@ class QuestionForm(VerticalScroll, can_focus=False):
             return
         if field.is_mounted:
             self.begin()
+            # From here on, not from before it could be seen.
+            if self._arming is not None:
+                self._arming.stop()
+            self._arming = self.set_timer(GRACE_SECONDS, self._arm)
         else:
             self.call_after_refresh(self._begin_once_mounted, field)
 
