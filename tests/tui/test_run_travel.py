@@ -61,7 +61,7 @@ async def test_a_fork_here_and_a_run_once_more_lead_to_the_new_run(double: Trave
         assert [(type(sent), sent.step) for sent in double.sent] == [(Fork, run.step)]
         forked = app.screen.run_id
         await until(pilot, lambda: app.screen.run is not None)
-        await pilot.press("R")
+        await pilot.press("A")
         await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.run_id not in (run.id, forked))
         assert isinstance(double.sent[-1], Rerun) and double.sent[-1].run_id == forked
 

@@ -78,7 +78,7 @@ class TravelActions(StepActions):
     def retry_run(self) -> None:
         self._send_command(Retry(command_id=str(uuid4()), run_id=self.feed.run_id), "trying again")
 
-    @action("run.rerun", "run again", keys="R", words="rerun", help="A new run with the same inputs", when=needs_run)
+    @action("run.rerun", "run again", keys="A", words="rerun", help="A new run with the same inputs", when=needs_run)
     def rerun(self) -> None:
         command = Rerun(command_id=str(uuid4()), run_id=self.feed.run_id)
         self.ask(lambda: self.engine.rerun(command), self._run_begun, group="travel", doing="running again")

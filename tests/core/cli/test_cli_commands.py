@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Outcome
 from structlog.testing import capture_logs
 
 from core.cli.edits import parse_edits, parse_path
@@ -19,7 +18,7 @@ from core.errors import UsageError
 from core.link.types import ClientInfo
 from core.places import Workspace
 
-Rondo = Callable[..., Outcome]
+Rondo = Callable[..., Any]
 
 SOURCE = """
 import pathlib
