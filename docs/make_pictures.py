@@ -51,6 +51,8 @@ async def main() -> None:
     PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         os.environ |= {f"XDG_{kind}_HOME": f"{temporary}/{kind}" for kind in ("DATA", "STATE", "CONFIG")}
+        # The crumbs write the user's own folder as ~.
+        os.environ["HOME"] = os.path.realpath(temporary)
         root = Path(temporary) / "demo"
         for name in ("csv_report", "hello", "onboarding", "review_loop"):
             shutil.copytree(examples_folder() / name, root / "workflows" / name)

@@ -15,6 +15,8 @@ from rich.style import Style
 from textual.strip import Strip
 from textual.widget import Widget
 
+from tui.text import fit
+
 Span = tuple[str, str]
 """Text and the name of its ink; the empty name is the widget's own colour."""
 Spans = list[Span]
@@ -104,6 +106,19 @@ class Inked(Inking, Widget):
 def spans_width(spans: Sequence[Span]) -> int:
     """How many cells spans take."""
     return sum(cell_len(text) for text, _ in spans)
+
+
+def cut_spans(spans: Spans, width: int) -> Spans:
+    """The spans in at most `width` cells; what is cut ends in an ellipsis."""
+    left = width
+    kept: Spans = []
+    for number, (text, ink) in enumerate(spans):
+        more = any(later for later, _ in spans[number + 1 :])
+        if cell_len(text) > left or (more and cell_len(text) == left):
+            return [*kept, (fit(text + "  ", left), ink)] if left > 0 else kept
+        kept.append((text, ink))
+        left -= cell_len(text)
+    return kept
 
 
 def spans_text(spans: Sequence[Span]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from textual.reactive import reactive
 from textual.strip import Strip
 
-from tui.spans import Inked, Spans, spans_width
+from tui.spans import Inked, Spans, cut_spans, spans_width
 from tui.text import plural
 
 
@@ -74,7 +74,7 @@ class Header(Inked):
             left = self._left(crumbs)
         fill = width - spans_width(left) - spans_width(right)
         if fill < 1:
-            return self.strip(left).crop_extend(0, width, self.rich_style)
+            return self.strip(cut_spans(left, width)).crop_extend(0, width, self.rich_style)
         return self.strip([*left, (" " * fill, ""), *right])
 
     def _left(self, crumbs: list[str]) -> Spans:
