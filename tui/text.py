@@ -61,15 +61,16 @@ def wrap(text: str, width: int) -> list[str]:
     lines: list[str] = []
     for paragraph in text.split("\n"):
         line = ""
-        for word in re.findall(r"\s*\S+|\s+$", visible(paragraph)) or [""]:
+        # Only the plain space is where a line may break and what is dropped there: a no-break space is a letter.
+        for word in re.findall(r" *[^ ]+| +$", visible(paragraph)) or [""]:
             if cell_len(line) + cell_len(word) <= width:
                 line += word
                 continue
             if line:
                 lines.append(line)
-                word = word.lstrip()
+                word = word.lstrip(" ")
             while cell_len(word) > width > 0:
-                head = set_cell_size(word, width).rstrip() or word[:1]
+                head = set_cell_size(word, width).rstrip(" ") or word[:1]
                 lines.append(head)
                 word = word[len(head) :]
             line = word

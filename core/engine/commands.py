@@ -67,6 +67,7 @@ async def resume(actor: RunActor, until: str, presets: list[tuple[str, Any]], co
         if actor.until == "pause" and until == "end":
             await actor.commit([UpdateRun(actor.record.number, until=until), command], patient=False)
             actor.until = until
+            actor.frames.acknowledge_withheld()
             actor.entered(actor.status)
             return
         if actor.status != "paused":

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from core.flow.dag_shape import DagShape
+from core.flow.dag_state import Changes, DagState
 from core.flow.graph import Graph
+from core.flow.json_text import dumps
+from core.flow.reducers import parse_reducers
 from core.flow.settling import Settling
 from core.link.types import SkippedNode
 from core.store.records import AttemptRow, StepRow
@@ -49,6 +53,20 @@ async def init_of_dag(store: Store, line: int) -> tuple[dict[str, Any], bytes]:
         history.append([step.node, routing.get("taken", []), routing.get("refused", []), *lengths])
         payload += [operations, *blobs]
     return {"initial": len(initial), "history": history}, b"".join(payload)
+
+
+async def seen_by(store: Store, graph: Graph, line: int, seq: int, node: str) -> bytes:
+    """The JSON text of the state that a node sees after step `seq`: with the changes of its ancestors alone."""
+    _, initial = await store.state_at(line, 0)
+    steps, changes = (await committed(store, line))[:seq], await store.own_changes(line)
+
+    def fold() -> bytes:
+        state = DagState(DagShape(graph), parse_reducers(graph.reducers), initial)
+        for step, (operations, blobs) in zip(steps, changes, strict=False):
+            state.replay(step.node, Changes(operations, tuple(blobs)))
+        return dumps(state.seen_by(node))
+
+    return await asyncio.to_thread(fold)
 
 
 def used_attempts(attempts: Sequence[AttemptRow], line: int, done: Iterable[str]) -> dict[str, int]:

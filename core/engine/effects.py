@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from core.engine.dag_rows import committed
 from core.errors import EffectsNotAcknowledged
 from core.flow.graph import Graph
 from core.link.types import InFlight
@@ -62,6 +63,13 @@ async def effects_after(
     acted = {
         node: Acted(node, times, last_at) for node, (times, last_at) in (await store.acted_after(line, seq)).items()
     }
+    if graph.mode == "dag":
+        # What failed may have done so long before the last step, made beside it, and is still to come.
+        done = {step.node for step in await committed(store, line) if step.seq <= seq}
+        for attempt in await store.attempts(line, 0, seq):
+            if attempt.node not in done:
+                known = acted.get(attempt.node, Acted(attempt.node, 0, 0.0))
+                acted[attempt.node] = Acted(attempt.node, known.times + 1, max(known.last_at, attempt.ended_at))
     for flight in running:
         known = acted.get(flight.node, Acted(flight.node, 0, 0.0))
         acted[flight.node] = Acted(flight.node, known.times + 1, max(known.last_at, flight.started_at))

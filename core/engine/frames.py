@@ -10,6 +10,7 @@ from core.crash_points import crash_point
 from core.engine.dag_rows import why_skipped
 from core.engine.onward import ALONE
 from core.engine.trials import CANCELLED
+from core.engine.trials import FINAL as FAILED_FOR_GOOD
 from core.errors import RunProcessDied
 from core.flow.settling import Settling
 from core.link.types import FINAL, WAITING, ErrorView, InFlight, Status
@@ -24,6 +25,18 @@ class Frames:
 
     def __init__(self, actor: RunActor) -> None:
         self._actor = actor
+        self._withheld: list[int] = []
+        """Steps of a dag that are not acknowledged, so that nothing new begins while the run comes to rest."""
+
+    def new_process(self) -> None:
+        """A new process waits for nothing yet."""
+        self._withheld.clear()
+
+    def acknowledge_withheld(self) -> None:
+        """Let the process go on after all."""
+        for seq in self._withheld:
+            self._actor.process_life.send({"t": "ack", "seq": seq})
+        self._withheld.clear()
 
     async def take(self, header: dict[str, Any], payload: bytes) -> None:
         """Act on one frame; the run's final status makes all that come later void."""
@@ -36,12 +49,11 @@ class Frames:
             case "started":
                 await self._started(header)
             case "attempt":
-                self.attempt_failed(header)
-                await actor.requests.waits_no_more(header["node"])
-                # Last in the queue: where it was the last attempt, the run's end is right behind and takes it along.
-                actor.post(self._keep_attempts)
+                await self._attempt(header)
             case "request":
                 await actor.requests.asked(header)
+                if actor.position.settling is not None:
+                    await self._come_to_rest()
             case "waits":
                 await actor.requests.all_wait(header["keys"])
             case "withdrawn":
@@ -67,6 +79,30 @@ class Frames:
         actor.publish_step(node, visit, attempt, "running", header["at"])
         crash_point("run.started.published")
 
+    async def _attempt(self, header: dict[str, Any]) -> None:
+        """Note a failed attempt. What the run comes to with it is decided here where acknowledgements are withheld."""
+        actor, node, final = self._actor, header["node"], header.get("final", False)
+        flight = actor.in_flight.get(node)
+        self.attempt_failed(header)
+        await actor.requests.waits_no_more(node)
+        # Last in the queue: where it was the last attempt, the run's end is right behind and takes it along.
+        actor.post(self._keep_attempts)
+        if final and actor.graph.nodes[node].on_error == "fail":
+            # The run fails once nothing runs any more, and what waits for its word runs as far as the process knows.
+            self.acknowledge_withheld()
+        elif not final and flight is not None and flight.pause:
+            await self._come_to_rest()
+
+    async def _come_to_rest(self) -> None:
+        """Where a dag is to rest and nothing runs any more but what waits, it rests now."""
+        actor = self._actor
+        if actor.status in FINAL or actor.busy_beside(""):
+            return
+        if actor.until == "pause":
+            await actor.pause()
+        elif actor.world.draining and self._withheld:
+            await actor.give_up()
+
     async def _keep_attempts(self) -> None:
         if self._actor.failed_attempts:
             crash_point("run.attempt.noted")
@@ -78,6 +114,7 @@ class Frames:
         actor = self._actor
         node, visit, attempt, ended = header["node"], header["visit"], header["attempt"], header["ended_at"]
         failure = header["failure"]
+        kept = {**failure, FAILED_FOR_GOOD: True} if header.get("final") else failure
         actor.failed_attempts.append(
             InsertAttempt(
                 line=actor.line,
@@ -87,7 +124,7 @@ class Frames:
                 attempt=attempt,
                 started_at=header["started_at"],
                 ended_at=ended,
-                error=json.dumps(failure, ensure_ascii=False),
+                error=json.dumps(kept, ensure_ascii=False),
             )
         )
         actor.in_flight.pop(node, None)
@@ -176,6 +213,7 @@ class Frames:
         # Without its acknowledgement the process begins nothing more; what runs beside it comes to its end.
         if first_comes_to_rest:
             actor.until = "pause"
+            self._withheld.append(seq)
             return
         if after == "paused" and not process_knows:
             actor.until = "end"
@@ -185,6 +223,7 @@ class Frames:
         if after in ("completed", "paused"):
             actor.process_life.expect_exit()
         elif actor.world.draining and acknowledge is None:
+            self._withheld.append(seq)
             if not actor.busy_beside(node):
                 await actor.give_up()
             return

@@ -98,6 +98,7 @@ class ProcessLife:
         self._importing = True
         self.epoch += 1
         actor.requests.new_process()
+        actor.frames.new_process()
         self.process = await actor.world.spawn(actor)
         started = actor.record.started_at or actor.world.now()
         actor.change_record(started_at=started, epoch=self.epoch)

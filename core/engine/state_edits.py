@@ -15,11 +15,25 @@ from core.store.operations import InsertStep, Number, blob_hash
 
 
 def edit_step(
-    state: bytes, edits: Sequence[StateEdit], *, line: Number, seq: int, next: str | None, reason: str, now: float
+    state: bytes,
+    edits: Sequence[StateEdit],
+    *,
+    line: Number,
+    seq: int,
+    next: str | None,
+    reason: str,
+    now: float,
+    instead: bytes | None = None,
 ) -> InsertStep:
-    """The step that makes these edits to a state; raises UsageError. It may take a while: call it in a thread."""
+    """The step that makes these edits to a state, or to what is to be there `instead`; raises UsageError.
+
+    It may take a while: call it in a thread.
+    """
     live: dict[str, Any] = orjson.loads(state)
     tracker = StateTracker(live)
+    if instead is not None:
+        live.clear()
+        live.update(orjson.loads(instead))
     for edit in edits:
         apply_edit(live, edit)
     delta = tracker.commit_delta(live)

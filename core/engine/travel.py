@@ -11,6 +11,7 @@ from typing import Any
 
 from core.definition.load import LoadedWorkflow
 from core.engine.actor import RunActor, error_document, stopping_error
+from core.engine.dag_rows import seen_by, settling_of
 from core.engine.effects import Effects, effects_after
 from core.engine.onward import ALONE, EDIT, check_onward, find_onward, step_row
 from core.engine.queries import Queries
@@ -148,8 +149,11 @@ class Travel:
                     next_step=f"See the runs there are: rondo runs {wanted.workflow}",
                 )
             line = source.line or 0
-            seq = await self._before_node(source, line, wanted.node)
-            first = await self._edit(line, seq, edits, wanted.node, ALONE, now)
+            seq = await self._before_node(source, line, graph, wanted.node)
+            seen = None
+            if graph.mode == "dag" and source.until != ALONE:
+                seen = await seen_by(self._store, graph, line, seq, wanted.node)
+            first = await self._edit(line, seq, edits, wanted.node, ALONE, now, seen)
             run = _new_run(run_id, loaded, "queued", ALONE, inputs, wanted.answers, now, line, seq)
             note += f", with the state of run {source.id[-8:]} after step {seq}"
         await self._runs.begin(run_id, lambda: self._new_run(run_id, [run, first, command], note))
@@ -178,10 +182,12 @@ class Travel:
         old = Graph.from_dict(json.loads(before.graph)) if before is not None else graph
         return await effects_after(self._store, line, seq, graph, old, running)
 
-    async def _before_node(self, source: RunRecord, line: int, node: str) -> int:
+    async def _before_node(self, source: RunRecord, line: int, graph: Graph, node: str) -> int:
         """The step after which the run last came to the node."""
         last = await self._store.last_step(line)
         if last is not None and last.next == node:
+            return last.seq
+        if last is not None and graph.mode == "dag" and node in (await settling_of(self._store, graph, line)).ready:
             return last.seq
         visit = await self._store.last_visit(line, node)
         if visit is None:
@@ -193,13 +199,19 @@ class Travel:
         return visit.seq - 1
 
     async def _edit(
-        self, line: int, seq: int, edits: Sequence[StateEdit], following: str | None, reason: str, now: float
+        self,
+        line: int,
+        seq: int,
+        edits: Sequence[StateEdit],
+        following: str | None,
+        reason: str,
+        now: float,
+        instead: bytes | None = None,
     ) -> InsertStep:
         """The step that edits the state after step `seq`, for the run that is the first of its group."""
         _, state = await self._store.state_at(line, seq)
-        return await asyncio.to_thread(
-            edit_step, state, edits, line=Ref(0, 1), seq=seq + 1, next=following, reason=reason, now=now
-        )
+        place: dict[str, Any] = {"line": Ref(0, 1), "seq": seq + 1, "next": following, "reason": reason, "now": now}
+        return await asyncio.to_thread(edit_step, state, edits, **place, instead=instead)
 
     # Making it so -------------------------------------------------------------------------------------------------
 

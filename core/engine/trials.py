@@ -11,6 +11,8 @@ from core.store.records import AttemptRow, RequestRow, StepRow
 
 CANCELLED = "Cancelled"
 """The failure type of an attempt that a command cut short."""
+FINAL = "final"
+"""In the kept failure of an attempt: the visit failed with it for good, whatever attempts were left."""
 
 
 def trials_of(
@@ -29,15 +31,16 @@ def trials_of(
     for row in attempts:
         if row.visit != visits.get(row.node, 0) + 1:
             continue
-        trial = trials.setdefault(row.node, {"attempts": 0, "forgiven": 0, "failure": None})
+        trial = trials.setdefault(row.node, {"attempts": 0, "forgiven": 0, "failure": None, "final": False})
         failure = json.loads(row.error)
+        final = failure.pop(FINAL, False)
         trial["attempts"] = max(trial["attempts"], row.attempt)
         if failure["type"] == CANCELLED:
             trial["forgiven"] += 1
         else:
-            trial["failure"] = failure
+            trial |= {"failure": failure, "final": final}
         if (row.node, row.visit, row.attempt) in rounds:
-            trial |= {"forgiven": row.attempt, "failure": None}
+            trial |= {"forgiven": row.attempt, "failure": None, "final": False}
     return trials
 
 

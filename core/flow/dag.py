@@ -146,7 +146,9 @@ class DagInterpreter:
 
     def _start_ready(self, until: str) -> None:
         """Start the nodes that are next in turn, as many as there are places."""
-        for node in self._settling.in_turn():
+        ready = self._settling.in_turn()
+        # A run that failed for good before its process ended fails: nothing else begins any more.
+        for node in [node for node in ready if self._has_failed(node)] or ready:
             if not self._places.free:
                 return
             # What comes before it must be durable; what is independent of it need not.
@@ -158,6 +160,9 @@ class DagInterpreter:
             task.add_done_callback(lambda task, node=node: self._ended(node, task))  # type: ignore[misc]
             if until == "step":
                 return
+
+    def _has_failed(self, node: str) -> bool:
+        return self._trials.get(node, NEW).final and self._graph.nodes[node].on_error == "fail"
 
     def _ended(self, node: str, task: asyncio.Task[None]) -> None:
         if self._tasks.get(node) is not task:

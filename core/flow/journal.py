@@ -37,7 +37,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class AttemptRecord:
-    """One try of a visit that failed. Times are seconds since 1970."""
+    """One try of a visit that failed. Times are seconds since 1970.
+
+    With `final` the visit has failed for good, whatever attempts are left: only `on_error` is to be asked.
+    """
 
     node: str
     visit: int
@@ -45,6 +48,7 @@ class AttemptRecord:
     started_at: float
     ended_at: float
     failure: Failure
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,7 @@ class Performer:
                 # The execute phase has its tries behind it; where another phase took too long, all of them go again.
                 again = isinstance(error, NodeTimeout) and visit.used < node.tries_allowed
                 used = visit.used
-                failure = visit.fail_attempt(error)
+                failure = visit.fail_attempt(error, final=not again)
                 if not again:
                     raise VisitFailed(spec.id, visit.number, visit.attempt, failure, error) from error
             await visit.pause(node.pause_after(used, visit.random()))

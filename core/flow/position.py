@@ -13,12 +13,13 @@ class Trial:
     """What a visit has behind it when a process takes it up.
 
     `attempts` are used up, the first `forgiven` of them in rounds after which a person asked for another; `failure` is
-    what the last one failed with.
+    what the last one failed with, with `final` for good.
     """
 
     attempts: int = 0
     forgiven: int = 0
     failure: Failure | None = None
+    final: bool = False
 
 
 NEW = Trial()

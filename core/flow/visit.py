@@ -77,6 +77,7 @@ class RunningVisit(Visit):
         self._spec = spec
         self._forgiven = trial.forgiven
         self._failure = trial.failure
+        self._final = trial.final
         self._run_key = run_key
         self._output_dir = output_dir
         self._asked: dict[str, int] = {}
@@ -102,8 +103,8 @@ class RunningVisit(Visit):
         self._node = node
 
     def require_attempt(self, node: Node) -> None:
-        """Raise VisitFailed where earlier processes have used up the attempts, that of `exec_fallback` counted."""
-        if self._failure is not None and self.used >= node.tries_allowed + node.has_fallback:
+        """Raise VisitFailed where the visit has failed for good, or all attempts are used up, `exec_fallback` too."""
+        if self._failure is not None and (self._final or self.used >= node.tries_allowed + node.has_fallback):
             raise VisitFailed(self.node_id, self.number, self.attempt, self._failure, _error_of(self._failure))
 
     def begin_attempt(self) -> None:
@@ -126,13 +127,13 @@ class RunningVisit(Visit):
         pause = node.pause_after(self.used) if self.used < allowed else 0.0
         return AttemptPlan(self._forgiven + attempts, fails and self.used >= attempts, pause, timeout)
 
-    def fail_attempt(self, error: BaseException) -> Failure:
-        """Record that the present attempt failed."""
+    def fail_attempt(self, error: BaseException, *, final: bool = False) -> Failure:
+        """Record that the present attempt failed; with `final`, and the visit with it."""
         self.end()
         self._failure = failure = describe_failure(error)
         ended_at = self._journal.now()
         self._journal.attempt_failed(
-            AttemptRecord(self.node_id, self.number, self.attempt, self.started_at, ended_at, failure)
+            AttemptRecord(self.node_id, self.number, self.attempt, self.started_at, ended_at, failure, final)
         )
         return failure
 
@@ -182,6 +183,7 @@ class RunningVisit(Visit):
         if answer == RETRY:
             self._forgiven = self.attempt
             self._failure = None
+            self._final = False
         return answer
 
     # What the node may ask ----------------------------------------------------------------------------------------

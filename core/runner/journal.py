@@ -112,6 +112,7 @@ class ChannelJournal:
             started_at=record.started_at,
             ended_at=record.ended_at,
             failure=failure_document(record.failure),
+            **({"final": True} if record.final else {}),
         )
         crash_point("process.attempt.failed")
 

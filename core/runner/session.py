@@ -193,7 +193,8 @@ def _make_interpreter(
 
 def _trial(entry: Mapping[str, Any]) -> Trial:
     failure = entry.get("failure")
-    return Trial(entry["attempts"], entry.get("forgiven", 0), Failure(**failure) if failure else None)
+    known = Failure(**failure) if failure else None
+    return Trial(entry["attempts"], entry.get("forgiven", 0), known, entry.get("final", False))
 
 
 def _read_history(init: Mapping[str, Any], payload: bytes) -> tuple[bytes, list[PastStep]]:

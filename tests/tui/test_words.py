@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -38,6 +38,7 @@ def test_shortened_text_is_never_wider(text: str, width: int) -> None:
     assert cell_len(shorten(text, width)) <= width
 
 
+@example("\x80\xa0", 4)
 @given(ANY_TEXT, st.integers(4, 60))
 def test_wrapped_lines_fit_and_lose_no_letter(text: str, width: int) -> None:
     lines = wrap(text, width)
