@@ -144,6 +144,7 @@ class EngineDouble:
         initial_state: dict[str, Any] | None = None,
         version: str | None = "v1",
         folder: str = "",
+        diff: str = "@@ -0,0 +1,2 @@\n+class A(Node):\n+    pass\n",
     ) -> WorkflowDetail:
         """Add a workflow; without `edges` its nodes form a chain."""
         links = edges if edges is not None else list(itertools.pairwise(nodes))
@@ -176,7 +177,7 @@ class EngineDouble:
             last_good="v0" if version is None else version,
         )
         self.workflows[name] = detail
-        changes = [FileChange(path="nodes.py", status="added", diff="@@ -0,0 +1,2 @@\n+class A(Node):\n+    pass\n")]
+        changes = [FileChange(path="nodes.py", status="added", diff=diff)]
         self.approvals[name] = ApprovalView(
             workflow=name,
             version=version or "",

@@ -48,7 +48,7 @@ async def test_the_pane_tells_of_the_selected_workflow(double: EngineDouble, app
         await pilot.press("j")
         await shows(pilot, "Did you mean Parse?")
         await pilot.press("G")
-        await shows(pilot, "(never approved, 1 file): r shows what is in it and asks")
+        await shows(pilot, "(never approved, 1 file): r shows it and asks")
 
 
 async def test_a_long_list_scrolls_with_the_cursor(double: EngineDouble, app_on: AppOn) -> None:
@@ -150,6 +150,31 @@ async def test_an_unapproved_version_runs_only_after_consent(double: EngineDoubl
         await pilot.press("y")
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
         assert "approve" in double.calls
+
+
+async def test_a_change_since_the_approval_is_told_in_a_small_terminal(double: EngineDouble, app_on: AppOn) -> None:
+    double.workflow("foreign", ["a"], approved=False)
+    double.approvals["foreign"].previous = "v0"
+    app = app_on(double)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "! not approved (changed since it was approved, 1 file): r shows it and asks")
+
+
+async def test_code_that_lies_beyond_the_edge_is_marked_and_can_be_reached(double: EngineDouble, app_on: AppOn) -> None:
+    code = "+print('a')" + " " * 300 + "; steal_everything()"
+    double.workflow("foreign", ["a"], approved=False, diff=f"@@ -0,0 +1,2 @@\n{code}\n+short = 1\n")
+    app = app_on(double)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "foreign")
+        await pilot.press("r")
+        await shows(pilot, "print('a')")
+        assert line_with(app, "print('a')").rstrip().endswith("›")
+        assert "›" not in line_with(app, "short = 1")
+        await pilot.press(*["l"] * 32)
+        await shows(pilot, "; steal_everything()")
+        line = line_with(app, "; steal_everything()").strip()
+        assert line.startswith("‹")
+        assert not line.endswith("›")
 
 
 async def test_refusing_runs_nothing(double: EngineDouble, app_on: AppOn) -> None:

@@ -5,6 +5,8 @@ Lines are drawn when they come into view, so a list costs what is visible and no
 
 from __future__ import annotations
 
+from rich.segment import Segment
+from rich.style import Style
 from textual import events
 from textual.geometry import Region, Size
 from textual.message import Message
@@ -93,7 +95,22 @@ class LineList(Acting, Inking, ScrollView, can_focus=True):
         base = self.rich_style + self.ink(under) if under else self.rich_style
         spans = [self.mark(line), *self.line_spans(line, width - 1)]
         left = self.scroll_offset.x
-        return self.strip(spans, under=under).crop_extend(left, left + width, base)
+        strip = self.strip(spans, under=under)
+        window = strip.crop_extend(left, left + width, base)
+        return self._with_hidden_marked(strip, window, base) if self.lines_width() else window
+
+    def _with_hidden_marked(self, strip: Strip, window: Strip, base: Style) -> Strip:
+        """The part of a line that can be seen, with a sign in its edge cell on each side where text goes on.
+
+        Nobody should take the part that fits for the whole, least of all of code that asks to be run.
+        """
+        left, width = self.scroll_offset.x, window.cell_length
+        style = base + self.ink("key")
+        if left and strip.crop(0, left + 1).text[1:].strip():
+            window = Strip.join([Strip([Segment("‹", style)]), window.crop(1)])
+        if strip.cell_length > left + width and strip.crop(left + width - 1).text.strip():
+            window = Strip.join([window.crop(0, width - 1), Strip([Segment("›", style)])])
+        return window
 
     def redraw_line(self, line: int) -> None:
         """Draw one line again."""

@@ -223,9 +223,9 @@ class WorkflowPane(LineList):
         if detail.approved or detail.version is None or self._approval is None:
             return []
         changed = self._approval.previous is not None
-        why = "changed outside since it was approved" if changed else "never approved"
+        why = "changed since it was approved" if changed else "never approved"
         files = plural(len(self._approval.changes), "file")
-        return [[("! not approved ", "waiting"), (f"({why}, {files}): r shows what is in it and asks", "dim")]]
+        return [[("! not approved ", "waiting"), (f"({why}, {files}): r shows it and asks", "dim")]]
 
     def _finding_lines(self, finding: FindingView, width: int) -> list[Spans]:
         ink = SEVERITY_INKS.get(finding.severity, "dim")
