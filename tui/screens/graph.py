@@ -62,17 +62,20 @@ class GraphScreen(GraphKeys):
         self.run_shown: RunView | None = None
         self.trail: RunTrail | None = None
         self._opened = False
+        self._top_rule = PaneRule(id="top")
+        self._bar = Bar()
+        self._pane_rule = PaneRule()
         self._workflow_reader = Reader(self, "the workflow", self._read_workflow, WorkflowRead, period=0.2)
         self._run_reader = Reader(self, "the run", self._read_run, lambda message: message)
 
     def compose_body(self) -> ComposeResult:
         yield FilterLine("part of a node's name", id="search")
-        yield PaneRule(id="top")
+        yield self._top_rule
         with Container(id="panes"):
             yield self.view_of_graph
-            yield Bar()
+            yield self._bar
             with Vertical(id="about"):
-                yield PaneRule()
+                yield self._pane_rule
                 yield self.pane
 
     def on_compose(self) -> None:
@@ -223,20 +226,19 @@ class GraphScreen(GraphKeys):
         on_pane = self.pane.has_focus
         graph_title = Title("graph", 0, not on_pane, details=tuple(details))
         node_title = Title(node, self._split_at + 1 if self._split_at else 0, on_pane)
-        top = self.query_exactly_one("#top", PaneRule)
+        top = self._top_rule
         beside = self._split_at > 0
         top.titles = (
             (graph_title, node_title) if beside else (node_title if self.has_class("-no-graph") else graph_title,)
         )
         top.joints = ((self._split_at, "┬"),) if beside else ()
-        middle = self.query_exactly_one("#about PaneRule", PaneRule)
-        middle.titles = (Title(node, 0, on_pane, details=tuple(details[-1:] if errors or self.near else ())),)
+        self._pane_rule.titles = (Title(node, 0, on_pane, details=tuple(details[-1:] if errors or self.near else ())),)
 
     @property
     def _split_at(self) -> int:
         """The column of the line between graph and pane; 0 where they don't stand side by side."""
         hidden = any(self.has_class(name) for name in ("-narrow", "-graph-only", "-pane-only", "-no-graph"))
-        return 0 if hidden else self.query_exactly_one(Bar).region.x
+        return 0 if hidden else self._bar.region.x
 
     def on_resize(self) -> None:
         self.header.status = self._run_spans()
