@@ -8,9 +8,11 @@ import json
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
-from core.errors import EngineLost, EngineStopping, EngineUnreachable, WorkspaceLocked
+from core.errors import EngineLost, EngineStopping, EngineUnreachable, RunAtRest, WorkspaceLocked
+from core.link.commands import Fork, Rewind, StateEdit
 from core.link.session import EngineSession
 from core.link.types import (
     FINAL,
@@ -113,6 +115,48 @@ class Fails(Node):
 
     def execute(self, prepared):
         raise ValueError("always")
+
+
+def note(node, name=None):
+    """A side effect of a node among several at once: which step it becomes, nobody knows yet."""
+    with open(f"effects/{node.output_dir.name}", "a", encoding="ascii") as file:
+        file.write(json.dumps([0, name or node.id, node.idempotency_key, os.getpid()]) + "\\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+class Part(Node):
+    def prepare(self, shared, request_input):
+        note(self)
+
+    async def execute(self, prepared):
+        await asyncio.sleep(0.05)
+
+    def cleanup(self, shared, prepared, result):
+        shared.setdefault("parts", []).append(self.id)
+
+
+class Later(Part):
+    async def execute(self, prepared):
+        await self.wait_for(0.1)
+
+
+class Items(Part):
+    async def execute(self, prepared):
+        return await self.map(self.work, range(4), concurrency=2)
+
+    async def work(self, number):
+        note(self, f"{self.id}[{number}]")
+        await asyncio.sleep(0.02)
+        return number
+
+    def cleanup(self, shared, prepared, result):
+        shared["items"] = result
+
+
+class Join(Part):
+    def cleanup(self, shared, prepared, result):
+        shared["joined"] = [shared["parts"], shared["items"], shared.get("edit")]
 '''
 
 ATTEMPTS = 50
@@ -131,6 +175,12 @@ WORKFLOWS: dict[str, tuple[list[str], str]] = {
 }
 """For each workflow its classes, in a ring, and the condition to go round again."""
 
+DAG = {"first": "Part", "left": "Part", "right": "Part", "later": "Later", "items": "Items", "join": "Join"}
+"""The nodes of the workflow of mode dag: all but the first and the last run at once."""
+PARTS = ["first", "left", "right", "later"]
+EDIT = 7
+"""What a fork of a dag has in its state under "edit"."""
+
 
 def write_workflows(workspace: Workspace) -> None:
     """Write the workflows and make the folder for their side effects."""
@@ -148,6 +198,21 @@ def write_workflows(workspace: Workspace) -> None:
         graph = {"name": name, "nodes": nodes, "edges": edges, "initial_state": {"n": 0}}
         (folder / "nodes.py").write_text(NODES)
         (folder / f"{name}.json").write_text(json.dumps(graph))
+    _write_dag(workspace.workflows_dir / "dag")
+
+
+def _write_dag(folder: Path) -> None:
+    middle = [node for node in DAG if node not in ("first", "join")]
+    graph = {
+        "name": "dag",
+        "mode": "dag",
+        "reducers": {"parts": "append"},
+        "nodes": [{"id": node, "class": kind, "retry": {"attempts": ATTEMPTS}} for node, kind in DAG.items()],
+        "edges": [{"from": "first", "to": node} for node in middle] + [{"from": node, "to": "join"} for node in middle],
+    }
+    folder.mkdir()
+    (folder / "nodes.py").write_text(NODES)
+    (folder / "dag.json").write_text(json.dumps(graph))
 
 
 @dataclass
@@ -226,7 +291,7 @@ class Load:
     # Players ------------------------------------------------------------------------------------------------------
 
     async def _play(self, number: int) -> None:
-        kinds = list(WORKFLOWS)
+        kinds = [*WORKFLOWS, "dag"]
         for turn in itertools.count():
             workflow = kinds[(number + turn) % len(kinds)]
             start = StartRun(
@@ -272,6 +337,38 @@ class Load:
                 return view.status
             await self._call(lambda step=step: self.session.step_run(f"step {run_id} {step}", run_id, []))  # type: ignore[misc]
         raise AssertionError
+
+    async def _play_dag(self, run_id: str) -> str:
+        """Pause and go on, rewind, fork with an edit: each line comes to its end."""
+        if self.chance.random() < 0.6:
+            now = self.chance.random() < 0.5
+            await self._until(run_id, lambda view: view.status in FINAL or view.step > 0)
+            try:
+                await self._call(lambda: self.session.pause_run(f"pause {run_id}", run_id, now))
+            except RunAtRest:
+                pass  # It had ended before.
+            view = await self._until(run_id, lambda view: view.status in FINAL or view.status == "paused")
+            if view.status == "paused":
+                await self._call(lambda: self.session.continue_run(f"go on {run_id}", run_id))
+        await self._until(run_id, lambda view: view.status in FINAL)
+        step = self.chance.randint(0, 4)
+        rewind = Rewind(command_id=f"rewind {run_id}", run_id=run_id, step=step)
+        await self._call(lambda: self.session.rewind_run(rewind))
+        view = await self._until(run_id, lambda view: view.status in FINAL)
+        self.truth.joined_seen(run_id, [PARTS, [0, 1, 2, 3], None])
+        edits = [StateEdit(path=["edit"], value=EDIT)]
+        fork = Fork(command_id=f"fork {run_id}", run_id=run_id, step=step, edits=edits)
+        forked = await self._call(lambda: self.session.fork_run(fork))
+        self.truth.start_seen(forked.run_id, "dag")
+        self._changed.setdefault(forked.run_id, asyncio.Event())
+        forked = await self._until(forked.run_id, lambda view: view.status in FINAL)
+        page = await self._call(lambda: self.session.read_steps(forked.run_id))
+        before = {row.node for row in page.steps if row.step is not None and row.step <= step}
+        # What was done before the edit comes before it, and so before all that was done after it.
+        parts = [node for node in PARTS if node in before] + [node for node in PARTS if node not in before]
+        self.truth.joined_seen(forked.run_id, [parts, [0, 1, 2, 3], EDIT])
+        self.truth.end_seen(forked.run_id, forked.status)
+        return view.status
 
     async def _play_endless(self, run_id: str) -> str:
         wanted = self.chance.randint(1, 12)
