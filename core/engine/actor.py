@@ -152,6 +152,8 @@ class RunActor:
         self.position = position
         self.status = cast(Status, record.status)
         self.until = record.until
+        self.initial_state: bytes | None = None
+        """The state's JSON text of a run that has only begun, where it is still at hand."""
         self.in_flight: dict[str, InFlight] = {}
         self.failed_attempts: list[InsertAttempt] = []
         self.closed = asyncio.Event()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -36,7 +37,7 @@ from core.errors import (
     UnknownRun,
 )
 from core.flow.dag_shape import DagShape, first_node
-from core.flow.delta import StateTracker
+from core.flow.delta import StateTracker, encode_state
 from core.flow.graph import Graph
 from core.flow.journal import SUBFLOW
 from core.flow.settling import Settling
@@ -47,20 +48,36 @@ from core.settings import LiveSettings, Settings
 from core.store.operations import (
     InsertRun,
     InsertStep,
+    LargeInputs,
     Operation,
     ParentVisit,
     RecordCommand,
     Ref,
     blob_hash,
 )
-from core.store.records import RequestRow, RunRecord, StepRow, VersionRecord
+from core.store.records import AttemptRow, RequestRow, RunRecord, StepRow, VersionRecord
 from core.store.store import Store
 
 RETRY_SECONDS = 2.0
 CLOSE_GRACE_SECONDS = 5.0
 """How long running visits may take to their end when the engine stops."""
 
+INITIAL_STATE_KEPT = 64 * 1024
+"""Bytes of a new run's state that are kept for its first process; a larger one is read again from the store."""
+
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _History:
+    """What a process must know of what its run did before it: first of all the state's JSON text."""
+
+    state: bytes
+    dag: Mapping[str, Any] = field(default_factory=dict)
+    requests: Sequence[RequestRow] = ()
+    attempts: Sequence[AttemptRow] = ()
+    last_step: StepRow | None = None
+    since_snapshot: tuple[int, int] = (0, 0)
 
 
 class Runs:
@@ -166,8 +183,7 @@ class Runs:
     ) -> None:
         assert loaded.graph is not None and loaded.version is not None
         now = self.now()
-        first = await asyncio.to_thread(_initial_step, loaded.graph, start.inputs, now)
-        inputs, large_inputs = await asyncio.to_thread(kept_inputs, start.inputs)
+        first, state, (inputs, large_inputs) = await asyncio.to_thread(_first_rows, loaded.graph, start.inputs, now)
         run = InsertRun(
             id=run_id,
             workflow=loaded.name,
@@ -190,6 +206,7 @@ class Runs:
         settling = Settling(DagShape(loaded.graph)) if loaded.graph.mode == "dag" else None
         position = Position(0, first_node(loaded.graph), settling=settling)
         actor = RunActor(self, record, version, loaded.graph, position)
+        actor.initial_state = state if len(state) <= INITIAL_STATE_KEPT else None
         self._actors[run_id] = actor
         actor.begin()
         self._bus.publish(
@@ -343,20 +360,14 @@ class Runs:
     async def spawn(self, actor: RunActor) -> Process:
         """Start the run's process from its last committed state."""
         record, position = actor.record, actor.position
-        dag: dict[str, Any] = {}
-        if position.settling is not None:
-            dag, state = await init_of_dag(self._store, actor.line)
-        else:
-            _, state = await self._store.state_at(actor.line, None)
+        history = await self._history_of(actor)
         folder = self._workspace.workflows_dir / record.workflow
-        requests = await self.requests_of(actor.line)
         answers = [
             {"key": request_key(row), "hash": row.hash, "answer": json.loads(row.answer or "null")}
-            for row in requests
+            for row in history.requests
             # What another run came to is asked for anew: its final state is not in the row.
             if row.status == "answered" and row.kind != SUBFLOW and row.visit == position.visits.get(row.node, 0) + 1
         ]
-        size, steps = await self._store.deltas_since_snapshot(actor.line)
         init = {
             "t": "init",
             "e": actor.process_life.epoch,
@@ -377,26 +388,43 @@ class Runs:
             "seq": position.seq,
             "next": position.next,
             "visits": position.visits,
-            "trials": trials_of(
-                await self._store.own_attempts(actor.line, _first_of_interest(actor)), requests, position.visits
-            ),
-            "last_error": last_error_of(await self._store.last_step(actor.line)),
+            "trials": trials_of(history.attempts, history.requests, position.visits),
+            "last_error": last_error_of(history.last_step),
             "choose_from": position.choose_from,
             "answers": answers,
             "until": "step" if actor.until in ("step", ALONE) else "end",
-            "deltas_since_snapshot": [size, steps],
+            "deltas_since_snapshot": list(history.since_snapshot),
             "limits": self._log_limits(actor),
-            **dag,
+            **history.dag,
         }
         crash_point("run.spawn.wanted")
         python = None
         if (found := actor.process_life.environment.found) is not None:
             python = str(found.python)
             init["environment"] = run_variables(found)
-        process: Process = await self._pool.spawn(init, state, actor.process_life, python=python)
+        process: Process = await self._pool.spawn(init, history.state, actor.process_life, python=python)
         self._usage.wake()
         crash_point("run.spawn.there")
         return process
+
+    async def _history_of(self, actor: RunActor) -> _History:
+        """What a process must know of what its run did before; nothing is read for a run that has only begun."""
+        state, actor.initial_state = actor.initial_state, None
+        if state is not None and actor.position.seq == 0 and actor.position.settling is None:
+            return _History(state)
+        store, line = self._store, actor.line
+        requests, attempts, last_step, since_snapshot = await asyncio.gather(
+            self.requests_of(line),
+            store.own_attempts(line, _first_of_interest(actor)),
+            store.last_step(line),
+            store.deltas_since_snapshot(line),
+        )
+        dag: dict[str, Any] = {}
+        if actor.position.settling is not None:
+            dag, state = await init_of_dag(store, line)
+        else:
+            _, state = await store.state_at(line, None)
+        return _History(state, dag, requests, attempts, last_step, since_snapshot)
 
     def need_of(self, actor: RunActor) -> Need | None:
         """What the version of the run asks for, where environments are made at all."""
@@ -426,10 +454,16 @@ def _first_of_interest(actor: RunActor) -> int:
     return actor.position.seq + 1 if actor.graph.mode == "machine" else 0
 
 
-def _initial_step(graph: Graph, inputs: dict[str, Any], now: float) -> InsertStep:
-    """Step 0 of a new run: its inputs, checked, and the initial state. Raises InvalidInput. May take a while."""
-    delta = StateTracker({}).commit_delta(check_inputs(graph, inputs))
-    return InsertStep(
+def _first_rows(
+    graph: Graph, inputs: dict[str, Any], now: float
+) -> tuple[InsertStep, bytes, tuple[str, LargeInputs | None]]:
+    """Step 0 of a new run, its state's JSON text, and its inputs as they are kept. May take a while.
+
+    Raises InvalidInput.
+    """
+    state = check_inputs(graph, inputs)
+    delta = StateTracker({}).commit_delta(state)
+    first = InsertStep(
         line=Ref(0, 1),
         seq=0,
         node="",
@@ -443,3 +477,4 @@ def _initial_step(graph: Graph, inputs: dict[str, Any], now: float) -> InsertSte
         delta=delta.operations,
         blobs=tuple((blob_hash(data), data) for data in delta.blobs),
     )
+    return first, encode_state(state), kept_inputs(inputs)
