@@ -7,7 +7,7 @@ DEVELOP := $(VENV)/.develop-ready
 WORKERS ?= auto
 
 .DELETE_ON_ERROR:
-.PHONY: help run setup test test-long check lint types imports format bench bench-tui lock pictures clean
+.PHONY: help run setup test test-long check lint types imports format bench bench-tui bench-large lock pictures clean
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,9 @@ bench: $(DEVELOP) ## one table of ratios, every row from the same run; PEERS=1 a
 
 bench-tui: $(DEVELOP) ## what the screens cost, in a real terminal
 	$(BIN)/python -m benchmarks.tui
+
+bench-large: $(DEVELOP) ## what 100,000 runs and 1,000,000 log lines cost
+	$(BIN)/python -m benchmarks.large
 
 pictures: $(DEVELOP) ## the README's pictures, from the real app
 	$(BIN)/python -m docs.make_pictures
