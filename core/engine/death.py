@@ -105,6 +105,9 @@ class Deaths:
                 "went on as if it were the run."
             )
             next_step = "Look for os.write, os.closerange and os.fork in the node's code and in the libraries it uses."
+        elif "closed on its side" in description:
+            cause = "The node's code closed a file descriptor that is not its own; without it no step can be kept."
+            next_step = "Look for os.close, os.closerange and daemon modules in the node's code and in its libraries."
         elif blameless:
             cause = "It did not end by itself, and this has happened several times now."
             next_step = "Look into runs/engine.log, and run rondo doctor; then start the run again."

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from core.crash_points import crash_point
+from core.engine.actor import error_view
 from core.engine.approvals import Approvals
 from core.engine.black_box import BlackBox
 from core.engine.catalog import Catalog
@@ -34,7 +35,16 @@ from core.engine.travel import Travel
 from core.engine.versions import Versions
 from core.engine.workflow_calls import WorkflowCalls
 from core.engine.workflows import Workflows
-from core.errors import DatabaseBusy, DatabaseProblem, DatabaseReplaced, DiskFull, RondoError, WorkspaceLocked
+from core.errors import (
+    DatabaseBusy,
+    DatabaseDamaged,
+    DatabaseProblem,
+    DatabaseReplaced,
+    DiskFull,
+    FolderReadOnly,
+    RondoError,
+    WorkspaceLocked,
+)
 from core.flow.journal import SUBFLOW, TIMER
 from core.link.types import (
     FINAL,
@@ -205,10 +215,18 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls):
             )
 
     async def files_are_back(self) -> None:
-        """The database that was opened is at its place again: go on with what stopped for it."""
-        if isinstance(self._trouble, DatabaseReplaced):
+        """The database that was opened is at its place: go on with what stopped for it, once its folder is writable."""
+        problem = self._see_folder()
+        if problem is None and isinstance(self._trouble, DatabaseReplaced | FolderReadOnly):
             self._over()
             await self._recovery.take_up_again()
+
+    def _see_folder(self) -> FolderReadOnly | None:
+        """Say so where the folder of the database can't be written."""
+        problem = self._store.folder_problem()
+        if problem is not None and (self._trouble is None or isinstance(self._trouble, FolderReadOnly)):
+            self.set_trouble(problem)
+        return problem
 
     def _environment_changed(self, key: str) -> None:
         self._bus.publish(EnvironmentChanged(key=key, making=self._environments.making(key) is not None))
@@ -258,12 +276,16 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls):
 
     async def doctor(self) -> Doctor:
         facts, problems = {}, []
+        self._see_folder()
         if self._trouble is not None:
-            problems.append(ErrorView(**self._trouble.to_dict()))
+            problems.append(error_view(self._trouble))
         try:
             facts.update(await self._store.facts())
+        except DatabaseDamaged:
+            pass  # It is among those that were met.
         except DatabaseProblem as error:
-            problems.append(ErrorView(**error.to_dict()))
+            problems.append(error_view(error))
+        problems += [await self._damage_view(damage) for damage in self._store.damages.list()]
         free = shutil.disk_usage(self.workspace.runs_dir).free
         facts["disk free"] = f"{free // 2**20} MiB"
         if free < 200 * 2**20:
@@ -276,6 +298,16 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls):
                 )
             )
         return Doctor(facts=facts, problems=problems, unclean_ends=self._black_box.ends)
+
+    async def _damage_view(self, damage: DatabaseDamaged) -> ErrorView:
+        """What a read met, with the run it belongs to."""
+        view = error_view(damage)
+        line = (damage.details or {}).get("line")
+        if line is not None:
+            with contextlib.suppress(RondoError):
+                record = await self._store.run_by_number((await self._store.line_by_number(line)).run)
+                view.cause += f" It is a part of run {record.id[-8:]} of {record.workflow}; other runs go on."
+        return view
 
     def events(self) -> AsyncIterator[list[Event]]:
         return self._bus.subscribe()

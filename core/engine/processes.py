@@ -19,7 +19,7 @@ from core import crash_points
 from core.engine.logpipe import LogRecord, log_pipes
 from core.errors import EnvironmentProblem
 from core.runner import entry, environment
-from core.runner.channel import SocketChannel
+from core.runner.channel import LOST_ENGINE, SocketChannel
 from core.runner.process_tree import kill_tree, start_ticks
 from core.runner.wire import RUN_HEADER_LIMIT, encode_frame
 from core.runner.zygote import EXITED, FAILED_EXEC, FORKED, READY, REPORT, REQUEST
@@ -462,6 +462,8 @@ class RunProcess:
             return _describe_signal(status.signal) + _crash_place(self._raw.tail, self._folder)
         if status.code == FAILED_EXEC and self._raw.tail.startswith(b"cannot start"):
             return f"could not be started: {self._raw.tail.decode(errors='replace').strip()}"
+        if status.code and LOST_ENGINE.encode() in self._raw.tail:
+            return "lost its connection to the engine, because it was closed on its side"
         return f"ended with exit code {status.code}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import stat
@@ -110,7 +111,9 @@ class LinkServer:
             for task in stuck:
                 task.cancel()
         if self.is_bound():
-            self.socket_path.unlink(missing_ok=True)
+            # In a folder that became read-only it stays: nobody listens there, and the next engine binds it anew.
+            with contextlib.suppress(OSError):
+                self.socket_path.unlink(missing_ok=True)
 
     # Inside ---------------------------------------------------------------------------------------------------------
 

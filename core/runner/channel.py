@@ -14,6 +14,9 @@ from typing import Any
 from core.runner.wire import HEADER_LIMIT, FrameReader, WireError, encode_frame
 
 READ_BYTES = 256 * 1024
+CLOSED_BY_OTHERS = "the socket was closed by somebody else"
+LOST_ENGINE = "the run process lost its engine"
+"""Begins the last words of a run process whose end of the socket can't be used any more."""
 
 OnFrame = Callable[[dict[str, Any], bytes], None]
 
@@ -137,7 +140,7 @@ class SocketChannel:
             # Where the other side is gone, reading says so too, after what it had still sent. Where somebody closed
             # our descriptor, nothing else would ever say it.
             if error.errno in (errno.EBADF, errno.ENOTSOCK):
-                self._on_close("the socket was closed by somebody else")
+                self._on_close(CLOSED_BY_OTHERS)
             return len(data)
 
     def _send_waiting(self) -> None:

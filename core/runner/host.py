@@ -26,7 +26,7 @@ from core.flow.journal import Failure
 from core.flow.packages import IN_RUN_PROCESS
 from core.runner import environment, sources
 from core.runner.capture import Capture, LogWriter
-from core.runner.channel import SocketChannel
+from core.runner.channel import CLOSED_BY_OTHERS, LOST_ENGINE, SocketChannel
 from core.runner.failures import failure_document, trimmed_stack
 from core.runner.log_share import Allowance
 from core.runner.process_tree import kill_tree
@@ -242,10 +242,13 @@ class Watcher:
         poll = select.poll()
         # Only hang-up and errors, which are always reported: the frames are for others to read.
         poll.register(descriptor, 0)
-        if not poll.poll(self._import_seconds * 1000):
+        seen = poll.poll(self._import_seconds * 1000)
+        if not seen:
             if self.decision.acquire(blocking=False):
                 self._give_up()
-            poll.poll()
+            seen = poll.poll()
+        if any(event & select.POLLNVAL for _, event in seen):
+            _channel_lost(CLOSED_BY_OTHERS)
         end_now()
 
     def _give_up(self) -> None:
@@ -304,7 +307,7 @@ def _drive(loop: asyncio.AbstractEventLoop, driving: asyncio.Task[None]) -> None
 def _channel_lost(reason: str) -> NoReturn:
     """The engine is gone, or node code closed the socket: nothing that happens from here on would be kept."""
     if reason:
-        print(f"the run process lost its engine: {reason}", file=sys.__stderr__)
+        print(f"{LOST_ENGINE}: {reason}", file=sys.__stderr__)
         os._exit(FAILED)
     end_now()
 

@@ -12,6 +12,7 @@ import orjson
 
 from core.errors import StoreError, UnknownStep
 from core.flow.delta import apply_delta
+from core.store.damage import notes_damage
 from core.store.problems import row_damaged, rows_missing, step_unusable
 from core.store.reader import LARGE, Reader, Row
 from core.store.records import AttemptRow, StepRow, columns
@@ -142,6 +143,7 @@ class LineReads(Reader):
         )
         return [AttemptRow(*row) for row in rows]
 
+    @notes_damage
     async def delta(self, line: int, seq: int) -> tuple[bytes, list[bytes]]:
         """What a step changed: the operations' JSON text and the large values. Raises UnknownStep, DatabaseDamaged."""
         rows = await self._delta_rows(line, seq, seq)
@@ -151,6 +153,7 @@ class LineReads(Reader):
         blobs = await self._blobs(_split(names))
         return operations, [blobs[name] for name in _split(names)]
 
+    @notes_damage
     async def own_changes(self, line: int) -> list[tuple[bytes, list[bytes]]]:
         """What the node of each step from 1 on changed itself: operations, large values. Raises DatabaseDamaged."""
         found: list[tuple[bytes, list[bytes]]] = []
@@ -178,6 +181,7 @@ class LineReads(Reader):
             size += rows[0][1] + await self._blob_bytes(part, after)
         return size, count
 
+    @notes_damage
     async def state_at(self, line: int, seq: int | None = None) -> tuple[int, bytes]:
         """The state's JSON text after step `seq` (None: the newest) with the step's number.
 
@@ -203,6 +207,7 @@ class LineReads(Reader):
                 await state.add(some, blobs)
         return seq, await state.text()
 
+    @notes_damage
     async def large_inputs(self, run: int) -> bytes:
         """The JSON text of inputs that are too large for the row of their run. Raises DatabaseDamaged."""
         row = await self._fetch_one("SELECT operations, blobs FROM inputs WHERE run = ?", (run,))
@@ -225,6 +230,7 @@ class LineReads(Reader):
 
     # Parts --------------------------------------------------------------------------------------------------------
 
+    @notes_damage
     async def _parts(self, line: int) -> list[Part]:
         """Which rows make up the history of a line, oldest first. Parents never change, so this is remembered."""
         known = self._parts_known.get(line)
@@ -268,6 +274,7 @@ class LineReads(Reader):
                 )
         return rows
 
+    @notes_damage
     async def _newest_snapshot(self, line: int, at_most: int) -> tuple[int, bytes] | None:
         """The newest snapshot up to a step, with the step's number. Raises DatabaseDamaged."""
         for part in reversed(await self._parts(line)):
@@ -278,7 +285,7 @@ class LineReads(Reader):
             if row is not None:
                 seq, text, crc = row
                 if crc32(text) != crc:
-                    raise row_damaged("snapshots", f"line {part.line}, seq {seq}")
+                    raise row_damaged("snapshots", f"line {part.line}, seq {seq}", part.line)
                 return seq, text
         return None
 
@@ -296,7 +303,7 @@ class LineReads(Reader):
         """Why a step is not there: the line's history has no such number, or its row is missing."""
         last = await self.last_step(line)
         if last is not None and 0 <= seq <= last.seq:
-            return rows_missing("steps", f"line {line}, seq {seq}")
+            return rows_missing("steps", f"line {line}, seq {seq}", line)
         return UnknownStep(
             f"There is no step {seq}." if last else f"Line {line} has no steps yet.",
             cause=f"The last one is {last.seq}." if last else "Not even its initial state is stored.",
@@ -335,7 +342,7 @@ class _Folding:
         for row in rows:
             line, seq, operations, names, *_ = _checked(row)
             if seq != self.seq + 1:
-                raise rows_missing("steps", f"line {line}, seq {self.seq + 1}")
+                raise rows_missing("steps", f"line {line}, seq {self.seq + 1}", line)
             try:
                 apply_delta(self._state, operations, [blobs[name] for name in _split(names)])
             except (ValueError, TypeError, LookupError) as error:
@@ -345,7 +352,7 @@ class _Folding:
 
 def _checked(row: Row) -> Row:
     if crc32(row[5], crc32(row[2])) != row[4]:
-        raise row_damaged("steps", f"line {row[0]}, seq {row[1]}")
+        raise row_damaged("steps", f"line {row[0]}, seq {row[1]}", row[0])
     return row
 
 

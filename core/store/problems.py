@@ -97,21 +97,23 @@ def database_damaged(path: Path, cause: str) -> DatabaseDamaged:
     )
 
 
-def row_damaged(table: str, row: str) -> DatabaseDamaged:
-    """One row is not what was written; `row` names it, such as "line 3, seq 12"."""
+def row_damaged(table: str, row: str, line: int | None = None) -> DatabaseDamaged:
+    """One row is not what was written; `row` names it, such as "line 3, seq 12", `line` is the one it belongs to."""
     return DatabaseDamaged(
         f"A row of {table} is damaged: {row}.",
         cause="Its checksum doesn't fit its content: the file was changed from outside, or the disk failed.",
         next_step="Rows before it can be read. Put a backup of the database back, and check the disk.",
+        details=_of_line(line),
     )
 
 
-def rows_missing(table: str, rows: str) -> DatabaseDamaged:
+def rows_missing(table: str, rows: str, line: int | None = None) -> DatabaseDamaged:
     """Rows that must be there are not."""
     return DatabaseDamaged(
         f"Rows of {table} are missing: {rows}.",
         cause="They were stored before: the file was changed from outside, or the disk failed.",
         next_step="Put a backup of the database back, and check the disk.",
+        details=_of_line(line),
     )
 
 
@@ -121,6 +123,7 @@ def step_unusable(line: int, seq: int, error: Exception) -> DatabaseDamaged:
         f"Step {seq} of line {line} can't be applied to the state before it.",
         cause=f"Its delta was stored like that: {type(error).__name__}: {error}.",
         next_step=f"The state up to step {seq - 1} can be read; go on from there, and report it.",
+        details=_of_line(line),
     )
 
 
@@ -146,6 +149,18 @@ def store_closed() -> EngineStopping:
     """The store takes no more work."""
     return EngineStopping(
         "The store is closed.", cause="The engine is stopping.", next_step="Try again when the engine runs."
+    )
+
+
+def folder_read_only(path: Path) -> FolderReadOnly | None:
+    """The error to show where nothing new can be written beside the database; None where all is well."""
+    folder = path.parent
+    if not folder.is_dir() or os.access(folder, os.W_OK | os.X_OK):
+        return None
+    return FolderReadOnly(
+        f"The folder {folder} can't be written.",
+        cause=f"{_rights(folder)}. What is open is still written, but no new file can be made there.",
+        next_step=f"Give yourself the right to: chmod u+rwx {folder}. Rondo then goes on by itself.",
     )
 
 
@@ -191,6 +206,10 @@ def _disk_error(path: Path, error: sqlite3.Error) -> DatabaseProblem:
         cause=f"SQLite: {error} ({error.sqlite_errorname}).",
         next_step="Check the disk and the system's log. Nothing that was acknowledged was taken back.",
     )
+
+
+def _of_line(line: int | None) -> dict[str, int] | None:
+    return None if line is None else {"line": line}
 
 
 def _doctor() -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import aiosqlite
 
+from core.store.damage import Damages, notes_damage
 from core.store.opening import connect
 from core.store.problems import problem_from, row_damaged, rows_missing, store_closed
 from core.store.step_operations import blob_hash
@@ -27,6 +28,7 @@ class Reader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.damages = Damages()
         self._short: aiosqlite.Connection | None = None
         self._long: aiosqlite.Connection | None = None
 
@@ -59,6 +61,7 @@ class Reader:
         """All rows of one slice of a long scan."""
         return await self._fetch_on(self._long, statement, parameters)
 
+    @notes_damage
     async def _fetch_on(
         self, connection: aiosqlite.Connection | None, statement: str, parameters: Sequence[Any]
     ) -> list[Row]:
@@ -69,6 +72,7 @@ class Reader:
         except sqlite3.Error as error:
             raise problem_from(error, self._path) from error
 
+    @notes_damage
     async def _blobs(self, names: Sequence[bytes]) -> dict[bytes, bytes]:
         """Values by their hashes, each checked. Raises DatabaseDamaged where one is missing or changed."""
         found: dict[bytes, bytes] = await self._of_blobs("data", names)
@@ -82,6 +86,7 @@ class Reader:
         """How many bytes values have, by their hashes."""
         return await self._of_blobs("length(data)", names)
 
+    @notes_damage
     async def _of_blobs(self, expression: str, names: Sequence[bytes]) -> dict[bytes, Any]:
         """Something of each value. Raises DatabaseDamaged where one is missing."""
         found: dict[bytes, Any] = {}

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from core.errors import StoreError
+from core.errors import FolderReadOnly, StoreError
 from core.store.backup import copy_database, finish_copy
 from core.store.identity import FileIdentity
 from core.store.log_reads import LogReads
 from core.store.opening import connect, open_database
 from core.store.operation import Operation
-from core.store.problems import problem_from, problem_from_system, store_closed
+from core.store.problems import folder_read_only, problem_from, problem_from_system, store_closed
 from core.store.pruning import PruningReads
 from core.store.run_reads import RunReads
 from core.store.transfer import TransferReads
@@ -66,6 +66,10 @@ class Store(RunReads, TransferReads, LogReads, PruningReads):
     def check_identity(self) -> None:
         """Raise DatabaseReplaced where the file at the path is gone or another one. Costs two calls of stat."""
         self._identity.check()
+
+    def folder_problem(self) -> FolderReadOnly | None:
+        """What is wrong with the folder of the database; None where files can be made there."""
+        return folder_read_only(self._path)
 
     async def facts(self) -> dict[str, str]:
         """What a person who looks for trouble wants to know of the database."""

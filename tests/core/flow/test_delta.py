@@ -102,6 +102,70 @@ def test_edits_in_place_are_found_wherever_they_are(delta: ModuleType, before: A
         assert len(json.loads(made.operations)) == made.changed
 
 
+awkward = st.recursive(
+    st.sampled_from(
+        [
+            0,
+            -0.0,
+            0.0,
+            5e-324,
+            1.7976931348623157e308,
+            1e16,
+            0.1,
+            2**53 + 1,
+            2**63,
+            2**64 - 1,
+            -(2**63),
+            None,
+            True,
+            False,
+            "",
+        ]
+    )
+    | st.text(st.sampled_from('a\u0000\u2028"\\\x7fé\ufeff\U0001f600\u0301'), max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["", "\u0000", "0", "é", "e\u0301", "a.b"]), inner)
+    ),
+    max_leaves=12,
+)
+awkward_states = st.dictionaries(st.sampled_from(["", "\u0000", "0", "é", "e\u0301", "a.b"]), awkward, max_size=4)
+
+
+@both
+@given(before=awkward_states, after=awkward_states)
+def test_the_edges_of_json_are_kept_to_the_bit(delta: ModuleType, before: Any, after: Any) -> None:
+    check_step(delta, before, lambda live: (live.clear(), live.update(copy.deepcopy(after))), after)
+
+
+def nested(value: Any, ways: list[Any]) -> Any:
+    """The value below one list or dict for each way down."""
+    for way in ways:
+        value = {way: value} if isinstance(way, str) else [*range(way), value]
+    return value
+
+
+@both
+@given(ways=st.lists(st.integers(0, 2) | st.sampled_from(["", "a"]), max_size=120), old=scalars, new=scalars)
+def test_a_change_is_found_however_deep_it_is(delta: ModuleType, ways: list[Any], old: Any, new: Any) -> None:
+    before, after = {"top": nested(old, ways)}, {"top": nested(new, ways)}
+    check_step(delta, before, lambda live: live.update(copy.deepcopy(after)), after)
+
+
+@both
+@given(
+    old=st.lists(st.integers(0, 3) | st.lists(st.integers(0, 1), max_size=1), max_size=200),
+    cut=st.integers(0, 200),
+    more=st.lists(st.integers(0, 3), max_size=200),
+    at_front=st.integers(0, 80),
+)
+def test_a_list_that_grows_and_shrinks_at_its_ends_is_kept(
+    delta: ModuleType, old: list[Any], cut: int, more: list[int], at_front: int
+) -> None:
+    new = (old[at_front:] + more)[: max(0, len(old) + len(more) - cut)]
+    check_step(delta, {"l": old}, lambda live: live.update(l=copy.deepcopy(new)), {"l": new})
+
+
 def check_step(delta: ModuleType, before: Any, change: Any, after: Any) -> Delta:
     live, replica = copy.deepcopy(before), copy.deepcopy(before)
     tracker = delta.StateTracker(live)

@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from core.flow.graph import EdgeSpec, Graph, NodeSpec
 from core.flow.routing import choose_next
+from core.sdk import Edge
 
 CONDITIONS = {
     "": None,
@@ -52,6 +53,43 @@ def test_the_choice_is_the_one_of_the_rules(edges: list[EdgeSpec], n: int) -> No
         assert routing.reason == "true"
     else:
         assert routing.reason == (reasons[None] if routing.next is None else reasons.get(routing.condition, "edge"))
+
+
+@given(edges=edge_lists, n=st.integers(0, 5))
+def test_the_choice_is_one_of_the_edges_there_are_and_nothing_only_where_no_edge_may_be_taken(
+    edges: list[EdgeSpec], n: int
+) -> None:
+    routing = choose_next(edges, {"n": n})
+    chosen = [
+        edge for edge in edges if (edge.to_id, edge.condition.strip()) == (routing.next, routing.condition.strip())
+    ]
+    assert bool(chosen) is (routing.next is not None)
+    if routing.next is None:
+        assert not any(not edge.condition.strip() or edge.condition.strip() == "True" for edge in edges)
+
+
+@given(edges=edge_lists, n=st.integers(0, 5), more=edge_lists)
+def test_a_default_edge_never_wins_over_one_whose_condition_holds(
+    edges: list[EdgeSpec], n: int, more: list[EdgeSpec]
+) -> None:
+    before = choose_next(edges, {"n": n})
+    defaults = [EdgeSpec("a", edge.to_id) for edge in more]
+    after = choose_next([*defaults, *edges], {"n": n})
+    if before.reason in ("true", "edge"):
+        assert (after.next, after.reason) == (before.next, before.reason)
+    elif defaults:
+        assert (after.next, after.reason) == (defaults[0].to_id, "default")
+
+
+@given(edges=edge_lists, n=st.integers(0, 5))
+def test_the_engine_of_the_original_names_chooses_alike(edges: list[EdgeSpec], n: int) -> None:
+    holds = [Edge("a", edge.to_id, edge.condition).should_transition({"n": n}) for edge in edges]
+    routing = choose_next(edges, {"n": n})
+    if routing.reason == "edge":
+        first = next(i for i, edge in enumerate(edges) if edge.condition.strip() and holds[i])
+        assert (edges[first].to_id, edges[first].condition) == (routing.next, routing.condition)
+    elif routing.reason in ("default", "end"):
+        assert not any(held for edge, held in zip(edges, holds, strict=True) if edge.condition.strip())
 
 
 class Walk(RuleBasedStateMachine):
