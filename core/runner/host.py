@@ -248,6 +248,8 @@ class Watcher:
                 self._give_up()
             seen = poll.poll()
         if any(event & select.POLLNVAL for _, event in seen):
+            # Where this side closed it, the process ends by itself within that time.
+            time.sleep(END_SECONDS + 0.5)
             _channel_lost(CLOSED_BY_OTHERS)
         end_now()
 

@@ -57,7 +57,7 @@ async def test_results_are_in_order_and_so_many_items_are_worked_on_at_once() ->
 
 
 async def test_a_plain_function_runs_in_threads() -> None:
-    class Plain(Node):
+    class InThreads(Node):
         async def execute(self, prepared: Any) -> Any:
             both = threading.Barrier(2, timeout=30)
 
@@ -70,7 +70,7 @@ async def test_a_plain_function_runs_in_threads() -> None:
         def cleanup(self, shared: Any, prepared: Any, result: Any) -> None:
             shared["results"] = result
 
-    shared = await Plain().run_standalone({})
+    shared = await InThreads().run_standalone({})
     assert [item for item, _ in shared["results"]] == [1, 2]
     assert len({key for _, key in shared["results"]}) == 2
 
