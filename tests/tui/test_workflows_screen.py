@@ -343,5 +343,10 @@ async def test_zoom_shows_one_pane_alone(double: EngineDouble, app_on: AppOn) ->
         await shows(pilot, "Archives what was read.")
         await pilot.press("tab", "plus")
         await hides(pilot, "NODES")
+        double.workflow("later", ["a"])
+        double.change_workflow("mail_triage")
+        await until(pilot, lambda: any(row.name == "later" for row in app.screen.table.rows))
+        assert "NODES" not in screen_text(app) and not app.screen.table.display
+        await hides(pilot, "NODES")
         await pilot.press("plus")
         await shows(pilot, "NODES")

@@ -171,9 +171,7 @@ class WorkflowsScreen(RondoScreen):
         table = self.table
         empty = self._empty
         empty.display = not table.shown
-        table.display = bool(table.shown)
-        self.pane.display = bool(table.shown)
-        self._rule.display = bool(table.shown)
+        self._show_parts()
         if not table.loaded:
             connection = self.rondo.headline.connection
             empty.text = "Connecting to the engine…" if connection != "lost" else "The engine is lost; reconnecting…"
@@ -255,9 +253,12 @@ class WorkflowsScreen(RondoScreen):
         self.remove_class("-zoomed", "-table")
         if not zoomed:
             self.add_class("-zoomed" if focused_pane else "-table")
-        show_table = not self.has_class("-zoomed")
-        self.table.display = show_table
-        self._head.display = show_table
-        self.pane.display = not self.has_class("-table")
-        self._rule.display = not self.has_class("-table")
+        self._show_parts()
         return True
+
+    def _show_parts(self) -> None:
+        """Show the table, the pane or both, as the zoom says; neither of them where there is nothing to list."""
+        listed, zoomed, alone = bool(self.table.shown), self.has_class("-zoomed"), self.has_class("-table")
+        self._head.display = not (listed and zoomed)
+        self.table.display = listed and not zoomed
+        self.pane.display = self._rule.display = listed and not alone
