@@ -301,3 +301,69 @@ class DiskFull(DatabaseProblem):
 
 class FolderReadOnly(DatabaseProblem):
     """The folder for runs can't be written."""
+
+
+# Models ----------------------------------------------------------------------------------------------------------
+
+
+class ModelProblem(RondoError):
+    """A model could not be asked, or gave nothing that can be used."""
+
+
+class NoModelKey(ModelProblem):
+    """There is no key for the provider."""
+
+
+class ModelSettingsProblem(ModelProblem):
+    """The settings name a provider, role or model that is not there."""
+
+
+class ModelKeyRefused(ModelProblem):
+    """The provider does not take the key, or the account may not use the model."""
+
+
+class ModelUnknown(ModelProblem):
+    """The provider has no such model."""
+
+
+class ModelRateLimited(ModelProblem):
+    """The provider wants fewer calls, and waiting did not help."""
+
+
+class ModelUnreachable(ModelProblem):
+    """No connection, a cut one, a time limit, or a server that fails, after all attempts."""
+
+
+class ModelRefusal(ModelProblem):
+    """The model refused to answer."""
+
+
+class ModelReplyProblem(ModelProblem):
+    """The reply is cut, is not the JSON that was asked for, or is too long for the model."""
+
+
+class BudgetReached(ModelProblem):
+    """A budget of money, tokens or calls is used up."""
+
+
+class CallNotRecorded(ModelProblem):
+    """A replayed run makes a call that its recording does not have."""
+
+
+# Proposals -------------------------------------------------------------------------------------------------------
+
+
+class ProposalProblem(RondoError):
+    """A proposal can't be applied, tried or undone as it was asked."""
+
+
+class ProposalStale(ProposalProblem):
+    """The workflow has changed since the proposal was made, where the two touch."""
+
+
+class UndoConflict(ProposalProblem):
+    """What was done since then touches what is to be undone; `details` shows both."""
+
+
+class ConsentNeeded(ProposalProblem):
+    """Something in it needs a yes of its own; `details` says what."""

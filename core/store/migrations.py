@@ -41,6 +41,37 @@ MIGRATIONS: tuple[Migration, ...] = (
             "CREATE INDEX runs_by_parent ON runs(parent_run, number) WHERE parent_run IS NOT NULL",
         ),
     ),
+    Migration(
+        to=3,
+        statements=(
+            "CREATE TABLE calls ( number INTEGER PRIMARY KEY, kind TEXT NOT NULL, status TEXT NOT NULL, key "
+            "TEXT NOT NULL, nth INTEGER NOT NULL, hash TEXT NOT NULL, run INTEGER, line INTEGER, node TEXT "
+            "NOT NULL DEFAULT '', visit INTEGER NOT NULL DEFAULT 0, chat TEXT, model TEXT NOT NULL DEFAULT "
+            "'', role TEXT NOT NULL DEFAULT '', title TEXT NOT NULL DEFAULT '', started_at REAL NOT NULL, "
+            "ended_at REAL, input_tokens INTEGER NOT NULL DEFAULT 0, output_tokens INTEGER NOT NULL DEFAULT "
+            "0, cache_read_tokens INTEGER NOT NULL DEFAULT 0, cost REAL, request BLOB NOT NULL, reply BLOB "
+            "NOT NULL DEFAULT x'', error TEXT, crc INTEGER NOT NULL )",
+            "CREATE INDEX calls_by_key ON calls(key, nth, number)",
+            "CREATE INDEX calls_by_run ON calls(run, number) WHERE run IS NOT NULL",
+            "CREATE INDEX calls_by_chat ON calls(chat, number) WHERE chat IS NOT NULL",
+            "CREATE INDEX calls_by_time ON calls(started_at)",
+            "CREATE TABLE chats ( id TEXT PRIMARY KEY, workflow TEXT, title TEXT NOT NULL, mode TEXT NOT "
+            "NULL, created_at REAL NOT NULL, updated_at REAL NOT NULL, memory TEXT NOT NULL DEFAULT '{}' ) "
+            "WITHOUT ROWID",
+            "CREATE INDEX chats_by_workflow ON chats(workflow, updated_at)",
+            "CREATE TABLE entries ( chat TEXT NOT NULL, number INTEGER NOT NULL, kind TEXT NOT NULL, at REAL "
+            "NOT NULL, revision INTEGER NOT NULL, replaced INTEGER NOT NULL DEFAULT 0, content BLOB NOT "
+            "NULL, crc INTEGER NOT NULL, PRIMARY KEY (chat, number) ) WITHOUT ROWID",
+            "CREATE TABLE proposals ( id TEXT PRIMARY KEY, number INTEGER NOT NULL, chat TEXT NOT NULL, "
+            "workflow TEXT NOT NULL, status TEXT NOT NULL, base TEXT, created_at REAL NOT NULL, decided_at "
+            "REAL, content BLOB NOT NULL, crc INTEGER NOT NULL ) WITHOUT ROWID",
+            "CREATE INDEX proposals_by_workflow ON proposals(workflow, status)",
+            "CREATE TABLE edits ( number INTEGER PRIMARY KEY, workflow TEXT NOT NULL, at REAL NOT NULL, "
+            "author TEXT NOT NULL, title TEXT NOT NULL, before TEXT, after TEXT, chat TEXT, proposal TEXT, "
+            "undoes INTEGER, undone_by INTEGER )",
+            "CREATE INDEX edits_by_workflow ON edits(workflow, number)",
+        ),
+    ),
 )
 """In order, without gaps, the last one leading to SCHEMA_VERSION; version 1 is where databases begin."""
 

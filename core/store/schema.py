@@ -1,6 +1,6 @@
 """The tables. Times are REAL seconds since 1970; JSON is text; `crc` is zlib.crc32 over what the comment names."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Kept in `PRAGMA user_version`. A database with a higher one is refused."""
 
 APPLICATION_ID = 0x526F6E64
@@ -187,4 +187,94 @@ CREATE TABLE pruning (
     name NOT NULL,
     PRIMARY KEY (what, name)
 ) WITHOUT ROWID;
+
+-- Calls of models, tools and addresses, of runs and of chats. key: the idempotency key of the visit that made it, or
+-- the chat's id; with nth and hash (of the request) it finds the call again. status: running, done, failed, replayed.
+-- request and reply are JSON, redacted, deflated; cost is in US dollars, NULL where it is not known.
+CREATE TABLE calls (
+    number INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    status TEXT NOT NULL,
+    key TEXT NOT NULL,
+    nth INTEGER NOT NULL,
+    hash TEXT NOT NULL,
+    run INTEGER,
+    line INTEGER,
+    node TEXT NOT NULL DEFAULT '',
+    visit INTEGER NOT NULL DEFAULT 0,
+    chat TEXT,
+    model TEXT NOT NULL DEFAULT '',
+    role TEXT NOT NULL DEFAULT '',
+    title TEXT NOT NULL DEFAULT '',
+    started_at REAL NOT NULL,
+    ended_at REAL,
+    input_tokens INTEGER NOT NULL DEFAULT 0,
+    output_tokens INTEGER NOT NULL DEFAULT 0,
+    cache_read_tokens INTEGER NOT NULL DEFAULT 0,
+    cost REAL,
+    request BLOB NOT NULL,
+    reply BLOB NOT NULL DEFAULT x'',
+    error TEXT,
+    crc INTEGER NOT NULL                     -- over request and reply
+);
+CREATE INDEX calls_by_key ON calls(key, nth, number);
+CREATE INDEX calls_by_run ON calls(run, number) WHERE run IS NOT NULL;
+CREATE INDEX calls_by_chat ON calls(chat, number) WHERE chat IS NOT NULL;
+CREATE INDEX calls_by_time ON calls(started_at);
+
+-- Conversations about a workflow (NULL: about none yet).
+CREATE TABLE chats (
+    id TEXT PRIMARY KEY,
+    workflow TEXT,
+    title TEXT NOT NULL,
+    mode TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    updated_at REAL NOT NULL,
+    memory TEXT NOT NULL DEFAULT '{}'        -- JSON: what the assistant keeps between turns
+) WITHOUT ROWID;
+CREATE INDEX chats_by_workflow ON chats(workflow, updated_at);
+
+-- What was said, in order; content is JSON. replaced: 1 where an edit or a retry took its place.
+CREATE TABLE entries (
+    chat TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    at REAL NOT NULL,
+    revision INTEGER NOT NULL,
+    replaced INTEGER NOT NULL DEFAULT 0,
+    content BLOB NOT NULL,
+    crc INTEGER NOT NULL,
+    PRIMARY KEY (chat, number)
+) WITHOUT ROWID;
+
+-- Changes that wait for a person, and those that were decided; content is JSON, base NULL where there was no workflow.
+CREATE TABLE proposals (
+    id TEXT PRIMARY KEY,
+    number INTEGER NOT NULL,
+    chat TEXT NOT NULL,
+    workflow TEXT NOT NULL,
+    status TEXT NOT NULL,
+    base TEXT,
+    created_at REAL NOT NULL,
+    decided_at REAL,
+    content BLOB NOT NULL,
+    crc INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX proposals_by_workflow ON proposals(workflow, status);
+
+-- The journal of applied changes to workflows; before and after are versions, NULL where there was no workflow.
+CREATE TABLE edits (
+    number INTEGER PRIMARY KEY,
+    workflow TEXT NOT NULL,
+    at REAL NOT NULL,
+    author TEXT NOT NULL,
+    title TEXT NOT NULL,
+    before TEXT,
+    after TEXT,
+    chat TEXT,
+    proposal TEXT,
+    undoes INTEGER,                          -- the edit that this one takes back
+    undone_by INTEGER
+);
+CREATE INDEX edits_by_workflow ON edits(workflow, number);
 """

@@ -1,0 +1,1 @@
+"""Language models: providers, keys, prices and the one wire to them."""
