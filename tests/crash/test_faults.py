@@ -159,7 +159,7 @@ def test_a_database_that_is_moved_away_and_back_is_missed_and_used_again(world: 
         database, aside = world.runs / "rondo.db", world.root / "aside.db"
         database.rename(aside)
         terminal.wait_for("! trouble")
-        terminal.wait_for("removed or replaced")
+        terminal.wait_for(r"removed\s+or\s+replaced")
         assert "DatabaseReplaced" in problems(world)
         aside.rename(database)
         terminal.wait_for(lambda text: "trouble" not in text.splitlines()[0])
