@@ -164,6 +164,30 @@ class NoSubflowsHere(RondoError):
     """Node code ran a workflow where there is no engine to run it."""
 
 
+class NoCallsHere(RondoError):
+    """Node code called a model, an address or a tool where there is no engine that could."""
+
+
+class CallProblem(RondoError):
+    """A call of an address can't be made, or came to nothing."""
+
+
+class CallTimeout(CallProblem):
+    """The address did not answer in time."""
+
+
+class CallTooLarge(CallProblem):
+    """What is to be sent, or what came back, is larger than may be."""
+
+
+class CallInterrupted(CallProblem):
+    """The engine ended while a call was under way; what it came to is not known."""
+
+
+class CallUncertain(CallProblem):
+    """A call that may act was under way when the engine ended, and a person decided not to repeat it."""
+
+
 class NoSuchNode(RondoError):
     """A node chose a next node that the workflow doesn't have."""
 

@@ -14,7 +14,7 @@ from core.flow.dag_shape import DagShape
 from core.flow.dag_state import Changes, DagState, View
 from core.flow.failure import describe_error
 from core.flow.graph import EdgeSpec, Graph
-from core.flow.journal import AttemptPlan, AttemptRecord, Failure, Journal, Request, Routing, StepRecord
+from core.flow.journal import AttemptPlan, AttemptRecord, Call, Failure, Journal, Request, Routing, StepRecord
 from core.flow.nodes import require_nodes
 from core.flow.perform import Performed, Performer
 from core.flow.position import NEW, Position, Trial
@@ -382,6 +382,12 @@ class _Places:
 
     async def step(self, record: StepRecord) -> None:
         await self._journal.step(record)
+
+    async def call(self, call: Call) -> dict[str, Any]:
+        return await self._journal.call(call)
+
+    def spend_calls(self, key: str) -> None:
+        self._journal.spend_calls(key)
 
     def log(self, level: str, text: str, node: str = "", visit: int = 0, attempt: int = 0) -> None:
         self._journal.log(level, text, node, visit, attempt)

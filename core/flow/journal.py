@@ -117,6 +117,12 @@ ON_ERROR = "on_error"
 """Its id; as its number it has that of the attempt that failed last."""
 RETRY, SKIP, FAIL = "retry", "skip", "fail"
 """Its answers."""
+BUDGET = "budget"
+"""Kind of the request that asks whether calls may go on beyond a budget; its id names the budget."""
+REPEAT = "repeat"
+"""Kind and id of the request that asks whether calls are to be repeated of which nobody knows whether they acted."""
+FOR_PEOPLE = frozenset({"input", ERROR, BUDGET, REPEAT})
+"""The kinds of requests that only a person answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +147,31 @@ class Request:
     def key(self) -> str:
         """The request's key within its line: `node:visit:request_id:nth`."""
         return f"{self.node}:{self.visit}:{self.request_id}:{self.nth}"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of a model, an address or a tool (`kind`: llm, http, tool), which the engine makes and records.
+
+    `key` is the idempotency key of the visit, or of the item of a map, `nth` counts its calls with this very request
+    from 0, `hash` is the request's fingerprint, `text` its JSON text: together they find a recorded result again.
+    """
+
+    node: str
+    visit: int
+    key: str
+    nth: int
+    kind: str
+    hash: str
+    text: bytes
+
+
+class AskFirst(Exception):
+    """A call is made only once that request is answered; then it is to be tried again."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request.prompt)
+        self.request = request
 
 
 class Journal(Protocol):
@@ -176,6 +207,14 @@ class Journal(Protocol):
 
     async def request(self, request: Request) -> Any:
         """Ask and wait: return the answer, recorded or new."""
+        ...
+
+    async def call(self, call: Call) -> dict[str, Any]:
+        """Have a call made, or its recorded result given: return the reply; raises RondoError, and AskFirst."""
+        ...
+
+    def spend_calls(self, key: str) -> None:
+        """What was recorded under this key is not given again. Durable with the next thing that is."""
         ...
 
     def log(self, level: str, text: str, node: str = "", visit: int = 0, attempt: int = 0) -> None:

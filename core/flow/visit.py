@@ -9,7 +9,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from core.errors import EarlierFailure, RondoError
+from core.errors import EarlierFailure, NodeTimeout, RondoError
+from core.flow.calling import Calling, call_hash
 from core.flow.failure import describe_error, describe_failure
 from core.flow.graph import NodeSpec
 from core.flow.journal import (
@@ -22,6 +23,7 @@ from core.flow.journal import (
     TIMER,
     AttemptPlan,
     AttemptRecord,
+    Call,
     Failure,
     Journal,
     Request,
@@ -83,6 +85,7 @@ class RunningVisit(Visit):
         self._asked: dict[str, int] = {}
         self._node: Node | None = None
         self._limit = Limit(spec.id, spec.timeout) if spec.timeout is not None else None
+        self._calling = Calling(journal, spec.id, number, self._clock_stands)
 
     # Attempts -----------------------------------------------------------------------------------------------------
 
@@ -130,6 +133,9 @@ class RunningVisit(Visit):
     def fail_attempt(self, error: BaseException, *, final: bool = False) -> Failure:
         """Record that the present attempt failed; with `final`, and the visit with it."""
         self.end()
+        if not isinstance(error, NodeTimeout):
+            # What took too long was not wrong: the next try has it at once.
+            self.spend_calls()
         self._failure = failure = describe_failure(error)
         ended_at = self._journal.now()
         self._journal.attempt_failed(
@@ -244,6 +250,21 @@ class RunningVisit(Visit):
             raise RondoError.from_dict(error)
         state: dict[str, Any] = answer["state"]
         return state
+
+    async def call(self, kind: str, request: dict[str, Any]) -> dict[str, Any]:
+        """Have the engine call a model, an address or a tool, and return the reply, at once where it is recorded.
+
+        The time limit goes on meanwhile, but for the time in which a person is asked whether it may be made. Raises
+        StateValueError where the request is not JSON, and what the call came to.
+        """
+        text, request = encode_value(request, (), self.node_id, f"self.{kind}")
+        key, fingerprint = self.idempotency_key, call_hash(kind, request)
+        nth = self._number(f"\0{key}{fingerprint}")
+        return await self._calling.call(Call(self.node_id, self.number, key, nth, kind, fingerprint, text))
+
+    def spend_calls(self) -> None:
+        """What was called in the present try is called anew: that try failed."""
+        self._calling.spend(self.idempotency_key)
 
     async def pause(self, seconds: float) -> None:
         """Wait between two tries of an item."""

@@ -12,8 +12,9 @@ from typing import Any
 
 from core.errors import NoSubflowsHere
 from core.flow.answers import request_hash
-from core.flow.journal import SUBFLOW, AttemptPlan, AttemptRecord, Request, StepRecord
+from core.flow.journal import SUBFLOW, AttemptPlan, AttemptRecord, Call, Request, StepRecord
 from core.flow.time_limit import Clock
+from core.sdk.visit import no_calls_here
 
 log = logging.getLogger("grapheteria")
 
@@ -127,6 +128,13 @@ class EngineJournal:
             return copy.deepcopy(await opened.answer)
         finally:
             del self._open[request.key]
+
+    async def call(self, call: Call) -> dict[str, Any]:
+        """Refuse: nobody here makes calls and keeps what they came to."""
+        raise no_calls_here(call.kind)
+
+    def spend_calls(self, key: str) -> None:
+        """Nothing is recorded here."""
 
     def log(self, level: str, text: str, node: str = "", visit: int = 0, attempt: int = 0) -> None:
         """Add a line to the program's log, under the name "grapheteria"."""

@@ -13,8 +13,9 @@ from dataclasses import asdict
 from typing import Any, Protocol
 
 from core.crash_points import crash_point
+from core.errors import CallTooLarge, RondoError
 from core.flow.answers import request_hash
-from core.flow.journal import COMPLETED, SUBFLOW, AttemptPlan, AttemptRecord, Request, StepRecord
+from core.flow.journal import COMPLETED, SUBFLOW, AskFirst, AttemptPlan, AttemptRecord, Call, Request, StepRecord
 from core.flow.time_limit import Clock
 from core.runner.capture import NO_VISIT, VISIT
 from core.runner.failures import failure_document
@@ -23,6 +24,8 @@ from core.runner.wire import decode_json, encode_json
 
 REQUEST_LIMIT = 1024 * 1024
 """Longest prompt and options together, in bytes."""
+CALL_LIMIT = 16 * 1024 * 1024
+"""Longest request of a call, in bytes."""
 KNOWN_BLOBS_LIMIT = 50_000
 
 NO_PLAN = AttemptPlan()
@@ -61,6 +64,8 @@ class ChannelJournal:
         """The calls of other workflows that failed: another attempt makes them anew."""
         self._acks: dict[int, asyncio.Future[None]] = {}
         self._open: dict[str, asyncio.Future[Any]] = {}
+        self._calls: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._last_call = 0
         self._known_blobs: set[bytes] = set()
         self._stopping = False
         self._read_within: ReadWithin | None = None
@@ -202,6 +207,38 @@ class ChannelJournal:
         self._answers[key] = (fingerprint, value)
         return copy.deepcopy(value)
 
+    async def call(self, call: Call) -> dict[str, Any]:
+        """Have the engine make a call and return the reply; raises what it came to, CallTooLarge, and AskFirst."""
+        self._go_on()
+        if len(call.text) > CALL_LIMIT:
+            raise CallTooLarge(
+                f"What self.{call.kind} sends is {len(call.text)} bytes long.",
+                cause=f"At most {CALL_LIMIT} bytes can be sent.",
+                next_step="Send less, for example a part of the text at a time.",
+            )
+        self._logs.end_visit()
+        self._last_call += 1
+        number, came = self._last_call, asyncio.get_running_loop().create_future()
+        self._calls[number] = came
+        facts = {"node": call.node, "visit": call.visit, "key": call.key, "nth": call.nth, "kind": call.kind}
+        self._frame("call", call.text, id=number, **facts, hash=call.hash)
+        crash_point("process.call.sent")
+        try:
+            reply: dict[str, Any] = await came
+        except asyncio.CancelledError:
+            # The code gave the call up. Where the engine wants the end, it goes on for the next process.
+            if not self._stopping:
+                self._frame("dropped", id=number)
+            raise
+        finally:
+            self._calls.pop(number, None)
+        crash_point("process.call.answered")
+        return reply
+
+    def spend_calls(self, key: str) -> None:
+        """Say that what was recorded under this key is not to be given again."""
+        self._frame("spent", key=key)
+
     def log(self, level: str, text: str, node: str = "", visit: int = 0, attempt: int = 0) -> None:
         """Add a line to the run's log; which edge was taken is in the step, and the engine logs it from there."""
         if level == "EDGE":
@@ -227,10 +264,24 @@ class ChannelJournal:
                 if answered is not None and not answered.done():
                     value = header["value"]
                     answered.set_result({**value, "state": decode_json(payload)} if payload else value)
+            case "result":
+                self._take_result(header, payload)
             case "stop":
                 self._stopping = True
                 return True
         return False
+
+    def _take_result(self, header: dict[str, Any], payload: bytes) -> None:
+        """What a call came to: its reply, its error, or what is to be asked before it is made."""
+        came = self._calls.get(header["id"])
+        if came is None or came.done():
+            return
+        if "error" in header:
+            came.set_exception(RondoError.from_dict(header["error"]))
+        elif "ask" in header:
+            came.set_exception(AskFirst(Request(**header["ask"])))
+        else:
+            came.set_result(decode_json(payload))
 
     def _go_on(self) -> None:
         """Refuse to do more once the engine wants the end, also for code that swallowed its cancellation."""

@@ -22,6 +22,8 @@ Engine to process:
     ack     seq                                                          step `seq` is durable
     answer  key, value                                                   a request of this process was answered
             for one of kind subflow value is {run_id} with the final state as payload, or {run_id, error}
+    result  id, and the reply's JSON text as payload; or error (what the call came to); or ask {node, visit, request_id,
+            nth, prompt, options, input_type, kind} (to be asked first, then the call is made again under a new id)
     until   until                                                        from now on: run to the "end", or one "step"
     stop                                                                 give up the running visit and end
 
@@ -37,6 +39,10 @@ Process to engine:
     request node, visit, request_id, nth, kind, prompt, options, input_type, hash,
             due (null, or when a request of kind timer is answered by itself),
             again (kind subflow: this process was told that the call failed, and makes it anew)
+    call    id, node, visit, key (the idempotency key of the visit or the item), nth (of its calls with this request),
+            kind (llm, http, tool), hash (of the request). payload: the request's JSON text. Many may be under way
+    dropped id                                                      the code has given up that call and works on
+    spent   key                              the try that made calls under this key failed: they are made anew
     withdrawn key                                                   the code has given up that request and works on
     waits   keys                              (mode dag) nothing goes on before one of these requests is answered
     failed  node, visit, attempt, failure                          the run has failed (its `attempt` frame came before)

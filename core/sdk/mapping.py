@@ -88,6 +88,7 @@ class Mapping:
                 failure: BaseException = error  # The item's own code awaited something that was cancelled.
             except Exception as error:
                 failure = error
+            self._visit.spend_calls()
             if attempt == self._attempts:
                 raise self._failed(index, failure) from failure
             seconds = pause_after(attempt, wait=self._wait, backoff=self._backoff)

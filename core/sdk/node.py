@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from core.errors import OutsideVisit
+from core.sdk.caller import Caller
 from core.sdk.edge import Edge
 from core.sdk.execution import ExecutionState, NodeStatus
 from core.sdk.mapping import Mapping as ItemMapping
@@ -23,7 +24,7 @@ from core.sdk.visit import LastError, RequestInput, Visit
 AnyNode = TypeVar("AnyNode", bound="Node")
 
 
-class Node:
+class Node(Caller):
     """One unit of work: `prepare(shared, request_input)` -> `execute(prepared)` -> `cleanup(shared, prepared, result)`.
 
     Each phase may be plain or async; a missing one does nothing. `execute` sees only what `prepare` returned; `shared`

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from core.errors import NoSubflowsHere
+from core.errors import NoCallsHere, NoSubflowsHere, RondoError
 from core.sdk.tools import Tools
 
 RequestInput = Callable[..., Awaitable[Any]]
@@ -83,6 +83,13 @@ class Visit:
             next_step="Run the workflow with rondo run, or with TaskOrchestrator.",
         )
 
+    async def call(self, kind: str, request: dict[str, Any]) -> dict[str, Any]:
+        """Have the engine call a model, an address or a tool; without an engine nobody does."""
+        raise no_calls_here(kind)
+
+    def spend_calls(self) -> None:
+        """What was called in the present try is called anew: that try failed."""
+
     async def pause(self, seconds: float) -> None:
         """Wait between two tries."""
         await asyncio.sleep(seconds)
@@ -140,6 +147,15 @@ class Visit:
             yield
         finally:
             _item.reset(token)
+
+
+def no_calls_here(kind: str) -> RondoError:
+    """The refusal of a call where there is no engine to make it."""
+    return NoCallsHere(
+        f"self.{kind} can't be used here.",
+        cause="The engine makes these calls, because it has the keys and keeps the records, and here there is none.",
+        next_step="Run the workflow with rondo run, or with TaskOrchestrator.",
+    )
 
 
 _item: ContextVar[tuple[Visit, Place] | None] = ContextVar("item", default=None)

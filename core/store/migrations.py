@@ -50,7 +50,9 @@ MIGRATIONS: tuple[Migration, ...] = (
             "'', role TEXT NOT NULL DEFAULT '', title TEXT NOT NULL DEFAULT '', started_at REAL NOT NULL, "
             "ended_at REAL, input_tokens INTEGER NOT NULL DEFAULT 0, output_tokens INTEGER NOT NULL DEFAULT "
             "0, cache_read_tokens INTEGER NOT NULL DEFAULT 0, cost REAL, request BLOB NOT NULL, reply BLOB "
-            "NOT NULL DEFAULT x'', error TEXT, crc INTEGER NOT NULL )",
+            "NOT NULL DEFAULT x'', error TEXT, crc INTEGER NOT NULL, spent INTEGER NOT NULL DEFAULT 0 )",
+            "ALTER TABLE runs ADD COLUMN replay TEXT NOT NULL DEFAULT ''",
+            "CREATE INDEX requests_of_budgets ON requests(answered_at) WHERE kind = 'budget'",
             "CREATE INDEX calls_by_key ON calls(key, nth, number)",
             "CREATE INDEX calls_by_run ON calls(run, number) WHERE run IS NOT NULL",
             "CREATE INDEX calls_by_chat ON calls(chat, number) WHERE chat IS NOT NULL",

@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 from core.errors import RepeatedCommand
+from core.store.call_operations import (
+    CallCost,
+    CopyRecording,
+    FinishCall,
+    InsertCall,
+    InterruptCalls,
+    SpendCall,
+    SpendCalls,
+)
 from core.store.operation import UNSET, Number, Operation, Ref, Unset
 from core.store.request_operations import AnswerRequest, InsertRequest, MarkRequest, RecordCommand, WithdrawRequests
 from core.store.run_operations import (
@@ -26,13 +35,18 @@ from core.store.step_operations import (
 __all__ = [
     "UNSET",
     "AnswerRequest",
+    "CallCost",
+    "CopyRecording",
+    "FinishCall",
     "InsertAttempt",
+    "InsertCall",
     "InsertLine",
     "InsertLogs",
     "InsertRequest",
     "InsertRun",
     "InsertSnapshot",
     "InsertStep",
+    "InterruptCalls",
     "LargeInputs",
     "MarkRequest",
     "NewRun",
@@ -43,6 +57,8 @@ __all__ = [
     "RecordCommand",
     "Ref",
     "RepeatedCommand",
+    "SpendCall",
+    "SpendCalls",
     "Unset",
     "UpdateLine",
     "UpdateRun",

@@ -41,6 +41,7 @@ class RunRecord:
     parent_run: int | None
     parent_node: str | None
     parent_visit: int | None
+    replay: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,3 +163,31 @@ class CommandRecord:
     run: str | None
     arguments: str
     result: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """A call of a model, a tool or an address, without what was asked and answered (see `Store.call_content`)."""
+
+    number: int
+    kind: str
+    status: str
+    key: str
+    nth: int
+    hash: str
+    run: int | None
+    line: int | None
+    node: str
+    visit: int
+    chat: str | None
+    model: str
+    role: str
+    title: str
+    started_at: float
+    ended_at: float | None
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cost: float | None
+    error: str | None
+    spent: int

@@ -74,13 +74,14 @@ class InsertRun(Operation):
     large_inputs: LargeInputs | None = None
     inputs_of: int | None = None
     parent: ParentVisit | None = None
+    replay: str = ""
 
     def apply(self, transaction: Transaction) -> NewRun:
         try:
             run = transaction.execute(
                 "INSERT INTO runs(number, id, reversed_id, workflow, version, status, until, source, inputs, presets,"
-                " priority, created_at, parent_run, parent_node, parent_visit)"
-                f" VALUES ({NEXT_RUN}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " priority, created_at, parent_run, parent_node, parent_visit, replay)"
+                f" VALUES ({NEXT_RUN}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     self.id,
                     self.id[::-1],
@@ -94,6 +95,7 @@ class InsertRun(Operation):
                     self.priority,
                     self.created_at,
                     *(self.parent or NO_PARENT),
+                    self.replay,
                 ),
             ).lastrowid
         except sqlite3.IntegrityError as error:

@@ -39,7 +39,8 @@ CREATE TABLE runs (
     logs_dropped INTEGER NOT NULL DEFAULT 0,
     parent_run INTEGER,                      -- of a subflow: the number of the run whose node waits for this one,
     parent_node TEXT,                        -- the node,
-    parent_visit INTEGER                     -- and its visit
+    parent_visit INTEGER,                    -- and its visit
+    replay TEXT NOT NULL DEFAULT ''          -- what its calls are answered from, in words, where it is a replay
 );
 CREATE INDEX runs_by_parent ON runs(parent_run, number) WHERE parent_run IS NOT NULL;
 CREATE INDEX runs_by_workflow ON runs(workflow, number);
@@ -128,6 +129,7 @@ CREATE UNIQUE INDEX requests_live ON requests(line, node, visit, request_id, nth
 CREATE INDEX requests_by_run ON requests(run, number);
 CREATE INDEX requests_by_line ON requests(line);  -- a line that goes looks for those that name it
 CREATE INDEX requests_open ON requests(run, number) WHERE status = 'open';
+CREATE INDEX requests_of_budgets ON requests(answered_at) WHERE kind = 'budget';
 
 CREATE TABLE logs (
     run INTEGER NOT NULL,
@@ -189,7 +191,8 @@ CREATE TABLE pruning (
 ) WITHOUT ROWID;
 
 -- Calls of models, tools and addresses, of runs and of chats. key: the idempotency key of the visit that made it, or
--- the chat's id; with nth and hash (of the request) it finds the call again. status: running, done, failed, replayed.
+-- the chat's id; with nth (of its calls with that request) and hash (of the request) it finds the call again.
+-- status: running, done, failed, replayed; or recorded: what a replayed run is answered from, which is no call of its.
 -- request and reply are JSON, redacted, deflated; cost is in US dollars, NULL where it is not known.
 CREATE TABLE calls (
     number INTEGER PRIMARY KEY,
@@ -215,7 +218,8 @@ CREATE TABLE calls (
     request BLOB NOT NULL,
     reply BLOB NOT NULL DEFAULT x'',
     error TEXT,
-    crc INTEGER NOT NULL                     -- over request and reply
+    crc INTEGER NOT NULL,                    -- over request and reply
+    spent INTEGER NOT NULL DEFAULT 0         -- 1: the try that had it failed, or (recorded) it was given: not again
 );
 CREATE INDEX calls_by_key ON calls(key, nth, number);
 CREATE INDEX calls_by_run ON calls(run, number) WHERE run IS NOT NULL;
