@@ -11,7 +11,7 @@ import math
 import re
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,21 @@ class LimitSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetSettings:
+    """`[budget]`: what calls of models may use before somebody is asked; 0 means no limit.
+
+    Those of a run may stand under `[workflows.NAME]` too. A day begins at midnight, local time.
+    """
+
+    run_dollars: float = _setting(0.0, "US dollars that the model calls of one run may cost; 0: any.")
+    run_tokens: int = _setting(0, "Tokens, in and out, of the model calls of one run; 0: any.")
+    run_calls: int = _setting(1000, "Model calls of one run; 0: any.")
+    day_dollars: float = _setting(0.0, "US dollars that all model calls of one day may cost; 0: any.")
+    day_tokens: int = _setting(0, "Tokens, in and out, of all model calls of one day; 0: any.")
+    day_calls: int = _setting(0, "Model calls of one day; 0: any.")
+
+
+@dataclass(frozen=True, slots=True)
 class SettingProblem:
     """What is wrong in a settings file; `line` is 0 where the whole file is meant."""
 
@@ -83,6 +98,7 @@ class Settings:
 
     engine: EngineSettings = EngineSettings()
     limits: LimitSettings = LimitSettings()
+    budget: BudgetSettings = BudgetSettings()
     workflows: Mapping[str, Mapping[str, Number]] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
     files: tuple[str, ...] = ()
@@ -91,12 +107,17 @@ class Settings:
 
     def limits_of(self, workflow: str) -> LimitSettings:
         """The limits that hold for the runs of a workflow."""
-        own: Mapping[str, Any] = self.workflows.get(workflow, {})
-        return dataclasses.replace(self.limits, **own) if own else self.limits
+        limits: LimitSettings = _with_own(self.limits, self.workflows.get(workflow, {}))
+        return limits
 
-    def limit_place(self, workflow: str, name: str) -> str:
+    def budget_of(self, workflow: str) -> BudgetSettings:
+        """The budgets that hold for the runs of a workflow."""
+        budget: BudgetSettings = _with_own(self.budget, self.workflows.get(workflow, {}))
+        return budget
+
+    def limit_place(self, workflow: str, name: str, section: str = "limits") -> str:
         """Where a person changes a limit of a workflow: key and file, as a part of a sentence."""
-        key = f"workflows.{workflow}.{name}" if name in self.workflows.get(workflow, {}) else f"limits.{name}"
+        key = f"workflows.{workflow}.{name}" if name in self.workflows.get(workflow, {}) else f"{section}.{name}"
         section, _, _ = key.rpartition(".")
         return f"{name} under [{section}] in {self.sources.get(key) or self.files[-1]}"
 
@@ -109,16 +130,28 @@ class Settings:
                 value: Number = getattr(values, entry.name)
                 source = self.sources.get(key, DEFAULT)
                 yield EffectiveSetting(key, value, _default(entry), source, entry.metadata["text"])
-        known = {entry.name: entry for entry in fields(LimitSettings)}
+        known = {entry.name: entry for entry in OF_WORKFLOWS}
         for workflow, values in self.workflows.items():
             for name, value in values.items():
                 key = f"workflows.{workflow}.{name}"
-                default: Number = getattr(self.limits, name)
+                default: Number = getattr(self.budget if hasattr(self.budget, name) else self.limits, name)
                 yield EffectiveSetting(key, value, default, self.sources[key], known[name].metadata["text"])
 
 
-SECTIONS: Mapping[str, type[Any]] = {"engine": EngineSettings, "limits": LimitSettings}
+SECTIONS: Mapping[str, type[Any]] = {"engine": EngineSettings, "limits": LimitSettings, "budget": BudgetSettings}
 WORKFLOWS = "workflows"
+OF_WORKFLOWS = (
+    *fields(LimitSettings),
+    *(entry for entry in fields(BudgetSettings) if entry.name.startswith("run_")),
+)
+"""What may stand under `[workflows.NAME]`."""
+
+
+def _with_own(values: Any, own: Mapping[str, Number]) -> Any:
+    """The values of a section with those of a workflow over them."""
+    known = {entry.name for entry in fields(values)}
+    over: dict[str, Any] = {name: value for name, value in own.items() if name in known}
+    return dataclasses.replace(values, **over) if over else values
 
 
 def settings_files(workspace: Workspace) -> tuple[Path, Path]:
@@ -135,6 +168,7 @@ def read_settings(workspace: Workspace) -> Settings:
     return Settings(
         engine=EngineSettings(**reading.values["engine"]),
         limits=LimitSettings(**reading.values["limits"]),
+        budget=BudgetSettings(**reading.values["budget"]),
         workflows=reading.workflows,
         sources=reading.sources,
         files=tuple(str(path) for path in paths),
@@ -222,7 +256,7 @@ class _Reading:
             elif section == WORKFLOWS:
                 self._take_workflows(content)
             else:
-                for name, value in self._checked((section,), content, SECTIONS[section]):
+                for name, value in self._checked((section,), content, fields(SECTIONS[section])):
                     self.values[section][name] = value
 
     def _take_workflows(self, content: Mapping[str, Any]) -> None:
@@ -231,14 +265,14 @@ class _Reading:
                 hint = f"Write [{WORKFLOWS}.NAME] with the workflow's name, and the limit below it."
                 self._problem((WORKFLOWS, workflow), f"{WORKFLOWS}.{workflow} must be a table", hint)
                 continue
-            for name, value in self._checked((WORKFLOWS, workflow), values, LimitSettings):
+            for name, value in self._checked((WORKFLOWS, workflow), values, OF_WORKFLOWS):
                 self.workflows.setdefault(workflow, {})[name] = value
 
     def _checked(
-        self, section: tuple[str, ...], content: Mapping[str, Any], kind: type[Any]
+        self, section: tuple[str, ...], content: Mapping[str, Any], entries: Iterable[dataclasses.Field[Any]]
     ) -> Iterator[tuple[str, Number]]:
         """The settings of a table that are known and fit; the others become problems."""
-        known = {entry.name: entry for entry in fields(kind)}
+        known = {entry.name: entry for entry in entries}
         for name, value in content.items():
             if name not in known:
                 self._unknown((*section, name), list(known), "setting")

@@ -63,6 +63,15 @@ class Calls(Protocol):
     async def final_state(self, answer: dict[str, Any]) -> bytes: ...
 
 
+class Brokerage(Protocol):
+    """What an actor needs of the calls of models, addresses and tools (see `core.engine.broker`)."""
+
+    def asked(self, actor: RunActor, header: dict[str, Any], payload: bytes) -> None: ...
+    def dropped(self, actor: RunActor, header: dict[str, Any]) -> None: ...
+    def entered(self, record: RunRecord, status: str) -> None: ...
+    async def spent(self, actor: RunActor, key: str) -> None: ...
+
+
 class World(Protocol):
     """What an actor needs of the engine around it."""
 
@@ -89,6 +98,11 @@ class World(Protocol):
     @property
     def subflows(self) -> Calls:
         """The runs that other runs wait for."""
+        ...
+
+    @property
+    def broker(self) -> Brokerage:
+        """What makes the calls of nodes."""
         ...
 
     def now(self) -> float: ...
@@ -323,6 +337,7 @@ class RunActor:
     def entered(self, status: Status) -> None:
         """Tell the clients of a status that is durable."""
         self.status = status
+        self.world.broker.entered(self.record, status)
         if self.record.parent_run is not None:
             self.world.subflows.entered(self.record, status)
         node = next(iter(self.in_flight), None) or self.position.next

@@ -16,6 +16,8 @@ from core.crash_points import crash_point
 from core.engine.actor import error_view
 from core.engine.approvals import Approvals
 from core.engine.black_box import BlackBox
+from core.engine.broker import Broker
+from core.engine.budgets import Budgets
 from core.engine.catalog import Catalog
 from core.engine.environments.making import Environments
 from core.engine.environments.service import EnvironmentService
@@ -69,6 +71,7 @@ from core.link.types import (
     StateView,
     StepPage,
 )
+from core.llm.messages import ModelGateway
 from core.places import Workspace
 from core.settings import LiveSettings
 from core.store.schema import SCHEMA_VERSION
@@ -82,9 +85,16 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls):
     """Implements `core.link.api.EngineApi`; made by the engine process, or inside another program (library mode)."""
 
     def __init__(
-        self, workspace: Workspace, *, clock: Callable[[], float] = time.time, pool: Any = None, consent: bool = False
+        self,
+        workspace: Workspace,
+        *,
+        clock: Callable[[], float] = time.time,
+        pool: Any = None,
+        consent: bool = False,
+        gateway: ModelGateway | None = None,
     ) -> None:
         self.workspace = workspace
+        self._gateway = gateway
         self.stop_requested = asyncio.Event()
         self._now = clock
         self._pool = pool if pool is not None else ProcessPool()
@@ -127,6 +137,9 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls):
                 on_trouble=self.set_trouble,
                 on_relief=self._relieved,
             )
+            self._runs.broker = self._broker = self._make_broker()
+            stack.push_async_callback(self._broker.close)
+            await self._broker.recover()
             self._runs.subflows = self._subflows = Subflows(self._store, self._workflows, self._runs, self._now)
             self._queries = Queries(self.workspace, self._store, self._runs)
             self._travel = Travel(self._store, self._queries, self._workflows, self._runs)
@@ -148,6 +161,10 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls):
             self._packages.start(self._settings.now.engine.keep_environment_days)
             self._closing = stack.pop_all()
         log.info("engine started", workspace=str(self.workspace.root), resumed=len(recovered))
+
+    def _make_broker(self) -> Broker:
+        budgets = Budgets(self._store, lambda: self._settings.now, self._now)
+        return Broker(self._store, self._runs, budgets, self._gateway, lambda text: text, self._now)
 
     async def close(self) -> None:
         """Bring running steps to their boundary, end every process, close the store."""

@@ -56,6 +56,12 @@ class Frames:
                     await self._come_to_rest()
             case "waits":
                 await actor.requests.all_wait(header["keys"])
+            case "call":
+                actor.world.broker.asked(actor, header, payload)
+            case "dropped":
+                actor.world.broker.dropped(actor, header)
+            case "spent":
+                await actor.world.broker.spent(actor, header["key"])
             case "withdrawn":
                 await actor.requests.withdraw(header["key"])
             case "failed" | "broken":

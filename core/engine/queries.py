@@ -29,7 +29,7 @@ from core.engine.views import (
 )
 from core.errors import UnknownLine, UnknownRequest, UnknownRun, UnknownStep, UsageError
 from core.flow.graph import Graph
-from core.flow.journal import ERROR, SUBFLOW, TIMER
+from core.flow.journal import FOR_PEOPLE, SUBFLOW, TIMER
 from core.link.types import (
     FINAL,
     REPLY_LIMIT,
@@ -117,7 +117,7 @@ class Queries:
             for row in await self._store.requests(line=record.line or 0, status="open"):
                 if row.kind == SUBFLOW:
                     waiting.append(child_of(row))
-                elif row.kind in ("input", ERROR):
+                elif row.kind in FOR_PEOPLE:
                     questions.append(request_view(row, record.id, record.workflow))
         return min(questions, key=lambda question: question.opened_at, default=None)
 

@@ -15,7 +15,7 @@ from core.crash_points import crash_point
 from core.definition.inputs import check_inputs
 from core.definition.load import LoadedWorkflow
 from core.engine import commands
-from core.engine.actor import Calls, Position, Process, RunActor, stopping_error
+from core.engine.actor import Brokerage, Calls, Position, Process, RunActor, stopping_error
 from core.engine.dag_rows import init_of_dag, settling_of, used_attempts
 from core.engine.environments.cache import Held, Need, need_of
 from core.engine.environments.making import Environments, run_variables
@@ -122,7 +122,8 @@ class Runs:
         self._usage = UsageWatch(lambda: [actor.process_life for actor in self._actors.values()], lambda: self.settings)
         self.draining = False
         self.subflows: Calls
-        """Set by the engine: it needs this object to be made."""
+        self.broker: Brokerage
+        """Both are set by the engine: they need this object to be made."""
 
     # Start and end of the engine ----------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from core.engine.approvals import Verdict
 from core.engine.requests import request_key
 from core.engine.runlog import level_name
 from core.engine.trials import CANCELLED
-from core.flow.journal import ERROR, FALLBACK, SKIPPED, SUBFLOW
+from core.flow.journal import FALLBACK, FOR_PEOPLE, SKIPPED, SUBFLOW
 from core.link.types import (
     FINAL,
     ChildView,
@@ -202,7 +202,7 @@ def run_view(
     inputs_size: int,
 ) -> RunView:
     """A run as it is: its row, and what only its actor knows."""
-    questions = [request for request in open_requests if request.kind in ("input", ERROR)]
+    questions = [request for request in open_requests if request.kind in FOR_PEOPLE]
     dues = [request.due_at for request in open_requests if request.due_at is not None]
     inputs = record.inputs.encode()
     return RunView(

@@ -10,6 +10,19 @@ from typing import Any
 import msgspec
 
 from core.link.types import ErrorView
+from core.link.usage_types import UsageView
+
+__all__ = [
+    "BudgetView",
+    "CallFilter",
+    "CallRow",
+    "CallView",
+    "ModelView",
+    "ModelsStatus",
+    "ProviderView",
+    "RoleView",
+    "UsageView",
+]
 
 
 class _Struct(msgspec.Struct, kw_only=True, forbid_unknown_fields=False):
@@ -59,17 +72,6 @@ class ModelView(_Struct):
     context_tokens: int | None = None
     input_price: float | None = None
     output_price: float | None = None
-
-
-class UsageView(_Struct):
-    """What calls used together. `unpriced` counts the calls whose cost is not known: `cost` is without them."""
-
-    calls: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_read_tokens: int = 0
-    cost: float = 0.0
-    unpriced: int = 0
 
 
 class BudgetView(_Struct):

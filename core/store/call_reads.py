@@ -132,11 +132,11 @@ class CallReads(Reader):
         )
         return {row[0]: CallTotals(*row[1:]) for row in rows}
 
-    async def budget_answers(self, since: float) -> list[tuple[int, str, str, str]]:
-        """(run, request id, options, answer) of every request of kind budget that was answered since a moment."""
+    async def budget_answers(self, *, run: int | None = None, since: float = 0.0) -> list[tuple[str, str, str]]:
+        """(request id, options, answer) of the requests of kind budget, of a run or of all, answered since a moment."""
         rows = await self._fetch(
-            "SELECT run, request_id, options, answer FROM requests WHERE kind = 'budget' AND answered_at >= ?"
-            " AND status IN ('answered', 'stale')",
-            (since,),
+            "SELECT request_id, options, answer FROM requests WHERE kind = 'budget' AND answered_at >= ?"
+            f" AND answer IS NOT NULL{'' if run is None else ' AND run = ?'}",
+            (since,) if run is None else (since, run),
         )
-        return [(row[0], row[1], row[2], row[3]) for row in rows]
+        return [(row[0], row[1], row[2]) for row in rows]

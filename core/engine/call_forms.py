@@ -1,0 +1,194 @@
+"""Calls in their forms: as a node asks, as a model is asked, as they are kept, and as clients see them."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, cast
+
+import orjson
+
+from core.engine.http_calls import kept_request
+from core.link.model_types import CallRow, CallView
+from core.link.types import ErrorView
+from core.link.usage_types import UsageView
+from core.llm.messages import Effort, ModelReply, ModelRequest, message_from_json, message_to_json
+from core.sdk.calls import HTTP, LLM
+from core.store.call_operations import CallCost
+from core.store.call_reads import CallTotals
+from core.store.records import CallRecord
+
+TITLE_LENGTH = 80
+SIDE_LIMIT = 64 * 1024
+"""Bytes of what was asked, or answered, that a client is sent at once."""
+
+Redact = Callable[[str], str]
+"""Takes secrets out of a text."""
+
+
+def model_request(asked: dict[str, Any]) -> ModelRequest:
+    """What a node asks of a model; raises KeyError, TypeError or ValueError where it is no such request."""
+    return ModelRequest(
+        messages=tuple(message_from_json(form) for form in asked["messages"]),
+        system=asked.get("system", ""),
+        role=asked.get("role", "executor"),
+        model=asked.get("model", ""),
+        effort=cast(Effort, asked.get("effort", "")),
+        schema=asked.get("schema"),
+        max_tokens=asked.get("max_tokens"),
+    )
+
+
+def request_form(request: ModelRequest) -> dict[str, Any]:
+    """A model's request as JSON values, the same way round."""
+    return {
+        "messages": [message_to_json(message) for message in request.messages],
+        "system": request.system,
+        "role": request.role,
+        "model": request.model,
+        "effort": request.effort,
+        "schema": request.schema,
+        "max_tokens": request.max_tokens,
+        **({"tools": [asdict(tool) for tool in request.tools]} if request.tools else {}),
+    }
+
+
+def reply_form(reply: ModelReply) -> dict[str, Any]:
+    """A model's reply as JSON values."""
+    calls = message_to_json(reply.message).get("calls")
+    return {
+        "text": reply.message.text,
+        "value": reply.value,
+        "stop": reply.stop,
+        "model": reply.model,
+        "seconds": round(reply.seconds, 3),
+        "usage": asdict(reply.usage),
+        **({"calls": calls} if calls else {}),
+        **({"retries": reply.retries} if reply.retries else {}),
+    }
+
+
+def cost_of(reply: ModelReply) -> CallCost:
+    """What a reply used, as it is kept."""
+    usage = reply.usage
+    return CallCost(usage.input_tokens, usage.output_tokens, usage.cache_read_tokens, usage.cost)
+
+
+def title_of(kind: str, asked: dict[str, Any]) -> str:
+    """A call in a few words."""
+    if kind == LLM:
+        texts = [form["text"] for form in asked.get("messages", ()) if form.get("from") == "user"]
+        title = texts[-1] if texts else ""
+    elif kind == HTTP:
+        title = f"{asked['method']} {kept_request(asked)['url']}"
+    else:
+        title = f"{asked.get('tool')}.{asked.get('action')}"
+    title = " ".join(title.split())
+    return title if len(title) <= TITLE_LENGTH else f"{title[: TITLE_LENGTH - 1]}…"
+
+
+# As they are kept -------------------------------------------------------------------------------------------------
+
+
+def pack(text: bytes) -> bytes:
+    """JSON text as it is kept."""
+    return zlib.compress(text, 6)
+
+
+def kept(kind: str, asked: dict[str, Any], redact: Redact) -> bytes:
+    """The JSON text of a request as it is kept: without secrets."""
+    return orjson.dumps(redacted(kept_request(asked) if kind == HTTP else asked, redact))
+
+
+def redacted(value: Any, redact: Redact) -> Any:
+    """A value with each of its texts redacted."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {redact(name): redacted(item, redact) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [redacted(item, redact) for item in value]
+    return value
+
+
+# As clients see them ----------------------------------------------------------------------------------------------
+
+
+def usage_view(totals: CallTotals) -> UsageView:
+    return UsageView(
+        calls=totals.calls,
+        input_tokens=totals.input_tokens,
+        output_tokens=totals.output_tokens,
+        cache_read_tokens=totals.cache_read_tokens,
+        cost=totals.cost,
+        unpriced=totals.unpriced,
+    )
+
+
+def call_row(record: CallRecord, run_id: str | None) -> CallRow:
+    usage = None
+    if record.kind == LLM and record.status in ("done", "replayed"):
+        usage = UsageView(
+            calls=1,
+            input_tokens=record.input_tokens,
+            output_tokens=record.output_tokens,
+            cache_read_tokens=record.cache_read_tokens,
+            cost=record.cost or 0.0,
+            unpriced=int(record.cost is None),
+        )
+    return CallRow(
+        number=record.number,
+        kind=record.kind,
+        status=record.status,
+        started_at=record.started_at,
+        seconds=record.ended_at - record.started_at if record.ended_at is not None else None,
+        run_id=run_id,
+        chat_id=record.chat,
+        node=record.node,
+        visit=record.visit,
+        nth=record.nth,
+        model=record.model,
+        role=record.role,
+        title=record.title,
+        usage=usage,
+        error=error_of(record),
+    )
+
+
+def error_of(record: CallRecord) -> ErrorView | None:
+    """What a call failed with."""
+    if not record.error:
+        return None
+    known = {name: str(value) for name, value in json.loads(record.error).items() if name in _ERROR_FIELDS}
+    return ErrorView(**{"type": "RondoError", "message": "", **known})
+
+
+_ERROR_FIELDS = ("type", "message", "cause", "next_step")
+
+
+def call_view(row: CallRow, request: bytes, reply: bytes) -> CallView:
+    """A call with what was said, each side cut where it is long. May take a while."""
+    sides: list[Any] = []
+    cut = False
+    for text in (request, reply):
+        if len(text) > SIDE_LIMIT:
+            cut = True
+            sides.append(text[:SIDE_LIMIT].decode("utf-8", "replace"))
+        else:
+            sides.append(orjson.loads(text) if text else None)
+    return CallView(row=row, request=sides[0], reply=sides[1], cut=cut)
+
+
+def money(dollars: float) -> str:
+    """Dollars as a person reads them: "$0.007", "$12.30"."""
+    if dollars == 0 or dollars >= 0.1:
+        return f"${dollars:,.2f}"
+    return f"${dollars:.2g}" if dollars >= 0.0001 else "less than $0.0001"
+
+
+def used_text(cost: CallCost) -> str:
+    """What a call used, as a line of the log says it."""
+    price = money(cost.cost) if cost.cost is not None else "cost unknown"
+    return f"{cost.input_tokens:,} tokens in, {cost.output_tokens:,} out, {price}"
