@@ -58,19 +58,21 @@ MIGRATIONS: tuple[Migration, ...] = (
             "CREATE INDEX calls_by_chat ON calls(chat, number) WHERE chat IS NOT NULL",
             "CREATE INDEX calls_by_time ON calls(started_at)",
             "CREATE TABLE chats ( id TEXT PRIMARY KEY, workflow TEXT, title TEXT NOT NULL, mode TEXT NOT "
-            "NULL, created_at REAL NOT NULL, updated_at REAL NOT NULL, memory TEXT NOT NULL DEFAULT '{}' ) "
-            "WITHOUT ROWID",
+            "NULL, created_at REAL NOT NULL, updated_at REAL NOT NULL, memory TEXT NOT NULL DEFAULT '{}', "
+            "busy INTEGER NOT NULL DEFAULT 0 ) WITHOUT ROWID",
             "CREATE INDEX chats_by_workflow ON chats(workflow, updated_at)",
             "CREATE TABLE entries ( chat TEXT NOT NULL, number INTEGER NOT NULL, kind TEXT NOT NULL, at REAL "
             "NOT NULL, revision INTEGER NOT NULL, replaced INTEGER NOT NULL DEFAULT 0, content BLOB NOT "
             "NULL, crc INTEGER NOT NULL, PRIMARY KEY (chat, number) ) WITHOUT ROWID",
+            "CREATE INDEX entries_by_revision ON entries(chat, revision)",
             "CREATE TABLE proposals ( id TEXT PRIMARY KEY, number INTEGER NOT NULL, chat TEXT NOT NULL, "
             "workflow TEXT NOT NULL, status TEXT NOT NULL, base TEXT, created_at REAL NOT NULL, decided_at "
             "REAL, content BLOB NOT NULL, crc INTEGER NOT NULL ) WITHOUT ROWID",
             "CREATE INDEX proposals_by_workflow ON proposals(workflow, status)",
+            "CREATE INDEX proposals_by_chat ON proposals(chat, created_at)",
             "CREATE TABLE edits ( number INTEGER PRIMARY KEY, workflow TEXT NOT NULL, at REAL NOT NULL, "
             "author TEXT NOT NULL, title TEXT NOT NULL, before TEXT, after TEXT, chat TEXT, proposal TEXT, "
-            "undoes INTEGER, undone_by INTEGER )",
+            "undoes INTEGER, undone_by INTEGER, content BLOB NOT NULL, crc INTEGER NOT NULL )",
             "CREATE INDEX edits_by_workflow ON edits(workflow, number)",
         ),
     ),

@@ -12,7 +12,9 @@ from core.store.call_operations import (
     SpendCall,
     SpendCalls,
 )
+from core.store.chat_operations import DeleteChat, EntryPlace, InsertChat, PutEntry, ReplaceEntries, UpdateChat
 from core.store.operation import UNSET, Number, Operation, Ref, Unset
+from core.store.proposal_operations import InsertEdit, InsertProposal, UpdateProposal
 from core.store.request_operations import AnswerRequest, InsertRequest, MarkRequest, RecordCommand, WithdrawRequests
 from core.store.run_operations import (
     InsertLine,
@@ -37,11 +39,16 @@ __all__ = [
     "AnswerRequest",
     "CallCost",
     "CopyRecording",
+    "DeleteChat",
+    "EntryPlace",
     "FinishCall",
     "InsertAttempt",
     "InsertCall",
+    "InsertChat",
+    "InsertEdit",
     "InsertLine",
     "InsertLogs",
+    "InsertProposal",
     "InsertRequest",
     "InsertRun",
     "InsertSnapshot",
@@ -53,14 +60,18 @@ __all__ = [
     "Number",
     "Operation",
     "ParentVisit",
+    "PutEntry",
     "PutVersion",
     "RecordCommand",
     "Ref",
     "RepeatedCommand",
+    "ReplaceEntries",
     "SpendCall",
     "SpendCalls",
     "Unset",
+    "UpdateChat",
     "UpdateLine",
+    "UpdateProposal",
     "UpdateRun",
     "WithdrawRequests",
     "blob_hash",

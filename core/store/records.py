@@ -191,3 +191,60 @@ class CallRecord:
     cost: float | None
     error: str | None
     spent: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRecord:
+    """A conversation; `memory` is what the assistant keeps between turns."""
+
+    id: str
+    workflow: str | None
+    title: str
+    mode: str
+    created_at: float
+    updated_at: float
+    memory: str
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRow:
+    """One thing that was said; `content` is JSON, None where the row is damaged."""
+
+    number: int
+    kind: str
+    at: float
+    revision: int
+    replaced: bool
+    content: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalRecord:
+    """A change that waits, or waited, for a person; `content` is deflated JSON."""
+
+    id: str
+    number: int
+    chat: str
+    workflow: str
+    status: str
+    base: str | None
+    created_at: float
+    decided_at: float | None
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EditRecord:
+    """An applied change of a workflow's files, without the files."""
+
+    number: int
+    workflow: str
+    at: float
+    author: str
+    title: str
+    before: str | None
+    after: str | None
+    chat: str | None
+    proposal: str | None
+    undoes: int | None
+    undone_by: int | None

@@ -234,7 +234,8 @@ CREATE TABLE chats (
     mode TEXT NOT NULL,
     created_at REAL NOT NULL,
     updated_at REAL NOT NULL,
-    memory TEXT NOT NULL DEFAULT '{}'        -- JSON: what the assistant keeps between turns
+    memory TEXT NOT NULL DEFAULT '{}',       -- JSON: what the assistant keeps between turns
+    busy INTEGER NOT NULL DEFAULT 0          -- 1 while a turn goes on: what a killed engine left is told by it
 ) WITHOUT ROWID;
 CREATE INDEX chats_by_workflow ON chats(workflow, updated_at);
 
@@ -250,8 +251,10 @@ CREATE TABLE entries (
     crc INTEGER NOT NULL,
     PRIMARY KEY (chat, number)
 ) WITHOUT ROWID;
+CREATE INDEX entries_by_revision ON entries(chat, revision);
 
--- Changes that wait for a person, and those that were decided; content is JSON, base NULL where there was no workflow.
+-- Changes that wait for a person, and those that were decided; content is deflated JSON, base NULL where there was no
+-- workflow.
 CREATE TABLE proposals (
     id TEXT PRIMARY KEY,
     number INTEGER NOT NULL,
@@ -265,8 +268,10 @@ CREATE TABLE proposals (
     crc INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX proposals_by_workflow ON proposals(workflow, status);
+CREATE INDEX proposals_by_chat ON proposals(chat, created_at);
 
--- The journal of applied changes to workflows; before and after are versions, NULL where there was no workflow.
+-- The journal of applied changes to workflows; before and after are versions, NULL where there was no workflow;
+-- content is deflated JSON: the files that were changed, as they were before and after.
 CREATE TABLE edits (
     number INTEGER PRIMARY KEY,
     workflow TEXT NOT NULL,
@@ -278,7 +283,9 @@ CREATE TABLE edits (
     chat TEXT,
     proposal TEXT,
     undoes INTEGER,                          -- the edit that this one takes back
-    undone_by INTEGER
+    undone_by INTEGER,
+    content BLOB NOT NULL,
+    crc INTEGER NOT NULL
 );
 CREATE INDEX edits_by_workflow ON edits(workflow, number);
 """

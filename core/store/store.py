@@ -11,6 +11,7 @@ from typing import Any, Self
 from core.errors import FolderReadOnly, StoreError
 from core.store.backup import copy_database, finish_copy
 from core.store.call_reads import CallReads
+from core.store.chat_reads import ChatReads
 from core.store.identity import FileIdentity
 from core.store.log_reads import LogReads
 from core.store.opening import connect, open_database
@@ -23,6 +24,10 @@ from core.store.writer import Writer
 
 
 class Store(RunReads, TransferReads, LogReads, PruningReads, CallReads):
+
+
+@dataclass(frozen=True, slots=True)
+class Store(RunReads, TransferReads, LogReads, PruningReads, ChatReads):
     """The one owner of a workspace's database; make it with `open`, read after `start_reads`, end it with `close`."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:

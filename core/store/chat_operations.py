@@ -1,0 +1,129 @@
+"""Operations on conversations and their entries. A chat's revision rises with every change of its entries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+from zlib import crc32
+
+from core.errors import StoreError
+from core.store.operation import UNSET, Operation, Unset
+from core.store.transaction import Transaction
+
+REPORT = "Nothing of it was kept. Report it: Rondo should not have tried."
+
+NEXT_REVISION = "(SELECT coalesce(max(revision), 0) + 1 FROM entries WHERE chat = ?)"
+
+
+class EntryPlace(NamedTuple):
+    """Where an entry stands in its chat, and the chat's revision since."""
+
+    number: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class InsertChat(Operation):
+    """A new conversation, about a workflow or about none yet."""
+
+    id: str
+    workflow: str | None
+    title: str
+    mode: str
+    at: float
+
+    def apply(self, transaction: Transaction) -> None:
+        transaction.execute(
+            "INSERT INTO chats(id, workflow, title, mode, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)",
+            (self.id, self.workflow, self.title, self.mode, self.at, self.at),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateChat(Operation):
+    """Change what a chat is; `memory` is a JSON text, `busy` says that a turn goes on.
+
+    Raises StoreError where the chat is gone.
+    """
+
+    id: str
+    at: float
+    workflow: str | Unset | None = UNSET
+    title: str | Unset = UNSET
+    mode: str | Unset = UNSET
+    memory: str | Unset = UNSET
+    busy: bool | Unset = UNSET
+
+    def apply(self, transaction: Transaction) -> None:
+        values = {"updated_at": self.at, **self.changes(("workflow", "title", "mode", "memory", "busy"))}
+        assignments = ", ".join(f"{name} = ?" for name in values)
+        cursor = transaction.execute(f"UPDATE chats SET {assignments} WHERE id = ?", (*values.values(), self.id))
+        if cursor.rowcount != 1:
+            raise _chat_gone(self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class PutEntry(Operation):
+    """Add an entry to a chat, or with `number` change that one; the result is its `EntryPlace`.
+
+    Raises StoreError where the chat or the entry is gone.
+    """
+
+    chat: str
+    kind: str
+    at: float
+    content: bytes
+    number: int | None = None
+
+    def apply(self, transaction: Transaction) -> EntryPlace:
+        revision = transaction.execute(f"SELECT {NEXT_REVISION}", (self.chat,)).fetchone()[0]
+        check = crc32(self.content)
+        if self.number is not None:
+            cursor = transaction.execute(
+                "UPDATE entries SET kind = ?, revision = ?, content = ?, crc = ? WHERE chat = ? AND number = ?",
+                (self.kind, revision, self.content, check, self.chat, self.number),
+            )
+            if cursor.rowcount != 1:
+                raise _chat_gone(self.chat)
+            return EntryPlace(self.number, revision)
+        cursor = transaction.execute(
+            "INSERT INTO entries(chat, number, kind, at, revision, content, crc)"
+            " SELECT id, (SELECT coalesce(max(number), 0) + 1 FROM entries WHERE chat = id), ?, ?, ?, ?, ?"
+            " FROM chats WHERE id = ? RETURNING number",
+            (self.kind, self.at, revision, self.content, check, self.chat),
+        )
+        row = cursor.fetchone()
+        if row is None:
+            raise _chat_gone(self.chat)
+        return EntryPlace(row[0], revision)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceEntries(Operation):
+    """Mark the entries from a number on as replaced, because others take their place."""
+
+    chat: str
+    first: int
+
+    def apply(self, transaction: Transaction) -> None:
+        revision = transaction.execute(f"SELECT {NEXT_REVISION}", (self.chat,)).fetchone()[0]
+        transaction.execute(
+            "UPDATE entries SET replaced = 1, revision = ? WHERE chat = ? AND number >= ? AND replaced = 0",
+            (revision, self.chat, self.first),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteChat(Operation):
+    """Take a conversation away with all that was said in it and what it proposed; applied changes stay undoable."""
+
+    id: str
+
+    def apply(self, transaction: Transaction) -> None:
+        transaction.execute("DELETE FROM entries WHERE chat = ?", (self.id,))
+        transaction.execute("DELETE FROM proposals WHERE chat = ?", (self.id,))
+        transaction.execute("DELETE FROM chats WHERE id = ?", (self.id,))
+
+
+def _chat_gone(chat: str) -> StoreError:
+    return StoreError(f"The conversation {chat} is not there.", cause="It was deleted.", next_step=REPORT)
