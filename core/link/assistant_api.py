@@ -21,10 +21,8 @@ from core.link.chat_types import (
 from core.link.model_types import BudgetView, CallFilter, CallRow, CallView, ModelsStatus, ModelView, UsageView
 
 
-class AssistantApi(Protocol):
-    """See `core.link.api.EngineApi`: the same rules hold for command ids and errors."""
-
-    # Models --------------------------------------------------------------------------------------------------------
+class ModelApi(Protocol):
+    """Models, their calls and budgets; see `core.link.api.EngineApi`: the same rules hold for errors."""
 
     async def models_status(self) -> ModelsStatus: ...
 
@@ -42,7 +40,9 @@ class AssistantApi(Protocol):
 
     async def read_call(self, number: int) -> CallView: ...
 
-    # Conversations -------------------------------------------------------------------------------------------------
+
+class ChatApi(Protocol):
+    """Conversations; commands carry a `command_id` and act once."""
 
     async def list_chats(self, workflow: str | None = None, limit: int = 50) -> list[ChatRow]:
         """Conversations (of one workflow), the last changed first."""
@@ -75,7 +75,9 @@ class AssistantApi(Protocol):
         """Open a conversation of the run's workflow that begins with what failed, and let the model repair it."""
         ...
 
-    # Proposals and edits -------------------------------------------------------------------------------------------
+
+class ProposalApi(Protocol):
+    """Proposals, applied changes and the way back, and workflows made without a model."""
 
     async def list_proposals(self, workflow: str | None = None, status: str = "open") -> list[ProposalView]: ...
 
@@ -95,10 +97,12 @@ class AssistantApi(Protocol):
 
     async def redo_edit(self, command_id: str, workflow: str) -> Undone: ...
 
-    # Without a model -----------------------------------------------------------------------------------------------
-
     async def list_templates(self) -> list[TemplateView]: ...
 
     async def create_from_template(self, command_id: str, name: str, template: str) -> EditRow:
         """Make a workflow's folder from a template; refuses a name that is taken."""
         ...
+
+
+class AssistantApi(ModelApi, ChatApi, ProposalApi, Protocol):
+    """All of it."""

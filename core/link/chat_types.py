@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from core.link.chat_events import ProposalStatus
 from core.link.model_types import UsageView
 from core.link.types import ErrorView
 
@@ -18,9 +19,6 @@ ChatMode = Literal["ask", "propose", "auto"]
 """ask: nothing is changed, no proposal is made; propose: a person decides; auto: what passes all checks is applied."""
 
 EntryKind = Literal["user", "model", "tool", "questions", "proposal", "note", "error"]
-
-ProposalStatus = Literal["open", "applied", "rejected", "revised", "broken", "stale"]
-"""broken: checks fail, so it can't be applied. revised: a later one took its place. stale: the workflow changed."""
 
 
 # Conversations ---------------------------------------------------------------------------------------------------
@@ -309,33 +307,3 @@ class TemplateView(_Struct):
     description: str
     nodes: int
     asks: list[str] = msgspec.field(default_factory=list)
-
-
-# Events ----------------------------------------------------------------------------------------------------------
-
-
-class ChatChanged(_Struct, tag="chat"):
-    """Entries of a conversation changed: read those of a higher revision than yours."""
-
-    chat_id: str
-    workflow: str | None
-    revision: int
-    busy: bool
-
-
-class ChatText(_Struct, tag="chat_text"):
-    """More text of an entry that streams: it stands at `offset` (characters). Lossy; the rows are the truth."""
-
-    chat_id: str
-    number: int
-    offset: int
-    text: str
-
-
-class ProposalChanged(_Struct, tag="proposal"):
-    proposal_id: str
-    workflow: str
-    status: ProposalStatus
-
-
-ChatEvent = ChatChanged | ChatText | ProposalChanged

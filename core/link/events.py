@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable
 
 from core.errors import RondoError
+from core.link.chat_events import ChatChanged, ChatText, ProposalChanged
 from core.link.types import (
     EngineChanged,
     EnvironmentChanged,
@@ -37,8 +38,26 @@ def _subject(event: Event) -> object | None:
             return ("environment", key)
         case PruneChanged():
             return "prune"
+        case ChatChanged(chat_id=chat_id):
+            return ("chat", chat_id)
+        case ChatText(chat_id=chat_id, number=number):
+            return ("chat text", chat_id, number)
+        case ProposalChanged(proposal_id=proposal_id):
+            return ("proposal", proposal_id)
         case _:
             return None
+
+
+def _joined(earlier: Event | None, event: Event) -> Event:
+    """What stands for both; text that continues what waits is put after it."""
+    if not isinstance(event, ChatText) or not isinstance(earlier, ChatText):
+        return event
+    kept = event.offset - earlier.offset
+    if not 0 <= kept <= len(earlier.text):
+        return event
+    return ChatText(
+        chat_id=event.chat_id, number=event.number, offset=earlier.offset, text=earlier.text[:kept] + event.text
+    )
 
 
 class EventQueue:
@@ -73,8 +92,8 @@ class EventQueue:
                 self._number += 1
                 subject = self._number
             # Taken out first, so that the newer event stands after what happened in between.
-            self._waiting.pop(subject, None)
-            self._waiting[subject] = event
+            earlier = self._waiting.pop(subject, None)
+            self._waiting[subject] = _joined(earlier, event)
             if len(self._waiting) > self._limit:
                 self._overflowed = True
                 self._waiting.clear()

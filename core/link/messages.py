@@ -75,9 +75,10 @@ class Method:
 
 
 def method_table(interface: type) -> dict[str, Method]:
-    """Every coroutine method of an interface class, with a decoder for its parameters."""
+    """Every coroutine method of an interface class and its bases, with a decoder for its parameters."""
     table: dict[str, Method] = {}
-    for name, function in vars(interface).items():
+    declared = {name: function for part in reversed(interface.__mro__) for name, function in vars(part).items()}
+    for name, function in declared.items():
         if not inspect.iscoroutinefunction(function):
             continue
         hints = get_type_hints(function)

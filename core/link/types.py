@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from core.link.chat_events import ChatChanged, ChatText, ProposalChanged
+
 PROTOCOL = 1
 """Version of the link; a client and an engine that differ offer a restart."""
 
@@ -656,5 +658,8 @@ Event = (
     | EngineChanged
     | EnvironmentChanged
     | PruneChanged
+    | ChatChanged
+    | ChatText
+    | ProposalChanged
     | Resync
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 from zlib import crc32
 
 from core.errors import StoreError
@@ -13,13 +12,6 @@ from core.store.transaction import Transaction
 REPORT = "Nothing of it was kept. Report it: Rondo should not have tried."
 
 NEXT_REVISION = "(SELECT coalesce(max(revision), 0) + 1 FROM entries WHERE chat = ?)"
-
-
-class EntryPlace(NamedTuple):
-    """Where an entry stands in its chat, and the chat's revision since."""
-
-    number: int
-    revision: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +33,7 @@ class InsertChat(Operation):
 
 @dataclass(frozen=True, slots=True)
 class UpdateChat(Operation):
-    """Change what a chat is; `memory` is a JSON text, `busy` says that a turn goes on.
+    """Change what a chat is; `busy` says that a turn goes on.
 
     Raises StoreError where the chat is gone.
     """
@@ -51,11 +43,12 @@ class UpdateChat(Operation):
     workflow: str | Unset | None = UNSET
     title: str | Unset = UNSET
     mode: str | Unset = UNSET
-    memory: str | Unset = UNSET
     busy: bool | Unset = UNSET
+    tainted: bool | Unset = UNSET
+    tries: bool | Unset = UNSET
 
     def apply(self, transaction: Transaction) -> None:
-        values = {"updated_at": self.at, **self.changes(("workflow", "title", "mode", "memory", "busy"))}
+        values = {"updated_at": self.at, **self.changes(("workflow", "title", "mode", "busy", "tainted", "tries"))}
         assignments = ", ".join(f"{name} = ?" for name in values)
         cursor = transaction.execute(f"UPDATE chats SET {assignments} WHERE id = ?", (*values.values(), self.id))
         if cursor.rowcount != 1:
@@ -63,39 +56,52 @@ class UpdateChat(Operation):
 
 
 @dataclass(frozen=True, slots=True)
-class PutEntry(Operation):
-    """Add an entry to a chat, or with `number` change that one; the result is its `EntryPlace`.
+class PutMemory(Operation):
+    """Keep what the assistant remembers of a conversation, in place of what it kept before."""
 
-    Raises StoreError where the chat or the entry is gone.
+    chat: str
+    content: bytes
+
+    def apply(self, transaction: Transaction) -> None:
+        cursor = transaction.execute(
+            "INSERT INTO memories(chat, content, crc) SELECT id, ?, ? FROM chats WHERE id = ?"
+            " ON CONFLICT(chat) DO UPDATE SET content = excluded.content, crc = excluded.crc",
+            (self.content, crc32(self.content), self.chat),
+        )
+        if cursor.rowcount != 1:
+            raise _chat_gone(self.chat)
+
+
+@dataclass(frozen=True, slots=True)
+class PutEntry(Operation):
+    """Write the entry of that number: one that is there is changed, the next one is added. The result is the revision.
+
+    Raises StoreError where the chat is gone, or numbers would be left out.
     """
 
     chat: str
+    number: int
     kind: str
     at: float
     content: bytes
-    number: int | None = None
 
-    def apply(self, transaction: Transaction) -> EntryPlace:
-        revision = transaction.execute(f"SELECT {NEXT_REVISION}", (self.chat,)).fetchone()[0]
+    def apply(self, transaction: Transaction) -> int:
+        revision: int = transaction.execute(f"SELECT {NEXT_REVISION}", (self.chat,)).fetchone()[0]
         check = crc32(self.content)
-        if self.number is not None:
-            cursor = transaction.execute(
-                "UPDATE entries SET kind = ?, revision = ?, content = ?, crc = ? WHERE chat = ? AND number = ?",
-                (self.kind, revision, self.content, check, self.chat, self.number),
-            )
-            if cursor.rowcount != 1:
-                raise _chat_gone(self.chat)
-            return EntryPlace(self.number, revision)
-        cursor = transaction.execute(
-            "INSERT INTO entries(chat, number, kind, at, revision, content, crc)"
-            " SELECT id, (SELECT coalesce(max(number), 0) + 1 FROM entries WHERE chat = id), ?, ?, ?, ?, ?"
-            " FROM chats WHERE id = ? RETURNING number",
-            (self.kind, self.at, revision, self.content, check, self.chat),
+        changed = transaction.execute(
+            "UPDATE entries SET kind = ?, revision = ?, content = ?, crc = ? WHERE chat = ? AND number = ?",
+            (self.kind, revision, self.content, check, self.chat, self.number),
         )
-        row = cursor.fetchone()
-        if row is None:
-            raise _chat_gone(self.chat)
-        return EntryPlace(row[0], revision)
+        if changed.rowcount == 0:
+            added = transaction.execute(
+                "INSERT INTO entries(chat, number, kind, at, revision, content, crc) SELECT id, ?, ?, ?, ?, ?, ?"
+                " FROM chats WHERE id = ?"
+                " AND ? = (SELECT coalesce(max(number), 0) + 1 FROM entries WHERE chat = chats.id)",
+                (self.number, self.kind, self.at, revision, self.content, check, self.chat, self.number),
+            )
+            if added.rowcount != 1:
+                raise _chat_gone(self.chat)
+        return revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +127,14 @@ class DeleteChat(Operation):
 
     def apply(self, transaction: Transaction) -> None:
         transaction.execute("DELETE FROM entries WHERE chat = ?", (self.id,))
+        transaction.execute("DELETE FROM memories WHERE chat = ?", (self.id,))
         transaction.execute("DELETE FROM proposals WHERE chat = ?", (self.id,))
         transaction.execute("DELETE FROM chats WHERE id = ?", (self.id,))
 
 
 def _chat_gone(chat: str) -> StoreError:
-    return StoreError(f"The conversation {chat} is not there.", cause="It was deleted.", next_step=REPORT)
+    return StoreError(
+        f"Nothing can be added to the conversation {chat}.",
+        cause="It was deleted, or an entry of it is missing.",
+        next_step=REPORT,
+    )

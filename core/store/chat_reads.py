@@ -40,6 +40,17 @@ class ChatReads(Reader):
         )
         return [_chat(row) for row in rows]
 
+    @notes_damage
+    async def memory(self, chat: str) -> bytes | None:
+        """What the assistant keeps of a chat; None before its first turn. Raises DatabaseDamaged."""
+        row = await self._fetch_one("SELECT content, crc FROM memories WHERE chat = ?", (chat,))
+        if row is None:
+            return None
+        if crc32(row[0]) != row[1]:
+            raise row_damaged("memories", f"chat {chat}")
+        content: bytes = row[0]
+        return content
+
     async def chat_revision(self, chat: str) -> int:
         """The revision of a chat's last change; 0 before the first."""
         row = await self._fetch_one("SELECT max(revision) FROM entries WHERE chat = ?", (chat,))

@@ -58,8 +58,10 @@ MIGRATIONS: tuple[Migration, ...] = (
             "CREATE INDEX calls_by_chat ON calls(chat, number) WHERE chat IS NOT NULL",
             "CREATE INDEX calls_by_time ON calls(started_at)",
             "CREATE TABLE chats ( id TEXT PRIMARY KEY, workflow TEXT, title TEXT NOT NULL, mode TEXT NOT "
-            "NULL, created_at REAL NOT NULL, updated_at REAL NOT NULL, memory TEXT NOT NULL DEFAULT '{}', "
-            "busy INTEGER NOT NULL DEFAULT 0 ) WITHOUT ROWID",
+            "NULL, created_at REAL NOT NULL, updated_at REAL NOT NULL, busy INTEGER NOT NULL DEFAULT 0, "
+            "tainted INTEGER NOT NULL DEFAULT 0, tries INTEGER NOT NULL DEFAULT 0 ) WITHOUT ROWID",
+            "CREATE TABLE memories ( chat TEXT PRIMARY KEY, content BLOB NOT NULL, crc INTEGER NOT NULL ) "
+            "WITHOUT ROWID",
             "CREATE INDEX chats_by_workflow ON chats(workflow, updated_at)",
             "CREATE TABLE entries ( chat TEXT NOT NULL, number INTEGER NOT NULL, kind TEXT NOT NULL, at REAL "
             "NOT NULL, revision INTEGER NOT NULL, replaced INTEGER NOT NULL DEFAULT 0, content BLOB NOT "

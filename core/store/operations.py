@@ -12,7 +12,7 @@ from core.store.call_operations import (
     SpendCall,
     SpendCalls,
 )
-from core.store.chat_operations import DeleteChat, EntryPlace, InsertChat, PutEntry, ReplaceEntries, UpdateChat
+from core.store.chat_operations import DeleteChat, InsertChat, PutEntry, PutMemory, ReplaceEntries, UpdateChat
 from core.store.operation import UNSET, Number, Operation, Ref, Unset
 from core.store.proposal_operations import InsertEdit, InsertProposal, UpdateProposal
 from core.store.request_operations import AnswerRequest, InsertRequest, MarkRequest, RecordCommand, WithdrawRequests
@@ -40,7 +40,6 @@ __all__ = [
     "CallCost",
     "CopyRecording",
     "DeleteChat",
-    "EntryPlace",
     "FinishCall",
     "InsertAttempt",
     "InsertCall",
@@ -61,6 +60,7 @@ __all__ = [
     "Operation",
     "ParentVisit",
     "PutEntry",
+    "PutMemory",
     "PutVersion",
     "RecordCommand",
     "Ref",

@@ -195,7 +195,7 @@ class CallRecord:
 
 @dataclass(frozen=True, slots=True)
 class ChatRecord:
-    """A conversation; `memory` is what the assistant keeps between turns."""
+    """A conversation; busy, tainted and tries are 0 or 1."""
 
     id: str
     workflow: str | None
@@ -203,7 +203,9 @@ class ChatRecord:
     mode: str
     created_at: float
     updated_at: float
-    memory: str
+    busy: int
+    tainted: int
+    tries: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -234,10 +234,18 @@ CREATE TABLE chats (
     mode TEXT NOT NULL,
     created_at REAL NOT NULL,
     updated_at REAL NOT NULL,
-    memory TEXT NOT NULL DEFAULT '{}',       -- JSON: what the assistant keeps between turns
-    busy INTEGER NOT NULL DEFAULT 0          -- 1 while a turn goes on: what a killed engine left is told by it
+    busy INTEGER NOT NULL DEFAULT 0,         -- 1 while a turn goes on: what a killed engine left is told by it
+    tainted INTEGER NOT NULL DEFAULT 0,      -- 1 where the present turn read what runs produced
+    tries INTEGER NOT NULL DEFAULT 0         -- 1 where a person allowed that proposed code is run dry
 ) WITHOUT ROWID;
 CREATE INDEX chats_by_workflow ON chats(workflow, updated_at);
+
+-- What the assistant keeps of a conversation between turns: deflated JSON.
+CREATE TABLE memories (
+    chat TEXT PRIMARY KEY,
+    content BLOB NOT NULL,
+    crc INTEGER NOT NULL
+) WITHOUT ROWID;
 
 -- What was said, in order; content is JSON. replaced: 1 where an edit or a retry took its place.
 CREATE TABLE entries (

@@ -16,6 +16,7 @@ from core.store.operations import (
     InsertEdit,
     InsertProposal,
     PutEntry,
+    PutMemory,
     ReplaceEntries,
     UpdateChat,
     UpdateProposal,
@@ -27,8 +28,8 @@ def chat(id: str = "c1", workflow: str | None = "triage", at: float = NOON) -> I
     return InsertChat(id, workflow, "A title", "propose", at)
 
 
-def said(text: bytes, chat: str = "c1", number: int | None = None, kind: str = "user") -> PutEntry:
-    return PutEntry(chat, kind, NOON, text, number)
+def said(number: int, text: bytes, chat: str = "c1") -> PutEntry:
+    return PutEntry(chat, number, "user", NOON, text)
 
 
 def proposal(id: str = "p1", workflow: str = "triage", at: float = NOON, chat: str = "c1") -> InsertProposal:
@@ -48,8 +49,10 @@ async def damage(store: Store, path: Path, statement: str) -> None:
 
 
 async def test_entries_are_numbered_and_every_change_raises_the_revision(store: Store) -> None:
-    results = await store.commit([chat(), said(b"1"), said(b"2"), said(b"2 and more", number=2)])
-    assert [tuple(place) for place in results[1:]] == [(1, 1), (2, 2), (2, 3)]
+    results = await store.commit([chat(), said(1, b"1"), said(2, b"2"), said(2, b"2 and more")])
+    assert results[1:] == [1, 2, 3]
+    with pytest.raises(StoreError):
+        await store.commit([said(4, b"4")])
     assert [(row.number, row.revision, row.content) for row in await store.entries("c1")] == [
         (1, 1, b"1"),
         (2, 3, b"2 and more"),
@@ -58,13 +61,13 @@ async def test_entries_are_numbered_and_every_change_raises_the_revision(store: 
 
 
 async def test_a_reader_gets_what_changed_since_its_revision_in_order(store: Store) -> None:
-    await store.commit([chat(), said(b"1"), said(b"2"), said(b"3"), said(b"1!", number=1)])
+    await store.commit([chat(), said(1, b"1"), said(2, b"2"), said(3, b"3"), said(1, b"1!")])
     assert [row.number for row in await store.entries("c1", since=2)] == [1, 3]
     assert [row.number for row in await store.entries("c1", before=3, limit=1)] == [2]
 
 
 async def test_what_an_edit_replaces_stays_and_says_so(store: Store) -> None:
-    await store.commit([chat(), said(b"1"), said(b"2"), said(b"3"), ReplaceEntries("c1", 2), said(b"new")])
+    await store.commit([chat(), said(1, b"1"), said(2, b"2"), said(3, b"3"), ReplaceEntries("c1", 2), said(4, b"new")])
     assert [(row.number, row.replaced) for row in await store.entries("c1")] == [
         (1, False),
         (2, True),
@@ -75,12 +78,12 @@ async def test_what_an_edit_replaces_stays_and_says_so(store: Store) -> None:
 
 
 async def test_nothing_is_said_in_a_conversation_that_was_deleted(store: Store) -> None:
-    await store.commit([chat(), said(b"1"), proposal()])
+    await store.commit([chat(), said(1, b"1"), proposal()])
     await store.commit([DeleteChat("c1")])
     assert await store.chat("c1") is None
     assert await store.entries("c1") == []
     assert await store.proposal("p1") is None
-    for operation in (said(b"2"), UpdateChat("c1", NOON, title="x")):
+    for operation in (said(2, b"2"), UpdateChat("c1", NOON, title="x")):
         with pytest.raises(StoreError):
             await store.commit([operation])
 
@@ -98,8 +101,17 @@ async def test_conversations_are_listed_by_their_last_change_with_the_proposal_t
     assert await store.busy_chats() == ["c1"]
 
 
+async def test_what_the_assistant_keeps_is_replaced_whole_and_checked(store: Store, path: Path) -> None:
+    await store.commit([chat(), PutMemory("c1", b"first")])
+    await store.commit([PutMemory("c1", b"second")])
+    assert await store.memory("c1") == b"second"
+    await damage(store, path, "UPDATE memories SET content = x'00'")
+    with pytest.raises(DatabaseDamaged):
+        await store.memory("c1")
+
+
 async def test_a_damaged_entry_costs_only_itself_and_is_named(store: Store, path: Path) -> None:
-    await store.commit([chat(), said(b"1"), said(b"2")])
+    await store.commit([chat(), said(1, b"1"), said(2, b"2")])
     await damage(store, path, "UPDATE entries SET content = x'00' WHERE number = 1")
     assert [row.content for row in await store.entries("c1")] == [None, b"2"]
     assert "chat c1, number 1" in store.damages.list()[0].message
