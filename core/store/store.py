@@ -23,11 +23,7 @@ from core.store.transfer import TransferReads
 from core.store.writer import Writer
 
 
-class Store(RunReads, TransferReads, LogReads, PruningReads, CallReads):
-
-
-@dataclass(frozen=True, slots=True)
-class Store(RunReads, TransferReads, LogReads, PruningReads, ChatReads):
+class Store(RunReads, TransferReads, LogReads, PruningReads, CallReads, ChatReads):
     """The one owner of a workspace's database; make it with `open`, read after `start_reads`, end it with `close`."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
