@@ -40,8 +40,13 @@ class Process(Protocol):
     def started_ticks(self) -> int: ...
     def send(self, header: dict[str, Any], payload: bytes = b"") -> None: ...
 
-    def sender(self, header: dict[str, Any]) -> Callable[[], None] | None:
-        """What sends this frame at once from any thread; None where only the event loop can."""
+    @property
+    def sends_from_any_thread(self) -> bool:
+        """Whether what `sender` returns may be called on any thread, or on the event loop alone."""
+        ...
+
+    def sender(self, header: dict[str, Any]) -> Callable[[], None]:
+        """What sends this frame at once."""
         ...
 
     @property

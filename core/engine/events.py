@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from weakref import WeakSet
+from weakref import ref
 
 from core.link.types import Event, Resync
 
@@ -16,27 +16,34 @@ class EventBus:
     """Hands each event to every subscriber; a slow subscriber never holds anyone up."""
 
     def __init__(self) -> None:
-        self._subscriptions: WeakSet[Subscription] = WeakSet()
+        self._subscriptions: tuple[ref[Subscription], ...] = ()
         self._closed = False
 
     def publish(self, event: Event) -> None:
         """Give an event to all who listen now."""
-        for subscription in self._subscriptions:
-            subscription.put(event)
+        for known in self._subscriptions:
+            subscription = known()
+            if subscription is not None:
+                subscription.put(event)
 
     def subscribe(self) -> Subscription:
         """Batches of all events from this call on; dropping the iterator ends the subscription."""
         subscription = Subscription()
         if self._closed:
             subscription.end()
-        self._subscriptions.add(subscription)
+        self._subscriptions = (*self._subscriptions, ref(subscription, self._forget))
         return subscription
+
+    def _forget(self, gone: ref[Subscription]) -> None:
+        self._subscriptions = tuple(known for known in self._subscriptions if known is not gone)
 
     def close(self) -> None:
         """End every subscription after what it still holds, and those that come later at once."""
         self._closed = True
-        for subscription in list(self._subscriptions):
-            subscription.end()
+        for known in self._subscriptions:
+            subscription = known()
+            if subscription is not None:
+                subscription.end()
 
 
 class Subscription:

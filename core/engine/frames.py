@@ -14,6 +14,7 @@ from core.engine.trials import FINAL as FAILED_FOR_GOOD
 from core.errors import RunProcessDied
 from core.flow.settling import Settling
 from core.link.types import FINAL, WAITING, ErrorView, InFlight, Status
+from core.runner.wire import encode_json
 from core.store.operations import InsertAttempt, InsertSnapshot, InsertStep, Operation, UpdateRun
 
 if TYPE_CHECKING:
@@ -246,9 +247,12 @@ class Frames:
         actor.process_life.expect_exit()
 
     def _step_operation(
-        self, header: dict[str, Any], payload: bytes, on_durable: Callable[[], None] | None
+        self, header: dict[str, Any], payload: bytes, acknowledge: Callable[[], None] | None
     ) -> InsertStep:
         """The row of a step: its delta and its large values stay the opaque bytes that the process sent."""
+        on_durable, on_delivered = acknowledge, None
+        if not self._actor.process_life.sends_from_any_thread:
+            on_durable, on_delivered = None, acknowledge
         length = header["delta"]
         position = length + header.get("own", 0)
         delta, own = payload[:length], payload[length:position]
@@ -269,13 +273,14 @@ class Frames:
             visit=header["visit"],
             attempt=header["attempt"],
             next=header["next"],
-            routing=json.dumps(routing, ensure_ascii=False) if routing != {"reason": "default"} else "",
+            routing=encode_json(routing).decode() if routing != {"reason": "default"} else "",
             started_at=header["started_at"],
             ended_at=header["ended_at"],
             changed=header["changed"],
             delta=delta,
             blobs=tuple(blobs),
             on_durable=on_durable,
+            on_delivered=on_delivered,
             own=own,
         )
 

@@ -10,8 +10,8 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from core.engine.processes import ExitStatus, Listener
@@ -68,6 +68,7 @@ class InlineRun:
 
     pid = 0
     started_ticks = 0
+    sends_from_any_thread = False
     last_stack = ""
 
     def __init__(self, init: dict[str, Any], state: bytes, listener: Listener) -> None:
@@ -76,8 +77,6 @@ class InlineRun:
         self._listener = listener
         self._session: Session | None = None
         self._stopped = False
-        self._said: deque[tuple[dict[str, Any], bytes]] = deque()
-        self._loop = asyncio.get_running_loop()
         self.task = asyncio.create_task(self._run(state), name=f"run {init.get('run', '')}")
 
     # What the engine does -----------------------------------------------------------------------------------------
@@ -89,8 +88,9 @@ class InlineRun:
         elif header["t"] == "stop":
             self._stopped = True
 
-    def sender(self, header: dict[str, Any]) -> None:
-        """None: the run lives on the event loop, so no other thread can hand it a frame."""
+    def sender(self, header: dict[str, Any]) -> Callable[[], None]:
+        """What hands this frame over on the event loop."""
+        return partial(self.send, header)
 
     async def stop(self, grace: float) -> None:
         """Cancel the running visit; returns when the run has ended, or after `grace` seconds."""
@@ -124,7 +124,6 @@ class InlineRun:
         except BaseException as error:
             description = f"failed: {type(error).__name__}: {error}"
             log.exception("a run failed outside of its nodes")
-        self._pass_on()
         self._end(description)
 
     async def _open(self, state: bytes) -> Session | None:
@@ -144,15 +143,14 @@ class InlineRun:
         return session
 
     def _say(self, header: dict[str, Any], payload: bytes) -> None:
-        """Pass a frame on in a moment: the engine's errors must not come up in node code."""
-        if not self._said:
-            self._loop.call_soon(self._pass_on)
-        self._said.append((header, payload))
-
-    def _pass_on(self) -> None:
-        while self._said and not self.closed.is_set():
-            header, payload = self._said.popleft()
+        """Pass a frame on; an error of the engine's must not come up in node code."""
+        if self.closed.is_set():
+            return
+        try:
             self._listener.on_frame(header, payload)
+        except Exception:
+            log.exception("a frame of a run could not be taken")
+            self.task.cancel()
 
     def _end(self, description: str) -> None:
         if not self.closed.is_set():

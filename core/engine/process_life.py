@@ -121,8 +121,13 @@ class ProcessLife:
             self.process.send({**header, "e": self.epoch}, payload)
 
     def sender(self, header: dict[str, Any]) -> Callable[[], None] | None:
-        """What sends a frame to the process at once from any thread; None where there is no such way."""
+        """What sends a frame to the process at once; None where there is none."""
         return self.process.sender({**header, "e": self.epoch}) if self.process is not None else None
+
+    @property
+    def sends_from_any_thread(self) -> bool:
+        """Whether what `sender` returns may be called on any thread, or on the event loop alone."""
+        return self.process is not None and self.process.sends_from_any_thread
 
     @property
     def engaged(self) -> bool:

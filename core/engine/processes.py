@@ -307,6 +307,8 @@ class RunProcess:
     `pid` and `started_ticks` name it for good; `closed` is set after the listener's `on_exit`.
     """
 
+    sends_from_any_thread = True
+
     def __init__(self, init: dict[str, Any], listener: Listener) -> None:
         self.pid = 0
         self.started_ticks = 0

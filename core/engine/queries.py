@@ -123,7 +123,7 @@ class Queries:
 
     async def _skipped(self, record: RunRecord, last: StepRow | None) -> list[SkippedNode]:
         """The nodes of a dag that are skipped; its steps say that it is one."""
-        if last is None or '"reason": "dag"' not in last.routing:
+        if last is None or '"dag"' not in last.routing:
             return []
         version = await self._store.version(record.version)
         if version is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from operator import is_
 from typing import Any, NamedTuple
 
 from core.errors import StateValueError
@@ -22,12 +22,38 @@ SNAPSHOT_STEPS = 2_000
 State = dict[str, Any]
 
 
-@dataclass(slots=True)
 class _Container:
-    """The top-level dict or list of a key: its JSON text when it was committed, and the object the nodes see."""
+    """The top-level dict or list of a key: its JSON text when it was committed, and the object the nodes see.
 
-    text: bytes
-    live: Any
+    `items` are the very items of a list that has none but immutable ones, else None: such a list is compared item by
+    item for identity, which costs far less than to write it down again.
+    """
+
+    __slots__ = ("items", "live", "text")
+
+    def __init__(self, text: bytes, live: Any) -> None:
+        self.text = text
+        self.see(live)
+
+    def see(self, live: Any) -> None:
+        """The nodes see another object from now on, with the same content."""
+        self.live = live
+        flat = type(live) is list and live and type(live[-1]) in IMMUTABLE and IMMUTABLE.issuperset(map(type, live))
+        self.items: list[Any] | None = list(live) if flat else None
+
+    def grown_by(self, value: Any) -> list[Any] | None:
+        """The immutable items that the list got at its end, maybe none; None where that can't be told at once."""
+        items = self.items
+        if items is None or value is not self.live or len(value) < len(items) or not all(map(is_, items, value)):
+            return None
+        more: list[Any] = value[len(items) :]
+        return more if IMMUTABLE.issuperset(map(type, more)) else None
+
+    def grow(self, text: bytes, more: list[Any]) -> None:
+        """The list got items at its end; `text` is theirs, `more` are those that the nodes see."""
+        self.text = b"%b,%b" % (self.text[:-1], text[1:])
+        if self.items is not None:
+            self.items += more
 
 
 class _Written(NamedTuple):
@@ -89,7 +115,7 @@ class StateTracker:
         shared.clear()
         shared.update(committed)
         for key, container in self._containers.items():
-            container.live = shared[key]
+            container.see(shared[key])
 
     def committed_state(self) -> State:
         """A copy of the last committed state."""
@@ -120,6 +146,11 @@ class StateTracker:
             else:
                 draft.set_whole(key, value)
             return
+        more = container.grown_by(value)
+        if more is not None:
+            if more:
+                draft.append(key, more, len(old))
+            return
         try:
             text = dumps(value)
         except DUMPS_ERRORS:
@@ -142,7 +173,8 @@ class StateTracker:
         """Bring both the committed and the live state to what the draft says."""
         self._committed.update(draft.unchanged)
         for key, loaded in draft.renewed.items():
-            shared[key] = self._containers[key].live = loaded
+            shared[key] = loaded
+            self._containers[key].see(loaded)
         for written in draft.written:
             change = written.change
             path = change.path
@@ -157,6 +189,10 @@ class StateTracker:
         for key, text in draft.texts.items():
             self._containers[key] = _Container(text, shared[key])
             self._note_size("set", key, len(text))
+        for written in draft.grown:
+            key = str(written.change.path[0])
+            self._containers[key].grow(written.text, written.loaded)
+            self._note_size("set", key, len(self._containers[key].text))
         for key in draft.without_container:
             self._containers.pop(key, None)
 
@@ -176,6 +212,8 @@ class _Draft:
         self.written: list[_Written] = []
         self.texts: dict[str, bytes] = {}
         """The new JSON text of every changed key that holds a dict or list."""
+        self.grown: list[_Written] = []
+        """The appends to top-level lists of immutable items; their text is made of the one before."""
         self.without_container: set[str] = set()
         """Changed keys that hold no dict or list any more."""
         self.unchanged: State = {}
@@ -201,6 +239,12 @@ class _Draft:
         else:
             self.without_container.discard(key)
             self.texts[key] = written.text
+
+    def append(self, key: str, items: list[Any], start: int) -> None:
+        """Add immutable items to the list of a key that has `start` items of that kind."""
+        written = self._write(Change("append", (key,), items, start))
+        self.written.append(written)
+        self.grown.append(written)
 
     def set_parts(self, key: str, text: bytes, changes: list[Change], value: Any) -> None:
         """Make the changes below a key, or set it as a whole where that is smaller; `text` is its new JSON text."""

@@ -294,7 +294,7 @@ class ChannelJournal:
             deadline = time.monotonic() + BLOCKING_SECONDS
             while not acknowledged.done() and (left := deadline - time.monotonic()) > 0:
                 self._read_within(left)
-        else:
+        elif self._read_within is not None:
             await asyncio.sleep(0)
             self._turned_at = time.monotonic()
         await acknowledged

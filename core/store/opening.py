@@ -24,6 +24,9 @@ BUSY_SECONDS = 5.0
 LOG_SIZE_LIMIT = 8 * 1024 * 1024
 """Bytes of the write-ahead log that are kept after a checkpoint."""
 
+PAGE_BYTES = 2048
+"""Size of a new database's pages. A step writes one or two whole pages into the log, and waits for their sync."""
+
 CACHED_STATEMENTS = 256
 DAMAGES_NAMED = 3
 
@@ -117,6 +120,7 @@ def _create(path: Path) -> None:
         os.unlink(f"{path}-wal")
     try:
         with contextlib.closing(sqlite3.connect(part, isolation_level=None)) as connection:
+            connection.execute(f"PRAGMA page_size = {PAGE_BYTES:d}")
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")

@@ -48,6 +48,7 @@ class Operation(ABC):
     __slots__ = ()
     references: ClassVar[tuple[str, ...]] = ()
     on_durable: Callable[[], None] | None = None
+    on_delivered: Callable[[], None] | None = None
 
     @property
     def row_count(self) -> int:

@@ -31,7 +31,8 @@ class InsertStep(Operation):
 
     `blobs` are the delta's large values as (hash, data); data None means that the value is stored already. `own` are
     operations too: what a node of a dag changed itself, where the delta is another.
-    `on_durable` is called on the writer's thread as soon as the step is durable, before anybody else hears of it.
+    `on_durable` is called on the writer's thread as soon as the step is durable, before anybody else hears of it;
+    `on_delivered` on the event loop, before the future of the commit is done.
     """
 
     references: ClassVar[tuple[str, ...]] = ("line",)
@@ -50,6 +51,7 @@ class InsertStep(Operation):
     blobs: tuple[tuple[bytes, bytes | None], ...] = ()
     on_durable: Callable[[], None] | None = None
     own: bytes = b""
+    on_delivered: Callable[[], None] | None = None
 
     def apply(self, transaction: Transaction) -> None:
         line = cast(int, self.line)

@@ -51,22 +51,30 @@ class Group:
             self.results.append(ready.apply(transaction))
 
     def announce(self) -> None:
-        """Tell whoever doesn't wait for the event loop; what they do wrong must not stop the writer."""
+        """Tell whoever doesn't wait for the event loop."""
         for operation in self.operations:
-            if operation.on_durable is not None:
-                try:
-                    operation.on_durable()
-                except Exception:
-                    log.exception("a durable row could not be announced")
+            _tell(operation.on_durable)
 
     def deliver(self) -> None:
         """Tell whoever waits; runs on the event loop."""
+        if self.error is None:
+            for operation in self.operations:
+                _tell(operation.on_delivered)
         if self.future.done():
             return
         if self.error is not None:
             self.future.set_exception(self.error)
         else:
             self.future.set_result(self.results)
+
+
+def _tell(listener: Callable[[], None] | None) -> None:
+    """What a listener does wrong must not stop the writer."""
+    if listener is not None:
+        try:
+            listener()
+        except Exception:
+            log.exception("a durable row could not be announced")
 
 
 class Writer:
