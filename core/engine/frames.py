@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from core.crash_points import crash_point
+from core.engine.conditions import TAKEN, Conditions, conditions_between
 from core.engine.dag_rows import why_skipped
 from core.engine.onward import ALONE
 from core.engine.trials import CANCELLED
@@ -26,6 +27,7 @@ class Frames:
 
     def __init__(self, actor: RunActor) -> None:
         self._actor = actor
+        self._conditions: Conditions | None = None
         self._withheld: list[int] = []
         """Steps of a dag that are not acknowledged, so that nothing new begins while the run comes to rest."""
 
@@ -273,7 +275,7 @@ class Frames:
             visit=header["visit"],
             attempt=header["attempt"],
             next=header["next"],
-            routing=encode_json(routing).decode() if routing != {"reason": "default"} else "",
+            routing=self._kept_routing(header["node"], header["next"], routing),
             started_at=header["started_at"],
             ended_at=header["ended_at"],
             changed=header["changed"],
@@ -283,6 +285,17 @@ class Frames:
             on_delivered=on_delivered,
             own=own,
         )
+
+    def _kept_routing(self, node: str, next_node: str | None, routing: dict[str, Any]) -> str:
+        """The text that is kept; what the graph says as well is left out, for it stands in every row of a loop."""
+        if routing == {"reason": "default"}:
+            return ""
+        if routing.keys() == {"reason", "condition"} and routing["reason"] == "edge" and next_node is not None:
+            if self._conditions is None:
+                self._conditions = conditions_between(self._actor.graph)
+            if self._conditions.get((node, next_node)) == routing["condition"]:
+                return TAKEN
+        return encode_json(routing).decode()
 
     def _log_routing(self, header: dict[str, Any]) -> None:
         """Say in the log which way the run went and why."""

@@ -151,8 +151,9 @@ class ProcessLife:
         if self._actor.closed.is_set():
             return
         if any(record[2] == "raw" and record[1] >= LEVELS["ERROR"] for record in records):
-            # A report of the fault handler, whose node is known once the frames that came before were taken.
-            self._actor.post(lambda: self._add_report(records))
+            # A report of the fault handler, whose node is known once the frames that came before were taken: also those
+            # that are being read just now, for output is looked for before each frame.
+            asyncio.get_running_loop().call_soon(self._actor.post, lambda: self._add_report(records))
         else:
             self._actor.log.add(records)
 

@@ -437,6 +437,7 @@ class RunProcess:
             if asyncio.get_running_loop().time() > deadline:
                 break
             await asyncio.sleep(DRAIN_PAUSE)
+        await asyncio.sleep(0)  # What was read last is passed on in the next turn, and before the exit.
         self._close()
         if not self.closed.is_set():
             self.closed.set()

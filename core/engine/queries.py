@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from core.engine.conditions import TAKEN, Conditions, conditions_between
 from core.engine.dag_rows import settling_of, skipped_view
 from core.engine.requests import request_key
 from core.engine.runlog import LEVELS
@@ -227,6 +228,7 @@ class Queries:
         more = len(steps) > limit
         steps = steps[:limit]
         last_seq = steps[-1].seq if more else 2**62
+        conditions = await self._conditions_of({step.line for step in steps if step.routing == TAKEN})
         by_seq: dict[int, list[StepView]] = {}
         for row in await self._store.attempts(line, after + 1, last_seq):
             by_seq.setdefault(row.before_seq, []).append(attempt_view(row))
@@ -236,7 +238,7 @@ class Queries:
         for step in steps:
             if step.seq < 1:
                 continue
-            together = [*by_seq.pop(step.seq, [])[-ATTEMPTS_AT_MOST:], step_view(step)]
+            together = [*by_seq.pop(step.seq, [])[-ATTEMPTS_AT_MOST:], step_view(step, conditions.get(step.line, {}))]
             left -= sum(map(_json_size, together))
             if views and left < 0:
                 more = True
@@ -247,6 +249,16 @@ class Queries:
             done = {(view.node, view.visit, view.attempt) for view in views}
             views += [running_view(f) for f in flights if (f.node, f.visit, f.attempt) not in done]
         return StepPage(steps=views, total=await self._store.step_total(line), more=more)
+
+    async def _conditions_of(self, lines: set[int]) -> dict[int, Conditions]:
+        """The conditions of the graphs by which these lines went; a fork's history has lines of other versions."""
+        found: dict[int, Conditions] = {}
+        for line in lines:
+            version = await self._store.version((await self._store.line_by_number(line)).version)
+            if version is not None:
+                graph = await asyncio.to_thread(lambda text: Graph.from_dict(json.loads(text)), version.graph)
+                found[line] = conditions_between(graph)
+        return found
 
     async def read_state(
         self, run_id: str, seq: int | None, path: StatePath | None, depth: int, line: int | None = None

@@ -12,6 +12,7 @@ from core.definition.finding import Finding
 from core.definition.load import LoadedWorkflow
 from core.engine.actor import RunActor
 from core.engine.approvals import Verdict
+from core.engine.conditions import TAKEN, Conditions
 from core.engine.requests import request_key
 from core.engine.runlog import level_name
 from core.engine.trials import CANCELLED
@@ -276,8 +277,11 @@ def line_view(record: LineRecord, number: int, step: int, parent_run: str | None
     )
 
 
-def step_view(row: StepRow) -> StepView:
+def step_view(row: StepRow, conditions: Conditions) -> StepView:
+    """A step; `conditions` are those of the graph of its line, where its row needs them."""
     routing: dict[str, Any] = json.loads(row.routing) if row.routing else {}
+    if row.routing == TAKEN:
+        routing["condition"] = conditions.get((row.node, row.next or ""), "")
     return StepView(
         step=row.seq,
         node=row.node,
