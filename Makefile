@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime-ready
 DEVELOP := $(VENV)/.develop-ready
+MODEL_SERVER := tests/llm_server/node_modules/.ready
 WORKERS ?= auto
 
 .DELETE_ON_ERROR:
-.PHONY: help run setup test test-long check lint types imports format bench bench-tui bench-large lock pictures clean
+.PHONY: help run setup test test-long model-server check lint types imports format bench bench-tui bench-large lock pictures clean
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,11 +18,13 @@ run: $(RUNTIME) ## open the app on this workspace
 
 setup: $(RUNTIME) ## make .venv with what the app needs
 
-test: $(DEVELOP) check ## the checks and the tests that guard daily work
+test: $(DEVELOP) $(MODEL_SERVER) check ## the checks and the tests that guard daily work
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not long" tests
 
-test-long: $(DEVELOP) ## the full counts
+test-long: $(DEVELOP) $(MODEL_SERVER) ## the full counts
 	$(BIN)/python -m pytest -n $(WORKERS) -m long tests
+
+model-server: $(MODEL_SERVER) ## the scripted model server that tests talk to; needs node
 
 check: lint types imports ## ruff, mypy and import-linter
 
@@ -81,3 +84,10 @@ $(DEVELOP): requirements-dev.lock $(RUNTIME)
 	@echo "rondo: installing what the tests need"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
+
+# Tests that need it are skipped, and say so, only where there is no node at all.
+$(MODEL_SERVER): tests/llm_server/package.json tests/llm_server/package-lock.json
+	@if command -v node >/dev/null 2>&1; then \
+	  echo "rondo: installing the model server of the tests"; \
+	  cd tests/llm_server && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error && touch node_modules/.ready; \
+	else echo "rondo: no node on this machine: tests that talk to a model server are skipped"; fi

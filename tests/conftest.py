@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from model_server import _running_model_server, model_server  # noqa: F401
 
 settings.register_profile("daily", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("long", max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -17,6 +18,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "daily"))
 # A program that is started in the background has this signal ignored, and so would every program that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+DISPLAY_VARIABLES = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES")
+MODEL_VARIABLES = ("_API_KEY", "_AUTH_TOKEN", "_BASE_URL", "OLLAMA_HOST")
+"""Endings of variables that no test may take over: a key that is really somebody's, or the way to a real service."""
+
 
 @pytest.fixture(autouse=True)
 def own_user_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -25,11 +30,10 @@ def own_user_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
     for name in ("data", "state", "config", "cache"):
         monkeypatch.setenv(f"XDG_{name.upper()}_HOME", str(home / name))
     for variable in list(os.environ):
-        if variable.startswith(("RONDO_", "TEXTUAL_", "SSH_")) or variable in (
-            "NO_COLOR",
-            "FORCE_COLOR",
-            "COLUMNS",
-            "LINES",
+        if (
+            variable.startswith(("RONDO_", "TEXTUAL_", "SSH_"))
+            or variable in DISPLAY_VARIABLES
+            or variable.endswith(MODEL_VARIABLES)
         ):
             monkeypatch.delenv(variable)
     monkeypatch.setenv("TZ", "UTC")
