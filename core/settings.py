@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from core.places import Workspace, config_folder
+from core.settings_fields import Value, choice, default_of, meant, number, refusal, switch, words
 
 USER_FILE = "settings.toml"
 WORKSPACE_FILE = "rondo.toml"
@@ -26,33 +27,68 @@ LOOK_SECONDS = 1.0
 DEFAULT = "default"
 """The source of a value that no file sets."""
 
-Number = int | float
-
-
-def _setting(default: Number, text: str, *, least: Number = 0, most: Number = 1_000_000_000) -> Any:
-    """A number with its bounds and the sentence that explains it."""
-    return field(default=default, metadata={"text": text, "least": least, "most": most})
-
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
     """`[engine]`: the engine of a workspace."""
 
-    max_runs: int = _setting(16, "Run processes at once; further runs are queued.", least=1, most=1000)
-    idle_minutes: float = _setting(15.0, "How long an engine that nobody needs stays.", least=0.05)
-    keep_environment_days: float = _setting(30.0, "How long an environment of packages stays that no run used.")
-    keep_process_seconds: float = _setting(30.0, "How long a run that waits keeps its process.")
+    max_runs: int = number(16, "Run processes at once; further runs are queued.", least=1, most=1000)
+    idle_minutes: float = number(15.0, "How long an engine that nobody needs stays.", least=0.05)
+    keep_environment_days: float = number(30.0, "How long an environment of packages stays that no run used.")
+    keep_process_seconds: float = number(30.0, "How long a run that waits keeps its process.")
 
 
 @dataclass(frozen=True, slots=True)
 class LimitSettings:
     """`[limits]` for every workflow, `[workflows.NAME]` for one. 0 means no limit, but for the two of the log."""
 
-    max_runs: int = _setting(0, "Run processes of one workflow at once; 0: as many as the engine has.")
-    memory_mb: int = _setting(4000, "Memory of a run's process with all it started, in MB of 1,000,000 bytes; 0: any.")
-    cpu_seconds: float = _setting(86_400.0, "CPU time of a run's process with all it started; 0: any.")
-    log_lines: int = _setting(50_000, "Lines of output that are kept of one run.", least=100)
-    log_mb: float = _setting(8.0, "Output that is kept of one run, in MB of 1,000,000 bytes.", least=0.01, most=10_000)
+    max_runs: int = number(0, "Run processes of one workflow at once; 0: as many as the engine has.")
+    memory_mb: int = number(4000, "Memory of a run's process with all it started, in MB of 1,000,000 bytes; 0: any.")
+    cpu_seconds: float = number(86_400.0, "CPU time of a run's process with all it started; 0: any.")
+    log_lines: int = number(50_000, "Lines of output that are kept of one run.", least=100)
+    log_mb: float = number(8.0, "Output that is kept of one run, in MB of 1,000,000 bytes.", least=0.01, most=10_000)
+
+
+PROFILES = ("default", "development", "local", "fast", "accurate")
+ROLES = ("chat", "planner", "executor", "critic")
+EFFORTS = ("", "low", "medium", "high")
+_MODEL_FORM = (r"[a-z][a-z0-9_-]*:\S+", "must be a provider and a model, such as anthropic:claude-opus-5-5")
+_KEY_FORM = (
+    r"[A-Z_][A-Z0-9_]*|secret:[A-Za-z0-9_.-]+|none",
+    "must name where the key is, never be the key: a variable (MY_API_KEY), secret:NAME, or none",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LlmSettings:
+    """`[llm]`: language models. The one model id that Rondo knows by itself is the default of `model`."""
+
+    profile: str = choice("default", "Which models the roles stand for, where a role doesn't say itself.", *PROFILES)
+    model: str = words("anthropic:claude-opus-5-5", "The model of the profiles, as provider:id.", *_MODEL_FORM)
+    retries: int = number(4, "How often a call is tried again after a cut connection or a busy provider.", most=20)
+    first_word_seconds: float = number(180.0, "How long the first sign of a reply may take.", least=1, most=3600)
+
+
+@dataclass(frozen=True, slots=True)
+class RoleSettings:
+    """`[llm.roles.NAME]` and `[llm.profiles.NAME]`: what a role, or each role in a profile, stands for."""
+
+    model: str = words("", "The model, as provider:id.", *_MODEL_FORM)
+    effort: str = choice("", "How hard it thinks: low, medium, high; empty leaves that to the provider.", *EFFORTS)
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSettings:
+    """`[llm.providers.NAME]`: a provider of one's own, or what is other about one that Rondo knows."""
+
+    wire: str = choice("", "The protocol it speaks: anthropic or openai.", "", "anthropic", "openai")
+    base_url: str = words("", "Where it is.", r"https?://[^\s]+", "must begin with http:// or https://")
+    key: str = words("", "Where its key is: a variable, secret:NAME, or none.", *_KEY_FORM, private=True)
+    title: str = words("", "How it is called on screens.")
+    tools: bool = switch(True, "Whether its models can call tools.")
+    json: str = choice(
+        "schema", "How it is asked for JSON: by schema, as an object, or in words.", *("schema", "object", "text")
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +98,12 @@ class BudgetSettings:
     Those of a run may stand under `[workflows.NAME]` too. A day begins at midnight, local time.
     """
 
-    run_dollars: float = _setting(0.0, "US dollars that the model calls of one run may cost; 0: any.")
-    run_tokens: int = _setting(0, "Tokens, in and out, of the model calls of one run; 0: any.")
-    run_calls: int = _setting(1000, "Model calls of one run; 0: any.")
-    day_dollars: float = _setting(0.0, "US dollars that all model calls of one day may cost; 0: any.")
-    day_tokens: int = _setting(0, "Tokens, in and out, of all model calls of one day; 0: any.")
-    day_calls: int = _setting(0, "Model calls of one day; 0: any.")
+    run_dollars: float = number(0.0, "US dollars that the model calls of one run may cost; 0: any.")
+    run_tokens: int = number(0, "Tokens, in and out, of the model calls of one run; 0: any.")
+    run_calls: int = number(1000, "Model calls of one run; 0: any.")
+    day_dollars: float = number(0.0, "US dollars that all model calls of one day may cost; 0: any.")
+    day_tokens: int = number(0, "Tokens, in and out, of all model calls of one day; 0: any.")
+    day_calls: int = number(0, "Model calls of one day; 0: any.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +122,8 @@ class EffectiveSetting:
     """One value as it holds, with where it comes from: a file's path, or "default"."""
 
     key: str
-    value: Number
-    default: Number
+    value: Value
+    default: Value
     source: str
     text: str
 
@@ -99,11 +135,29 @@ class Settings:
     engine: EngineSettings = EngineSettings()
     limits: LimitSettings = LimitSettings()
     budget: BudgetSettings = BudgetSettings()
-    workflows: Mapping[str, Mapping[str, Number]] = field(default_factory=dict)
+    llm: LlmSettings = LlmSettings()
+    tables: Mapping[str, Mapping[str, Mapping[str, Value]]] = field(default_factory=dict)
+    """What stands in tables with names of their own: by table ("workflows", "llm.roles"), by name."""
     sources: Mapping[str, str] = field(default_factory=dict)
     files: tuple[str, ...] = ()
     """The files that were looked for, in the order in which they were read."""
     problems: tuple[SettingProblem, ...] = ()
+
+    def table(self, table: str) -> Mapping[str, Mapping[str, Value]]:
+        """What the files say in a table such as "llm.roles", by name; only what is set there."""
+        return self.tables.get(table, {})
+
+    @property
+    def workflows(self) -> Mapping[str, Mapping[str, Value]]:
+        """The limits that are set for single workflows."""
+        return self.table(WORKFLOWS)
+
+    def _default(self, table: str, entry: dataclasses.Field[Any]) -> Value:
+        """What holds where a table does not set it: for a workflow, what holds for all."""
+        if table != WORKFLOWS:
+            return default_of(entry)
+        value: Value = getattr(self.budget if hasattr(self.budget, entry.name) else self.limits, entry.name)
+        return value
 
     def limits_of(self, workflow: str) -> LimitSettings:
         """The limits that hold for the runs of a workflow."""
@@ -127,27 +181,52 @@ class Settings:
             values = getattr(self, section)
             for entry in fields(values):
                 key = f"{section}.{entry.name}"
-                value: Number = getattr(values, entry.name)
                 source = self.sources.get(key, DEFAULT)
-                yield EffectiveSetting(key, value, _default(entry), source, entry.metadata["text"])
-        known = {entry.name: entry for entry in OF_WORKFLOWS}
-        for workflow, values in self.workflows.items():
-            for name, value in values.items():
-                key = f"workflows.{workflow}.{name}"
-                default: Number = getattr(self.budget if hasattr(self.budget, name) else self.limits, name)
-                yield EffectiveSetting(key, value, default, self.sources[key], known[name].metadata["text"])
+                value: Value = getattr(values, entry.name)
+                yield EffectiveSetting(key, value, default_of(entry), source, entry.metadata["text"])
+        for table, named in self.tables.items():
+            known = {entry.name: entry for entry in TABLES[table].entries}
+            for name, values in named.items():
+                for setting, value in values.items():
+                    key = f"{table}.{name}.{setting}"
+                    default = self._default(table, known[setting])
+                    yield EffectiveSetting(key, value, default, self.sources[key], known[setting].metadata["text"])
 
 
-SECTIONS: Mapping[str, type[Any]] = {"engine": EngineSettings, "limits": LimitSettings, "budget": BudgetSettings}
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of tables, each under a name: one of `names`, or any of the form; `entries` are what one may hold."""
+
+    entries: tuple[dataclasses.Field[Any], ...]
+    what: str
+    names: tuple[str, ...] = ()
+    form: str = r"(?s).+"
+
+
+SECTIONS: Mapping[str, type[Any]] = {
+    "engine": EngineSettings,
+    "limits": LimitSettings,
+    "budget": BudgetSettings,
+    "llm": LlmSettings,
+}
 WORKFLOWS = "workflows"
 OF_WORKFLOWS = (
     *fields(LimitSettings),
     *(entry for entry in fields(BudgetSettings) if entry.name.startswith("run_")),
 )
 """What may stand under `[workflows.NAME]`."""
+LLM_ROLES, LLM_PROFILES, LLM_PROVIDERS = "llm.roles", "llm.profiles", "llm.providers"
+TABLES: Mapping[str, Table] = {
+    WORKFLOWS: Table(OF_WORKFLOWS, "the workflow's name, and the limit below it"),
+    LLM_ROLES: Table(fields(RoleSettings), "the role, and its model or effort below it", names=ROLES),
+    LLM_PROFILES: Table(fields(RoleSettings), "the profile, and its model or effort below it", names=PROFILES),
+    LLM_PROVIDERS: Table(
+        fields(ProviderSettings), "a name of small letters, digits, - and _", form=r"[a-z][a-z0-9_-]*"
+    ),
+}
 
 
-def _with_own(values: Any, own: Mapping[str, Number]) -> Any:
+def _with_own(values: Any, own: Mapping[str, Value]) -> Any:
     """The values of a section with those of a workflow over them."""
     known = {entry.name for entry in fields(values)}
     over: dict[str, Any] = {name: value for name, value in own.items() if name in known}
@@ -169,7 +248,8 @@ def read_settings(workspace: Workspace) -> Settings:
         engine=EngineSettings(**reading.values["engine"]),
         limits=LimitSettings(**reading.values["limits"]),
         budget=BudgetSettings(**reading.values["budget"]),
-        workflows=reading.workflows,
+        llm=LlmSettings(**reading.values["llm"]),
+        tables=reading.tables,
         sources=reading.sources,
         files=tuple(str(path) for path in paths),
         problems=tuple(reading.problems),
@@ -213,7 +293,7 @@ class _Reading:
 
     def __init__(self) -> None:
         self.values: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
-        self.workflows: dict[str, dict[str, Number]] = {}
+        self.tables: dict[str, dict[str, dict[str, Value]]] = {}
         self.sources: dict[str, str] = {}
         self.problems: list[SettingProblem] = []
         self._path = Path()
@@ -249,41 +329,51 @@ class _Reading:
 
     def _take(self, document: Mapping[str, Any]) -> None:
         for section, content in document.items():
-            if section not in SECTIONS and section != WORKFLOWS:
-                self._unknown((section,), [*SECTIONS, WORKFLOWS], "section")
+            if section in TABLES:
+                self._take_table((section,), content)
+            elif section not in SECTIONS:
+                self._unknown((section,), [*SECTIONS, *_below(())], "section")
             elif not isinstance(content, dict):
                 self._problem((section,), f"{section} must be a table", f"Write [{section}] and its settings below it.")
-            elif section == WORKFLOWS:
-                self._take_workflows(content)
             else:
-                for name, value in self._checked((section,), content, fields(SECTIONS[section])):
-                    self.values[section][name] = value
+                self.values[section].update(self._checked((section,), content, fields(SECTIONS[section])))
 
-    def _take_workflows(self, content: Mapping[str, Any]) -> None:
-        for workflow, values in content.items():
-            if not isinstance(values, dict):
-                hint = f"Write [{WORKFLOWS}.NAME] with the workflow's name, and the limit below it."
-                self._problem((WORKFLOWS, workflow), f"{WORKFLOWS}.{workflow} must be a table", hint)
-                continue
-            for name, value in self._checked((WORKFLOWS, workflow), values, OF_WORKFLOWS):
-                self.workflows.setdefault(workflow, {})[name] = value
+    def _take_table(self, key: tuple[str, ...], content: Any) -> None:
+        """Take a table of tables; what is wrong in one of them leaves the others."""
+        path = ".".join(key)
+        table = TABLES[path]
+        hint = f"Write [{path}.NAME] with {table.what}."
+        if not isinstance(content, dict):
+            self._problem(key, f"{path} must be a table", hint)
+            return
+        for name, values in content.items():
+            if table.names and name not in table.names:
+                self._unknown((*key, name), list(table.names), "table")
+            elif not re.fullmatch(table.form, name):
+                self._problem((*key, name), f"{path}.{name} has a name that can't be used", hint)
+            elif not isinstance(values, dict):
+                self._problem((*key, name), f"{path}.{name} must be a table", hint)
+            else:
+                checked = dict(self._checked((*key, name), values, table.entries))
+                self.tables.setdefault(path, {}).setdefault(name, {}).update(checked)
 
     def _checked(
         self, section: tuple[str, ...], content: Mapping[str, Any], entries: Iterable[dataclasses.Field[Any]]
-    ) -> Iterator[tuple[str, Number]]:
+    ) -> Iterator[tuple[str, Value]]:
         """The settings of a table that are known and fit; the others become problems."""
         known = {entry.name: entry for entry in entries}
         for name, value in content.items():
-            if name not in known:
-                self._unknown((*section, name), list(known), "setting")
-                continue
-            refusal = _refusal(value, known[name])
-            if refusal:
-                held = "The value from before holds: the user's file or the default."
-                self._problem((*section, name), f"{'.'.join((*section, name))} {refusal}; got {value!r}", held)
-                continue
-            self.sources[".".join((*section, name))] = str(self._path)
-            yield name, value
+            key = (*section, name)
+            if ".".join(key) in TABLES:
+                self._take_table(key, value)
+            elif name not in known:
+                self._unknown(key, [*known, *_below(section)], "setting")
+            elif wrong := refusal(value, known[name]):
+                held = f"{meant(value, known[name])}The value from before holds: the user's file or the default."
+                self._problem(key, f"{'.'.join(key)} {wrong}", held)
+            else:
+                self.sources[".".join(key)] = str(self._path)
+                yield name, value
 
     def _unknown(self, key: tuple[str, ...], known: list[str], what: str) -> None:
         close = difflib.get_close_matches(key[-1], known, n=1)
@@ -296,22 +386,9 @@ class _Reading:
         self.problems.append(SettingProblem(str(self._path), line, ".".join(key), message, hint))
 
 
-def _refusal(value: Any, entry: dataclasses.Field[Any]) -> str:
-    """What a value must be, where it is something else."""
-    whole = isinstance(_default(entry), int)
-    least, most = entry.metadata["least"], entry.metadata["most"]
-    kinds = (int,) if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds) or not math.isfinite(value):
-        return f"must be a {'whole number' if whole else 'number'}"
-    if not least <= value <= most:
-        return f"must be between {least} and {most}"
-    return ""
-
-
-def _default(entry: dataclasses.Field[Any]) -> Number:
-    default: Any = entry.default
-    value: Number = default
-    return value
+def _below(section: tuple[str, ...]) -> list[str]:
+    """The tables of tables that stand directly in a section, by their last word."""
+    return [path.split(".")[-1] for path in TABLES if tuple(path.split(".")[:-1]) == section]
 
 
 def _header(line: str) -> tuple[str, ...] | None:
@@ -321,16 +398,19 @@ def _header(line: str) -> tuple[str, ...] | None:
 
 
 def _line_of(lines: list[str], key: tuple[str, ...]) -> int:
-    """Where a key stands, as far as the text shows it; 0 where it does not."""
+    """Where a key stands, as far as the text shows it, or the first table below it; 0 where neither does."""
     table: tuple[str, ...] = ()
-    for number, line in enumerate(lines, start=1):
+    below = 0
+    for at, line in enumerate(lines, start=1):
         opened = _header(line)
         if opened is not None:
             table = opened
             if table == key:
-                return number
+                return at
+            if table[: len(key)] == key:
+                below = below or at
             continue
         name, separator, _ = line.partition("=")
         if separator and (*table, *(part.strip().strip("\"'") for part in name.split("."))) == key:
-            return number
-    return 0
+            return at
+    return below

@@ -6,6 +6,7 @@ import typer
 
 from core.cli.call import JsonOption, WorkspaceOption, open_call
 from core.settings import DEFAULT, SettingProblem, read_settings
+from core.settings_fields import value_text
 
 
 def settings_command(context: typer.Context, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> int:
@@ -33,7 +34,7 @@ def settings_command(context: typer.Context, workspace: WorkspaceOption = None, 
     call.output.table(
         ["SETTING", ">VALUE", "FROM", ""],
         [
-            [entry.key, f"{entry.value:g}", (entry.source, "dim" if entry.source == DEFAULT else ""), entry.text]
+            [entry.key, value_text(entry.value), (entry.source, "dim" if entry.source == DEFAULT else ""), entry.text]
             for entry in settings.effective()
         ],
     )

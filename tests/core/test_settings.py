@@ -59,6 +59,18 @@ def test_the_workspace_goes_over_the_user_and_a_workflow_over_both(files: tuple[
         ("limits = 3\n", 1, "limits", "must be a table", "Write [limits]"),
         ("[workflows]\na = 3\n", 2, "workflows.a", "must be a table", "[workflows.NAME]"),
         ("[workflows.a]\nmax = 3\n", 2, "workflows.a.max", "there is no setting", "There are: max_runs"),
+        ("[llm]\nprofil = 'fast'\n", 2, "llm.profil", "there is no setting", "Did you mean profile?"),
+        ("[llm]\nprofile = 'fats'\n", 2, "llm.profile", "must be one of default,", "Did you mean fast?"),
+        ("[llm]\nmodel = 'opus'\n", 2, "llm.model", "a provider and a model", "from before holds"),
+        ("[llm]\nmodel = 5\n", 2, "llm.model", "must be a text; got 5", "from before holds"),
+        ("[llm.role.chat]\neffort = 'low'\n", 1, "llm.role", "there is no setting", "Did you mean roles?"),
+        ("[llm.roles.chats]\neffort = 'low'\n", 1, "llm.roles.chats", "there is no table", "Did you mean chat?"),
+        ("[llm.roles]\nchat = 'x'\n", 2, "llm.roles.chat", "must be a table", "[llm.roles.NAME]"),
+        ("[llm.roles.chat]\neffort = 'hgih'\n", 2, "llm.roles.chat.effort", "must be one of", "Did you mean high?"),
+        ("[llm]\nroles = 3\n", 2, "llm.roles", "must be a table", "[llm.roles.NAME]"),
+        ("[llm.providers.'A b']\nwire = 'openai'\n", 1, "llm.providers.A b", "can't be used", "small letters"),
+        ("[llm.providers.x]\nbase_url = 'ftp:'\n", 2, "llm.providers.x.base_url", "must begin with http", "before"),
+        ("[llm.providers.x]\ntools = 1\n", 2, "llm.providers.x.tools", "must be true or false", "from before"),
         ("[engine]\nmax_runs 3\n", 2, "", "the file is not TOML", "Mend that line"),
     ],
 )
@@ -72,6 +84,37 @@ def test_what_is_wrong_is_named_with_its_line(
     assert message in problem.message
     assert hint in problem.hint
     assert (read.engine, read.limits) == (Settings().engine, LimitSettings())
+
+
+def test_models_and_providers_are_settings_with_texts_words_and_tables(files: tuple[Path, Path, Workspace]) -> None:
+    user, own, workspace = files
+    user.write_text('[llm]\nprofile = "fast"\n[llm.roles.chat]\nmodel = "openai:x"\neffort = "high"\n')
+    own.write_text(
+        '[llm.roles.chat]\neffort = "low"\n'
+        '[llm.providers.mine]\nwire = "openai"\nbase_url = "http://box:8000/v1"\nkey = "secret:BOX"\ntools = false\n'
+    )
+    read = read_settings(workspace)
+    assert read.problems == ()
+    assert read.llm.profile == "fast"
+    assert read.table("llm.roles") == {"chat": {"model": "openai:x", "effort": "low"}}
+    assert read.table("llm.providers")["mine"] == {
+        "wire": "openai",
+        "base_url": "http://box:8000/v1",
+        "key": "secret:BOX",
+        "tools": False,
+    }
+    shown = {entry.key: (entry.value, entry.source) for entry in read.effective()}
+    assert shown["llm.roles.chat.model"] == ("openai:x", str(user))
+    assert shown["llm.roles.chat.effort"] == ("low", str(own))
+
+
+def test_a_key_that_somebody_wrote_into_a_file_is_refused_and_never_repeated(
+    files: tuple[Path, Path, Workspace],
+) -> None:
+    files[1].write_text('[llm.providers.mine]\nkey = "sk-verysecret-123"\n')
+    (problem,) = read_settings(files[2]).problems
+    assert "never be the key" in problem.message
+    assert "verysecret" not in str(problem)
 
 
 def test_a_wrong_value_leaves_the_users_value_and_the_others_of_its_file(files: tuple[Path, Path, Workspace]) -> None:
@@ -109,7 +152,24 @@ def test_a_saved_change_holds_without_a_restart(files: tuple[Path, Path, Workspa
 
 toml_values = st.one_of(st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.lists(st.integers()))
 words = st.sampled_from(
-    ["engine", "limits", "workflows", "max_runs", "memory_mb", "log_mb", "x", "a.b", '"q"', "[", "="]
+    [
+        "engine",
+        "limits",
+        "workflows",
+        "llm",
+        "llm.roles",
+        "llm.roles.chat",
+        "profile",
+        "model",
+        "max_runs",
+        "memory_mb",
+        "log_mb",
+        "x",
+        "a.b",
+        '"q"',
+        "[",
+        "=",
+    ]
 )
 
 
