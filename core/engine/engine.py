@@ -22,6 +22,7 @@ from core.engine.catalog import Catalog
 from core.engine.environments.making import Environments
 from core.engine.environments.service import EnvironmentService
 from core.engine.events import EventBus
+from core.engine.model_calls import ModelCalls
 from core.engine.processes import ProcessPool
 from core.engine.queries import Queries
 from core.engine.recovery import Recovery
@@ -71,6 +72,8 @@ from core.link.types import (
     StateView,
     StepPage,
 )
+from core.llm.gateway import Gateway
+from core.llm.keys import Keys
 from core.llm.messages import ModelGateway
 from core.places import Workspace
 from core.settings import LiveSettings
@@ -81,7 +84,7 @@ from core.version import VERSION
 log = structlog.get_logger()
 
 
-class Engine(RunCommands, WorkflowCalls, RetentionCalls):
+class Engine(RunCommands, WorkflowCalls, RetentionCalls, ModelCalls):
     """Implements `core.link.api.EngineApi`; made by the engine process, or inside another program (library mode)."""
 
     def __init__(
@@ -94,7 +97,6 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls):
         gateway: ModelGateway | None = None,
     ) -> None:
         self.workspace = workspace
-        self._gateway = gateway
         self.stop_requested = asyncio.Event()
         self._now = clock
         self._pool = pool if pool is not None else ProcessPool()
@@ -103,6 +105,8 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls):
         self._started_at = clock()
         self._noting: set[asyncio.Future[None]] = set()
         self._settings = LiveSettings(workspace)
+        self._models = Gateway(lambda: self._settings.now, Keys(os.environ))
+        self._gateway: ModelGateway = gateway if gateway is not None else self._models
         self._black_box = BlackBox(workspace, clock)
         self._bus = EventBus()
 
@@ -117,6 +121,7 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls):
             self._store = await asyncio.to_thread(Store.open, self.workspace.database)
             stack.push_async_callback(self._store.close)
             crash_point("engine.start.opened")
+            stack.push_async_callback(self._models.close)
             await self._store.start_reads()
             self._approvals = Approvals(self.workspace.root, consent=self._consent)
             self._catalog = Catalog(self.workspace.workflows_dir, self._store, self._bus, now=self._now)
@@ -164,7 +169,11 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls):
 
     def _make_broker(self) -> Broker:
         budgets = Budgets(self._store, lambda: self._settings.now, self._now)
-        return Broker(self._store, self._runs, budgets, self._gateway, lambda text: text, self._now)
+        return Broker(self._store, self._runs, budgets, self._gateway, self._redacted, self._now)
+
+    def _redacted(self, text: str) -> str:
+        """The text without the keys of model providers."""
+        return self._models.keys.redactor.text(text)
 
     async def close(self) -> None:
         """Bring running steps to their boundary, end every process, close the store."""
@@ -253,6 +262,7 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls):
         self._store.check_identity()
 
     async def hello(self, client: ClientInfo) -> EngineInfo:
+        self._models.keys.offer(client.keys)
         return EngineInfo(
             app_version=VERSION,
             protocol=PROTOCOL,

@@ -22,13 +22,17 @@ from core.link.model_types import BudgetView, CallFilter, CallRow, CallView, Mod
 
 
 class ModelApi(Protocol):
-    """Models, their calls and budgets; see `core.link.api.EngineApi`: the same rules hold for errors."""
+    """Models and their providers; see `core.link.api.EngineApi`: the same rules hold for errors."""
 
     async def models_status(self) -> ModelsStatus: ...
 
     async def list_models(self, provider: str) -> list[ModelView]:
         """Ask a provider for its models."""
         ...
+
+
+class CallApi(Protocol):
+    """Calls of models, what they used, and the budgets."""
 
     async def list_budgets(self, run_id: str | None = None) -> list[BudgetView]: ...
 
@@ -104,5 +108,5 @@ class ProposalApi(Protocol):
         ...
 
 
-class AssistantApi(ModelApi, ChatApi, ProposalApi, Protocol):
+class AssistantApi(ModelApi, CallApi, ChatApi, ProposalApi, Protocol):
     """All of it."""

@@ -24,6 +24,7 @@ from core.link.events import EventStream
 from core.link.framing import FramingError, encode_frame, read_frame
 from core.link.liveness import Liveness
 from core.link.messages import CANCEL, NOT_DECODABLE, PING, SUBSCRIBE, Incoming, events_decoder, incoming_decoder
+from core.link.model_calls import RemoteModelCalls
 from core.link.retention_types import ExportedRun, ImportedRun, Prune, PruneReport
 from core.link.types import (
     PROTOCOL,
@@ -53,6 +54,7 @@ from core.link.types import (
     WorkflowRow,
 )
 from core.link.workflow_types import EnvironmentView, RollbackView, VersionDiff, VersionView
+from core.llm.providers import offered_keys
 from core.version import VERSION
 
 T = TypeVar("T")
@@ -64,7 +66,14 @@ BATCHES_PER_SECOND_OVER_SSH = 10
 def client_info(kind: str) -> ClientInfo:
     """How this process introduces itself; over SSH it asks for fewer events."""
     rate = BATCHES_PER_SECOND_OVER_SSH if os.environ.get("SSH_CONNECTION") else BATCHES_PER_SECOND
-    return ClientInfo(kind=kind, app_version=VERSION, protocol=PROTOCOL, pid=os.getpid(), batches_per_second=rate)
+    return ClientInfo(
+        kind=kind,
+        app_version=VERSION,
+        protocol=PROTOCOL,
+        pid=os.getpid(),
+        batches_per_second=rate,
+        keys=offered_keys(os.environ),
+    )
 
 
 def fresh_copy(error: RondoError) -> RondoError:
@@ -77,7 +86,7 @@ def _decoder(kind: Hashable) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind)
 
 
-class EngineCalls(ChatCalls, ABC):
+class EngineCalls(RemoteModelCalls, ChatCalls, ABC):
     """The methods of `EngineApi`, each as one call by its name; `core.link.api` says what they do."""
 
     @abstractmethod

@@ -42,13 +42,23 @@ class _Struct(msgspec.Struct, kw_only=True, forbid_unknown_fields=False):
 
 
 class ClientInfo(_Struct):
-    """Who calls: `kind` is tui, cli, api or test."""
+    """Who calls: `kind` is tui, cli, api or test.
+
+    `keys` are the keys and addresses of model providers in its environment, by variable. The engine holds them in
+    memory only; they are in no repr.
+    """
 
     kind: str
     app_version: str
     protocol: int = PROTOCOL
     pid: int = 0
     batches_per_second: int = 30
+    keys: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return (
+            f"ClientInfo(kind={self.kind!r}, app_version={self.app_version!r}, pid={self.pid}, keys={len(self.keys)})"
+        )
 
 
 class EngineInfo(_Struct):

@@ -16,7 +16,8 @@ from core.link.types import StartRun
 def coroutine_methods(interface: type) -> dict[str, inspect.Signature]:
     return {
         name: inspect.signature(function)
-        for name, function in vars(interface).items()
+        for part in reversed(interface.__mro__)
+        for name, function in vars(part).items()
         if inspect.iscoroutinefunction(function)
     }
 
@@ -34,7 +35,7 @@ def test_every_method_can_be_called_over_the_link() -> None:
     assert {name for name, method in methods.items() if method.is_read} == {
         "get_workflow", "get_run", "get_diff", "get_environment", "list_workflows", "list_runs", "list_requests",
         "list_versions", "list_environments", "list_lines", "read_request", "read_steps", "read_state",
-        "read_state_chunk", "read_changes", "read_difference", "read_logs",
+        "read_state_chunk", "read_changes", "read_difference", "read_logs", "list_models",
     }  # fmt: skip
 
 
