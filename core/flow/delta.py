@@ -312,12 +312,20 @@ def decode_state(text: bytes) -> State:
 
 def apply_delta(state: State, operations: bytes, blobs: Sequence[bytes] = ()) -> None:
     """Make a delta's changes in a state, in place."""
-    for operation in loads(operations):
+    apply_operations(state, loads(operations), blobs)
+
+
+def apply_operations(state: State, operations: Sequence[Any], blobs: Sequence[bytes] = ()) -> None:
+    """The same with the operations as they are loaded; their values become part of the state."""
+    for operation in operations:
         kind, path = operation[0], operation[1]
         value: Any = operation[2] if len(operation) == 3 else None
         if kind in ("setb", "appendb"):
             kind, value = kind[:-1], loads(blobs[value])
-        apply_change(state, kind, path, value)
+        if kind == "set" and len(path) == 1:
+            state[path[0]] = value
+        else:
+            apply_change(state, kind, path, value)
 
 
 def apply_change(state: State, kind: str, path: Sequence[str | int], value: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from zlib import crc32
 import orjson
 
 from core.errors import StoreError, UnknownStep
-from core.flow.delta import apply_delta
+from core.flow.delta import apply_delta, apply_operations
 from core.store.damage import notes_damage
 from core.store.problems import row_damaged, rows_missing, step_unusable
 from core.store.reader import LARGE, Reader, Row
@@ -19,7 +20,7 @@ from core.store.records import AttemptRow, StepRow, columns
 from core.store.step_operations import HASH_BYTES
 
 NO_END = 2**62
-STEPS_AT_ONCE = 1000
+STEPS_AT_ONCE = 2048
 MANY = 200
 """Steps from which on deltas are applied in a thread."""
 BLOBS_AT_ONCE = 64
@@ -339,15 +340,32 @@ class _Folding:
         if self._state is None:
             self._state = orjson.loads(self._text)
             self._text = b""
-        for row in rows:
-            line, seq, operations, names, *_ = _checked(row)
-            if seq != self.seq + 1:
-                raise rows_missing("steps", f"line {line}, seq {self.seq + 1}", line)
+        for row, seq in zip(rows, itertools.count(self.seq + 1), strict=False):
+            if _checked(row)[1] != seq:
+                raise rows_missing("steps", f"line {row[0]}, seq {seq}", row[0])
+        for (line, seq, _, names, *_), operations in zip(rows, _loaded(rows), strict=True):
             try:
-                apply_delta(self._state, operations, [blobs[name] for name in _split(names)])
+                apply_operations(self._state, operations, [blobs[name] for name in _split(names)])
             except (ValueError, TypeError, LookupError) as error:
                 raise step_unusable(line, seq, error) from error
             self.seq = seq
+
+
+def _loaded(rows: Sequence[Row]) -> list[Any]:
+    """The operations of steps, all read at once, which takes a third of the time. Raises DatabaseDamaged."""
+    try:
+        together: list[Any] = orjson.loads(b"[%b]" % b",".join([row[2] for row in rows]))
+        if len(together) == len(rows):
+            return together
+    except ValueError:
+        pass
+    loaded = []
+    for line, seq, operations, *_ in rows:
+        try:
+            loaded.append(orjson.loads(operations))
+        except ValueError as error:
+            raise step_unusable(line, seq, error) from error
+    return loaded
 
 
 def _checked(row: Row) -> Row:
