@@ -22,6 +22,7 @@ from core.link.types import WorkflowChanged
 from core.places import Workspace, state_folder
 from tui.actions import EVERYWHERE, MOVING, Action, registry
 from tui.connection import Connection, EngineClient, StatusRead, after_events, after_status, unclean_end_text
+from tui.editing import EditsFiles
 from tui.keys import DoubledKeys, taken_in
 from tui.known import KnownWorkflows
 from tui.messages import Copied, EngineEvents, EngineFailed, EngineReady, EngineStopped
@@ -46,7 +47,7 @@ def open_session(workspace: Workspace) -> EngineClient:
     return EngineSession(workspace, "tui")
 
 
-class RondoApp(StartsRuns, inherit_bindings=False):
+class RondoApp(StartsRuns, EditsFiles, inherit_bindings=False):
     """The app. `make_client` and `now` are for tests: another engine, a clock that stands."""
 
     TITLE = "rondo"
@@ -239,14 +240,6 @@ class RondoApp(StartsRuns, inherit_bindings=False):
                 return
 
     # The terminal around -----------------------------------------------------------------------------------------
-
-    def edit_file(self, path: str, line: int = 0) -> None:
-        """Open the person's editor on a file; what it changes is seen by the engine."""
-        from tui.editor import edit
-
-        problem = edit(self, path, line)
-        if problem:
-            self.say(problem, "problem")
 
     def copy(self, text: str) -> None:
         """Copy text: to the terminal's clipboard, and to a file."""

@@ -286,7 +286,7 @@ async def test_the_editor_opens_at_the_class_or_the_line(
     loop(double)
     app = app_on(double)
     opened_at: list[tuple[str, int]] = []
-    monkeypatch.setattr(RondoApp, "edit_file", lambda self, path, line=0: opened_at.append((path, line)))
+    monkeypatch.setattr(RondoApp, "edit_file", lambda self, path, line, *_: opened_at.append((path, line)))
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await opened(pilot)
         await pilot.press("j", "e")

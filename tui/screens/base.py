@@ -85,6 +85,10 @@ class RondoScreen(Acting, InkWell, Screen[None]):
         """The file and the line (0: anywhere) that `e` opens; no file while it isn't known."""
         return ("", 0)
 
+    def code_folder(self) -> str:
+        """The folder of the workflow whose file `e` opens; "" while it isn't known."""
+        return ""
+
     def copied_text(self) -> str:
         """What `y` copies; "" if there is nothing."""
         return ""
@@ -332,7 +336,7 @@ class RondoScreen(Acting, InkWell, Screen[None]):
     def edit_code(self) -> None:
         path, line = self.code_place()
         if path:
-            self.rondo.edit_file(path, line)
+            self.rondo.edit_file(path, line, self.workflow_name, self.code_folder())
         else:
             self.say("The workflow is still being read", "hint")
 

@@ -296,6 +296,9 @@ class GraphScreen(GraphKeys):
         file, number = line.place if line is not None and line.place[0] else (node.file, node.line) if node else ("", 0)
         return (f"{detail.folder}/{file}", number) if file else (detail.code_path, 0)
 
+    def code_folder(self) -> str:
+        return self.detail.folder if self.detail is not None else ""
+
     def copied_text(self) -> str:
         if self.pane.has_focus:
             return self.pane.line_text

@@ -302,6 +302,9 @@ class RunScreen(NestingActions, TravelActions, LogActions, QuestionActions):
             return line.node
         return self.steps.selected.node if self.steps.selected is not None else ""
 
+    def code_folder(self) -> str:
+        return self._detail.folder if self._detail is not None else ""
+
     def copied_text(self) -> str:
         """Log lines, the error, or the run's id, by what has the focus."""
         if self.log_view.has_focus:

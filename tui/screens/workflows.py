@@ -241,6 +241,9 @@ class WorkflowsScreen(RondoScreen):
             return (f"{detail.folder}/{finding.file}", finding.line)
         return (detail.code_path, 0)
 
+    def code_folder(self) -> str:
+        return self.pane.detail.folder if self.pane.detail is not None else ""
+
     def copied_text(self) -> str:
         finding = self.pane.finding
         if finding is None:
