@@ -64,7 +64,7 @@ def _node_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Gr
         elif name not in old:
             yield GraphChange("added", "node", shown, f"node {shown} added ({new[name]['class']})")
         elif old[name] != new[name]:
-            yield GraphChange("changed", "node", shown, f"node {shown}: {_fields(old[name], new[name])}")
+            yield GraphChange("changed", "node", shown, f"node {shown}: {fields_changed(old[name], new[name])}")
     order = [name for name in old if name in new]
     if order != [name for name in new if name in old]:
         yield GraphChange("changed", "graph", "order of nodes", "the order of the nodes changed")
@@ -81,7 +81,7 @@ def _edge_changes(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, A
                 come.remove(edge)
         name = " → ".join(shortened(end, VALUE_LENGTH) for end in ends)
         for left, right in zip(gone, come, strict=False):
-            yield GraphChange("changed", "edge", name, f"edge {name}: {_fields(left, right)}")
+            yield GraphChange("changed", "edge", name, f"edge {name}: {fields_changed(left, right)}")
         for edge in gone[len(come) :]:
             yield GraphChange("removed", "edge", name, f"edge {name} removed{_condition(edge)}")
         for edge in come[len(gone) :]:
@@ -118,7 +118,8 @@ def _condition(edge: Mapping[str, Any]) -> str:
     return f" (when {shortened(str(edge['condition']), VALUE_LENGTH)})" if edge.get("condition") else ""
 
 
-def _fields(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+def fields_changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """What differs between two objects, in words."""
     texts: list[str] = []
     for key in [*old, *(key for key in new if key not in old)]:
         texts += _differences(key, old.get(key, _MISSING), new.get(key, _MISSING))
