@@ -10,8 +10,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,8 +30,8 @@ _KEPT = 50
 """Problems that a check lists."""
 _SHAPE = frozenset({"E101", "E102", "E103", "E110", "E112", "E113", "E114", "E117"})
 """Findings about the form of the files; all others are about what they say of each other."""
-_HARMLESS = frozenset({"F401", "F841", "F541"})
-"""What ruff finds that changes nothing when the code runs: unused imports and variables, an f-string without fields."""
+_HARMLESS = frozenset({"F401", "F403", "F405", "F541", "F811", "F841"})
+"""What ruff finds that need not be a mistake: what is not used, is written twice, or may come with a star."""
 
 PHASES: dict[str, tuple[str, ...]] = {
     "prepare": ("shared", "request_input"),
@@ -57,8 +58,11 @@ class Check:
         return [str(problem) for problem in self.problems]
 
 
-def run_checks(name: str, files: Mapping[str, bytes]) -> list[Check]:
-    """Every check of a draft's files that executes nothing of them. Blocks for ruff (10 s at most): use a thread."""
+def run_checks(name: str, files: Mapping[str, bytes], base: Mapping[str, bytes] | None = None) -> list[Check]:
+    """Every check of a draft's files that executes nothing of them. Blocks for ruff (20 s at most): use a thread.
+
+    What `base` had already, of the shapes of classes and of what ruff finds, warns only.
+    """
     begun = time.monotonic()
     loaded = load_sources(name, files)
     seconds = time.monotonic() - begun
@@ -66,8 +70,8 @@ def run_checks(name: str, files: Mapping[str, bytes]) -> list[Check]:
         _findings("schema", loaded, lambda code: code in _SHAPE, seconds),
         _findings("lint", loaded, lambda code: code not in _SHAPE and code != "E109", seconds),
         _timed("compile", lambda: _compile(files)),
-        _timed("classes", lambda: _classes(loaded)),
-        run_ruff(files),
+        _as_new(_timed("classes", lambda: _classes(loaded)), base, lambda old: _classes(load_sources(name, old))[1]),
+        _as_new(run_ruff(files), base, lambda old: run_ruff(old).problems),
     ]
 
 
@@ -79,6 +83,19 @@ def failed(checks: Sequence[Check]) -> bool:
 def warned(checks: Sequence[Check]) -> bool:
     """True where one of them found something that does not keep the files from running."""
     return any(check.status == "warned" for check in checks)
+
+
+def _as_new(
+    check: Check, base: Mapping[str, bytes] | None, of_base: Callable[[Mapping[str, bytes]], Iterable[EditProblem]]
+) -> Check:
+    """A failed check that only warns where the base has all of its problems, too."""
+    if check.status != "failed" or not base:
+        return check
+    known = Counter((problem.code, problem.message) for problem in of_base(base))
+    found = Counter((problem.code, problem.message) for problem in check.problems if problem.code not in _HARMLESS)
+    if found - known:
+        return check
+    return replace(check, status="warned", message=f"{check.message}, as before")
 
 
 # One by one ------------------------------------------------------------------------------------------------------

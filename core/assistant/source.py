@@ -153,7 +153,11 @@ def _missing_imports(source: SourceText, given: SourceText) -> list[str]:
         known |= bound_names(item.node)
     missing = []
     for item in given.imports:
-        for name, text in bound_names(item.node).items():
+        names = bound_names(item.node)
+        if not any(name in known for name in names):
+            # One statement stays one, where all of it is new.
+            names = {name: item.text for name in names}
+        for name, text in names.items():
             if source.last(name) is not None or name in source.glued:
                 raise EditRefused(EditProblem("exists", f"{source.file} defines {name!r} itself.", path="code"))
             if known.get(name, text) != text:
@@ -161,7 +165,7 @@ def _missing_imports(source: SourceText, given: SourceText) -> list[str]:
                 raise EditRefused(EditProblem("exists", message, path="code", hint="Import it under another name."))
             if name not in known:
                 known[name] = text
-                missing.append(text)
+                missing += [text] if text not in missing else []
     return missing
 
 
