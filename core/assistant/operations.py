@@ -50,6 +50,7 @@ SETTING_KEYS = (
     "max_parallel",
     "fail_fast",
     "reducers",
+    "assumptions",
 )
 
 OPERATIONS_SCHEMA: dict[str, Any] = {

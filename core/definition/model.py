@@ -115,6 +115,8 @@ class WorkflowModel(_Part):
     initial_state: dict[str, Any] | None = None
     files: list[str] | None = None
     permissions: PermissionsModel | None = None
+    assumptions: list[str] | None = None
+    """What the assistant took for granted; no run reads it."""
     strategy: Literal["greedy", "sequential", "parallel"] | None = None
     max_parallel: int | None = Field(default=None, ge=1)
     fail_fast: bool | None = None
