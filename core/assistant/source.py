@@ -156,7 +156,7 @@ def _missing_imports(source: SourceText, given: SourceText) -> list[str]:
         names = bound_names(item.node)
         if not any(name in known for name in names):
             # One statement stays one, where all of it is new.
-            names = {name: item.text for name in names}
+            names = dict.fromkeys(names, item.text)
         for name, text in names.items():
             if source.last(name) is not None or name in source.glued:
                 raise EditRefused(EditProblem("exists", f"{source.file} defines {name!r} itself.", path="code"))
