@@ -20,7 +20,7 @@ from core.cli.output import Output, Part, ago, duration, iso_time, one_line, sta
 from core.cli.run import next_step_of, show_files, show_trouble
 from core.cli.state import read_state_lines, read_whole_state
 from core.cli.workflows import require_workflow_folder
-from core.errors import UnknownLine
+from core.errors import DatabaseDamaged, UnknownLine
 from core.link.status import LOOKS, status_of_word
 from core.link.types import ChangeView, LineView, RunFilter, RunRow, RunView, Status, StepView
 
@@ -142,10 +142,8 @@ def show_command(
         lines = await client.ask(lambda engine: engine.list_lines(view.run_id))
         line = line_of_number(view, lines, line_number)
         if call.as_json:
-            await _show_document(call, client, view, lines, line, step)
-        else:
-            await _show_run(call, client, view, lines, line, step)
-        return 0
+            return await _show_document(call, client, view, lines, line, step)
+        return await _show_run(call, client, view, lines, line, step)
 
     return call.with_engine(work)
 
@@ -164,17 +162,25 @@ def line_of_number(view: RunView, lines: list[LineView], number: int | None) -> 
 
 async def _show_document(
     call: Call, client: Client, view: RunView, lines: list[LineView], line: LineView, step: int | None
-) -> None:
+) -> int:
+    """Write all that can be read; a state that is damaged is null, and `problem` says why."""
     at = line.step if step is None else step
-    state = await read_whole_state(client, view.run_id, at, line.line)
+    state, problem = b"null", None
+    try:
+        state = await read_whole_state(client, view.run_id, at, line.line)
+    except DatabaseDamaged as error:
+        problem = error
     document = run_document(view, state, step=at, next_step=next_step_of(call, view))
+    if problem is not None:
+        document["problem"] = problem.to_dict()
     document["line"] = line.number
     document["lines"] = [line_document(known) for known in lines]
     document["steps"] = [step_document(entry) for entry in await _read_steps(client, view.run_id, line=line.line)]
-    if step is not None:
+    if step is not None and problem is None:
         changes = await client.ask(lambda engine: engine.read_changes(view.run_id, step, line.line))
         document["changes"] = [change_document(change) for change in changes]
     call.output.document(document)
+    return 0 if problem is None else problem.exit_code
 
 
 async def _read_steps(client: Client, run_id: str, after: int = 0, line: int | None = None) -> list[StepView]:
@@ -183,9 +189,15 @@ async def _read_steps(client: Client, run_id: str, after: int = 0, line: int | N
 
 async def _show_run(
     call: Call, client: Client, view: RunView, lines: list[LineView], line: LineView, step: int | None
-) -> None:
+) -> int:
+    """Show all that can be read; what is damaged is said in the state's place."""
     output = call.output
-    state = await read_state_lines(client, view.run_id, step, line.line)
+    problem = None
+    try:
+        state = await read_state_lines(client, view.run_id, step, line.line)
+    except DatabaseDamaged as error:
+        problem = error
+        state = [[("✗ ", "red"), text] for text in (error.message, error.cause, error.next_step) if text]
     output.line(
         *waiting_parts(view.status, view.due_at, view.queue_position),
         f"  {view.workflow}  ",
@@ -205,7 +217,7 @@ async def _show_run(
     _show_children(output, view)
     output.line(("state ", "dim"), ("at the last step" if step is None else f"after step {step}", "dim"))
     output.lines(state)
-    if step:
+    if step and problem is None:
         changes = await client.ask(lambda engine: engine.read_changes(view.run_id, step, line.line))
         output.line("")
         output.line((f"changed by step {step}", "dim"))
@@ -214,6 +226,7 @@ async def _show_run(
     next_step = next_step_of(call, view)
     if next_step:
         output.note(("next:  ", "bold"), next_step)
+    return 0 if problem is None else problem.exit_code
 
 
 def _show_lines(output: Output, lines: list[LineView], chosen: LineView) -> None:

@@ -314,7 +314,6 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls, ModelCalls):
             problems.append(error_view(error))
         problems += [await self._damage_view(damage) for damage in self._store.damages.list()]
         free = shutil.disk_usage(self.workspace.runs_dir).free
-        facts["disk free"] = f"{free // 2**20} MiB"
         if free < 200 * 2**20:
             problems.append(
                 ErrorView(

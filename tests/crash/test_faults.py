@@ -230,8 +230,12 @@ def test_a_byte_that_flips_in_the_open_database_costs_one_run_and_is_named(world
         file.seek(database.read_bytes().index(b'a word that is found again"]]'))
         file.write(b"A")
     refused = world.rondo("show", marked, "--json")
-    assert (refused.code, refused.error["type"]) == (5, "DatabaseDamaged"), refused
-    assert "checksum" in refused.error["cause"]
+    problem = refused.document["problem"]
+    assert (refused.code, problem["type"]) == (5, "DatabaseDamaged"), refused
+    assert "checksum" in problem["cause"]
+    assert (refused.document["status"], refused.document["steps"][0]["node"]) == ("completed", "mark")
+    plain = world.rondo("show", marked)
+    assert plain.code == 5 and "completed" in plain.out and "checksum" in plain.out, plain
     assert world.json("runs", "mark")[0]["status"] == "completed"
     (problem,) = [row for row in world.rondo("doctor", "--json").document["problems"] if row["severity"] == "error"]
     assert problem["type"] == "DatabaseDamaged" and marked[-8:] in problem["cause"]
