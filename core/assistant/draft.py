@@ -122,8 +122,11 @@ class Draft:
         return self._apply(base_rev, "files", lambda: self._with_files(contents), done, why)
 
     def back_to(self, rev: int) -> None:
-        """Take back every batch after a revision, exactly; the revision goes on rising."""
-        if not any(batch.rev == rev for batch in self.batches) and rev != 0:
+        """Take back every batch after a revision, exactly; the revision goes on rising.
+
+        What was taken back before does not come again.
+        """
+        if not 0 <= rev <= self.rev:
             raise ProposalProblem(f"The draft has no revision {rev}.", next_step="Name one of its revisions.")
         while self.batches and self.batches[-1].rev > rev:
             self.files = revert(self.files, self.batches.pop().splices)
