@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import msgspec
 
 from core.cli.output import iso_time
+from core.link.model_types import CallRow
 from core.link.types import (
     ApprovalView,
     ChangeView,
@@ -26,6 +27,7 @@ from core.link.types import (
     UncleanEnd,
     WorkflowRow,
 )
+from core.link.usage_types import UsageView
 
 Document = dict[str, Any]
 
@@ -141,6 +143,42 @@ def run_document(view: RunView, state: bytes, *, step: int | None = None, next_s
         "priority": view.priority,
         "activity": view.activity,
         "skipped": [{"node": skipped.node, "because": skipped.because} for skipped in view.skipped],
+        "usage": usage_document(view.usage),
+        "replay": view.replay or None,
+    }
+
+
+def usage_document(usage: UsageView | None) -> Document | None:
+    """What calls of models used; `cost` in US dollars is null where none of it is known."""
+    if usage is None:
+        return None
+    unknown = usage.unpriced > 0 and usage.cost == 0
+    return {
+        "calls": usage.calls,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cache_read_tokens": usage.cache_read_tokens,
+        "cost": None if unknown else usage.cost,
+        "calls_of_unknown_cost": usage.unpriced,
+    }
+
+
+def call_document(row: CallRow) -> Document:
+    """One call of a model, an address or a tool."""
+    return {
+        "number": row.number,
+        "kind": row.kind,
+        "status": row.status,
+        "node": row.node,
+        "visit": row.visit,
+        "nth": row.nth,
+        "model": row.model or None,
+        "role": row.role or None,
+        "title": row.title,
+        "started_at": iso_time(row.started_at),
+        "seconds": row.seconds,
+        "usage": usage_document(row.usage),
+        "error": error_document(row.error),
     }
 
 

@@ -11,6 +11,7 @@ import typer
 
 from core.cli import act, init, run, show, travel, workflows
 from core.cli.call import JsonOption, WorkspaceOption
+from core.cli.calls import calls_command
 from core.cli.changes import changes_command
 from core.cli.doctor import doctor_command
 from core.cli.engine import engine_app
@@ -65,6 +66,7 @@ app.command("fork")(travel.fork_command)
 app.command("runs")(show.runs_command)
 app.command("show")(show.show_command)
 app.command("changes")(changes_command)
+app.command("calls")(calls_command)
 app.command("logs")(show.logs_command)
 app.command("approve")(workflows.approve_command)
 app.command("versions")(versions_command)

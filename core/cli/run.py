@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -22,6 +23,7 @@ from core.cli.call import (
     open_call,
     parse_pairs,
 )
+from core.cli.calls import keep_recording
 from core.cli.documents import run_document
 from core.cli.follow import Follower, print_news
 from core.cli.output import Output, status_part, took_text
@@ -89,12 +91,26 @@ def run_command(
             "--from", metavar="RUN", help="With --node: its state is that of this run before it.", show_default=False
         ),
     ] = None,
+    record: Annotated[
+        str | None,
+        typer.Option(
+            "--record", metavar="FILE", help="Write its calls to FILE when it is at rest.", show_default=False
+        ),
+    ] = None,
+    replay: Annotated[
+        str | None,
+        typer.Option(
+            "--replay", metavar="FILE|RUN", help="Answer its calls from a recording, offline.", show_default=False
+        ),
+    ] = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Run a workflow and follow it."""
     call = open_call(context, workspace, as_json)
     _check_partial(node, until, from_run)
+    _check_recording(node, detach, record, replay)
+    replay_file, replay_run = _replayed(replay)
     given = parse_object(input_json)
     texts = parse_pairs(inputs or [], "-i")
     presets = parse_pairs(answers or [], "-a")
@@ -121,6 +137,8 @@ def run_command(
                 version=version,
                 priority=priority,
                 until_node=until,
+                replay_file=replay_file,
+                replay_run=replay_run,
             )
             view = await client.ask(lambda engine: engine.start_run(start))
         call.following = view.short_id
@@ -128,7 +146,12 @@ def run_command(
             return await report_detached(call, client, view)
         follower = follower_of(call, client, view)
         announce(call, view)
-        return await report(call, client, await follow_and_ask(call, client, follower))
+        view = await follow_and_ask(call, client, follower)
+        code = await report(call, client, view)
+        if record is not None:
+            kept = await keep_recording(client, view.run_id, record)
+            call.output.note(("recorded  ", "dim"), f"{kept.calls} call{'' if kept.calls == 1 else 's'} in {record}")
+        return code
 
     return call.with_engine(work)
 
@@ -221,6 +244,31 @@ def _check_partial(node: str | None, until: str | None, from_run: str | None) ->
             cause="A run lends its state to one node that runs alone.",
             next_step="Name the node, or go on from that run: rondo fork RUN --step N",
         )
+
+
+def _check_recording(node: str | None, detach: bool, record: str | None, replay: str | None) -> None:
+    """Raise UsageError where a recording can't be had or used."""
+    if record is not None and detach:
+        raise UsageError(
+            "--record and --detach don't go together.",
+            cause="The recording is written when the run is at rest.",
+            next_step="Leave --detach away; or replay the run itself later: rondo run NAME --replay RUN",
+        )
+    if replay is not None and node is not None:
+        raise UsageError(
+            "--replay and --node don't go together.",
+            cause="A recording is of a whole run.",
+            next_step="Leave one of them out.",
+        )
+
+
+def _replayed(replay: str | None) -> tuple[str | None, str | None]:
+    """What `--replay` names: a file, by its path, or a run."""
+    if replay is None:
+        return None, None
+    path = Path(replay).expanduser().absolute()
+    is_file = path.exists() or os.sep in replay or replay.endswith(".json")
+    return (str(path), None) if is_file else (None, replay)
 
 
 # Inputs ----------------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from core.cli.workflows import require_workflow_folder
 from core.errors import DatabaseDamaged, UnknownLine
 from core.link.status import LOOKS, status_of_word
 from core.link.types import ChangeView, LineView, RunFilter, RunRow, RunView, Status, StepView
+from core.link.usage_types import usage_text
 
 PAGE = 200
 """Runs asked for at a time."""
@@ -210,6 +211,10 @@ async def _show_run(
     if view.parent is not None:
         of = f"{view.parent.run_id[-8:]} of {view.parent.workflow}, node {view.parent.node}  "
         output.line(("part of  ", "dim"), f"run {of}", status_part(view.parent.status))
+    if view.replay:
+        output.line(("replay   ", "dim"), f"of {view.replay}: calls are answered from there")
+    if view.usage is not None:
+        output.line(("models   ", "dim"), f"{usage_text(view.usage)}  ", (f"rondo calls {view.short_id}", "dim"))
     show_files(output, view)
     output.line("")
     _show_lines(output, lines, line)

@@ -377,10 +377,11 @@ class Broker:
         """Answer a call of a replayed run from its recording; nothing goes out."""
         identity, run = call.identity, call.actor.record
         async with self._replaying:
-            row = await self._store.recorded_call(run.number, call.node, call.visit, identity.nth, identity.hash)
+            line, nth = call.actor.line, identity.nth
+            row = await self._store.recorded_call(run.number, line, call.node, call.visit, nth, identity.hash)
             if row is None:
                 left = await self._store.calls(run=run.number, node=call.node, status="recorded", limit=1000)
-                unspent = [other.title for other in left if not other.spent]
+                unspent = [other.title for other in left if other.spent != line]
                 raise CallNotRecorded(
                     f"The recording has no such call of {call.node}: {title_of(call.kind, asked)}",
                     cause=f"It is replayed from {run.replay}. Left there of {call.node}: "
@@ -411,7 +412,7 @@ class Broker:
                 used=CallCost(row.input_tokens, row.output_tokens, row.cache_read_tokens, row.cost),
                 error=row.error,
             )
-            await self._runs.commit([replayed, SpendCall(row.number)])
+            await self._runs.commit([replayed, SpendCall(row.number, line)])
         self._say(call, "INFO", f"{row.title}: replayed")
         return await self._recorded(row)
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from core.engine.call_forms import money
 from core.errors import BudgetReached
 from core.flow.journal import BUDGET, FAIL
 from core.link.model_types import BudgetView
+from core.link.usage_types import money
 from core.settings import Settings
 from core.store.call_reads import CallTotals
 from core.store.records import RequestRow, RunRecord

@@ -13,7 +13,7 @@ import orjson
 from core.engine.http_calls import kept_request
 from core.link.model_types import CallRow, CallView
 from core.link.types import ErrorView
-from core.link.usage_types import UsageView
+from core.link.usage_types import UsageView, money
 from core.llm.messages import Effort, ModelReply, ModelRequest, message_from_json, message_to_json
 from core.sdk.calls import HTTP, LLM
 from core.store.call_operations import CallCost
@@ -179,13 +179,6 @@ def call_view(row: CallRow, request: bytes, reply: bytes) -> CallView:
         else:
             sides.append(orjson.loads(text) if text else None)
     return CallView(row=row, request=sides[0], reply=sides[1], cut=cut)
-
-
-def money(dollars: float) -> str:
-    """Dollars as a person reads them: "$0.007", "$12.30"."""
-    if dollars == 0 or dollars >= 0.1:
-        return f"${dollars:,.2f}"
-    return f"${dollars:.2g}" if dollars >= 0.0001 else "less than $0.0001"
 
 
 def used_text(cost: CallCost) -> str:

@@ -18,6 +18,7 @@ from core.engine.approvals import Approvals
 from core.engine.black_box import BlackBox
 from core.engine.broker import Broker
 from core.engine.budgets import Budgets
+from core.engine.call_records import CallRecords
 from core.engine.catalog import Catalog
 from core.engine.environments.making import Environments
 from core.engine.environments.service import EnvironmentService
@@ -84,7 +85,7 @@ from core.version import VERSION
 log = structlog.get_logger()
 
 
-class Engine(RunCommands, WorkflowCalls, RetentionCalls, ModelCalls):
+class Engine(RunCommands, WorkflowCalls, RetentionCalls, ModelCalls, CallRecords):
     """Implements `core.link.api.EngineApi`; made by the engine process, or inside another program (library mode)."""
 
     def __init__(

@@ -14,12 +14,13 @@ import orjson
 
 from core.engine.transfer_document import FORMAT, FORMAT_VERSION
 from core.link.retention_types import ExportedRun
-from core.store.records import LineRecord, RequestRow, RunRecord
+from core.store.records import CallRecord, LineRecord, RequestRow, RunRecord
 from core.store.store import Store
 from core.store.transfer import WholeStep
 from core.version import VERSION
 
 LOGS_AT_ONCE = 1_000
+CALLS_AT_ONCE = 200
 
 
 class Exporter:
@@ -64,6 +65,7 @@ class Exporter:
         await self._section(file, "attempts", self._attempts(lines, lasts, numbers))
         await self._section(file, "requests", self._requests(lines, numbers))
         await self._section(file, "logs", self._logs(numbers))
+        await self._section(file, "calls", self._calls(numbers))
         await asyncio.to_thread(file.write, b'"end":true}\n')
 
     async def _section(self, file: BinaryIO, name: str, slices: AsyncIterator[list[dict[str, Any]]]) -> None:
@@ -96,6 +98,7 @@ class Exporter:
             "node": record.node,
             "error": _raw(record.error),
             "logs_dropped": record.logs_dropped,
+            "replay": record.replay,
         }
         return await asyncio.to_thread(orjson.dumps, document)
 
@@ -179,6 +182,16 @@ class Exporter:
                 for row in rows
             ]
 
+    async def _calls(self, numbers: dict[int, int]) -> AsyncIterator[list[dict[str, Any]]]:
+        for status in (None, "recorded"):
+            after = 0
+            while rows := await self._store.calls(
+                run=self._record.number, status=status, after=after, limit=CALLS_AT_ONCE
+            ):
+                after = rows[-1].number
+                for row in rows:
+                    yield [_call(row, numbers, *await self._store.call_content(row.number))]
+
 
 async def _one(slices: Iterable[list[dict[str, Any]]]) -> AsyncIterator[list[dict[str, Any]]]:
     for rows in slices:
@@ -242,6 +255,32 @@ def _request(row: RequestRow, line: int) -> dict[str, Any]:
         "answer": _raw(row.answer),
         "problem": row.problem,
         "due_at": row.due_at,
+    }
+
+
+def _call(row: CallRecord, numbers: dict[int, int], request: bytes, reply: bytes) -> dict[str, Any]:
+    return {
+        "line": numbers.get(row.line) if row.line is not None else None,
+        "kind": row.kind,
+        "status": row.status,
+        "key": row.key,
+        "nth": row.nth,
+        "hash": row.hash,
+        "node": row.node,
+        "visit": row.visit,
+        "model": row.model,
+        "role": row.role,
+        "title": row.title,
+        "started_at": row.started_at,
+        "ended_at": row.ended_at,
+        "input_tokens": row.input_tokens,
+        "output_tokens": row.output_tokens,
+        "cache_read_tokens": row.cache_read_tokens,
+        "cost": row.cost,
+        "request": orjson.Fragment(request),
+        "reply": orjson.Fragment(reply) if reply else None,
+        "error": _raw(row.error),
+        "spent": bool(row.spent) and row.status != "recorded",
     }
 
 

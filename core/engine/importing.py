@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 
@@ -18,6 +19,7 @@ from core.engine.actor import error_document
 from core.engine.run_inputs import kept_inputs
 from core.engine.transfer_document import (
     AttemptDocument,
+    CallDocument,
     LineDocument,
     RequestDocument,
     RunDocument,
@@ -26,16 +28,19 @@ from core.engine.transfer_document import (
     damaged,
     read_document,
 )
+from core.errors import CallInterrupted
 from core.flow.delta import SNAPSHOT_BYTES, apply_delta
 from core.link.retention_types import ImportedRun
 from core.link.types import FINAL, ErrorView, Status
-from core.store.operations import InsertLogs, Operation, PutVersion
+from core.store.call_operations import CallCost, CallStatus
+from core.store.operations import InsertCall, InsertLogs, Operation, PutVersion
 from core.store.records import StepRow
 from core.store.transfer import FinishImport, ImportStep, Reserved
 
 RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 WORKFLOW_NAME = re.compile(r"(?!\.)[^/\\\x00-\x1f]{1,200}")
 STATUSES = FINAL | {"queued", "running", "waiting_input", "waiting_timer", "paused", "blocked"}
+CALL_STATUSES = frozenset({"running", "done", "failed", "replayed", "recorded"})
 REQUEST_STATUSES = frozenset({"open", "answered", "stale", "withdrawn"})
 SLICE_BYTES = 1024 * 1024
 SLICE_ROWS = 200
@@ -97,6 +102,11 @@ class Import:
                 self._requests.append(row)
                 if row.status not in REQUEST_STATUSES:
                     return f"{row.status!r} is no status of a request"
+            case "calls":
+                if row.status not in CALL_STATUSES:
+                    return f"{row.status!r} is no status of a call"
+                if row.line is None:
+                    return ""
         if row.line not in range(1, len(self.lines) + 1):
             return f"there is no line {row.line}"
         return ""
@@ -177,7 +187,7 @@ class Import:
     # Writing ------------------------------------------------------------------------------------------------------
 
     def slices(self, reserved: Reserved) -> Iterator[list[Operation]]:
-        """What is written before the run is there: steps and logs, in groups that are quick to commit."""
+        """What is written before the run is there: steps, logs and calls, in groups that are quick to commit."""
         operations: list[Operation] = []
         size, log_row = 0, 0
         for section, place, row in read_document(self._file):
@@ -190,6 +200,9 @@ class Import:
                 facts = (row.at, row.level, row.stream, row.node, row.visit, row.attempt, row.text)
                 operations.append(InsertLogs(reserved.run, [(log_row, line, *facts)]))
                 size += len(row.text)
+            elif section == "calls":
+                operations.append(_call(row, reserved))
+                size += len(bytes(row.request)) + len(bytes(row.reply))
             if len(operations) >= SLICE_ROWS or size > SLICE_BYTES:
                 yield operations
                 operations, size = [], 0
@@ -211,7 +224,7 @@ class Import:
         )
         # Written anew, so that a document that was laid out by another program gives the same bytes.
         values = tuple(orjson.dumps(orjson.loads(bytes(value))) for value in step.values)
-        own = orjson.dumps(orjson.loads(bytes(step.own))) if step.own is not None else b""
+        own = _json_text(step.own)
         delta = orjson.dumps(orjson.loads(bytes(step.delta)))
         return ImportStep(row, delta, values, own, self._snapshots.get((step.line, step.seq)))
 
@@ -250,6 +263,7 @@ class Import:
             "node": run.node,
             "error": json.dumps(error, ensure_ascii=False) if error is not None else None,
             "logs_dropped": run.logs_dropped,
+            "replay": run.replay,
         }
         lines = tuple(self._line(line, reserved, now) for line in self.lines)
         attempts = tuple(_attempt(row, reserved) for row in self._attempts)
@@ -321,6 +335,42 @@ class _States:
             return None
         self._bytes = 0
         return text
+
+
+def _json_text(raw: Any) -> bytes:
+    """The JSON text as this program writes it; empty for null."""
+    value = orjson.loads(bytes(raw))
+    return orjson.dumps(value) if value is not None else b""
+
+
+def _call(row: CallDocument, reserved: Reserved) -> InsertCall:
+    """A call's row; one that was under way has come to nothing here."""
+    status, error, reply = row.status, row.error, _json_text(row.reply)
+    if status == "running":
+        status = "failed"
+        error = CallInterrupted("The run was exported while this call was under way.").to_dict()
+    return InsertCall(
+        kind=row.kind,
+        status=cast(CallStatus, status),
+        key=row.key,
+        nth=row.nth,
+        hash=row.hash,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        # Written anew, so that a document that was laid out by another program gives the same bytes.
+        request=zlib.compress(orjson.dumps(orjson.loads(bytes(row.request)))),
+        reply=zlib.compress(reply) if reply else b"",
+        run=reserved.run,
+        line=reserved.first_line + row.line - 1 if row.line is not None else None,
+        node=row.node,
+        visit=row.visit,
+        model=row.model,
+        role=row.role,
+        title=row.title,
+        used=CallCost(row.input_tokens, row.output_tokens, row.cache_read_tokens, row.cost),
+        error=json.dumps(error, ensure_ascii=False) if error is not None else None,
+        spent=int(row.spent),
+    )
 
 
 def _imported_error(status: str) -> ErrorView:

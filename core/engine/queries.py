@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from core.engine.call_forms import usage_view
 from core.engine.conditions import TAKEN, Conditions, conditions_between
 from core.engine.dag_rows import settling_of, skipped_view
 from core.engine.requests import request_key
@@ -91,6 +92,8 @@ class Queries:
         inputs_size = len(record.inputs.encode()) or await self._store.large_inputs_size(record.number)
         view = run_view(record, actor, last, requests, log_last, self._workspace.output, position, inputs_size)
         view.skipped = await self._skipped(record, last)
+        used = (await self._store.call_totals_of([record.number])).get(record.number)
+        view.usage = usage_view(used) if used is not None else None
         await self._add_nesting(view, record, rows)
         return view
 
@@ -169,6 +172,7 @@ class Queries:
         waiting = [record.line or 0 for record in records if record.status == "waiting_timer"]
         dues = await self._store.next_due(waiting) if waiting else {}
         positions = self._runs.queue_positions()
+        used = await self._store.call_totals_of([record.number for record in records])
         return [
             run_row(
                 record,
@@ -178,6 +182,7 @@ class Queries:
                 dues.get(line),
                 positions.get(record.id, 0),
                 parents[record.parent_run].id if record.parent_run in parents else None,
+                usage_view(used[record.number]) if record.number in used else None,
             )
             for record in records
             for line in [record.line or 0]

@@ -6,13 +6,15 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from core.engine import commands
 from core.engine.actor import RunActor, error_view
 from core.engine.onward import ALONE
 from core.engine.queries import Queries
-from core.engine.runs import Runs
+from core.engine.recordings import copy_of, read_recording, rows_of
+from core.engine.runs import Replay, Runs
 from core.engine.subflows import Subflows
 from core.engine.travel import Travel, require_node
 from core.engine.workflows import Workflows
@@ -21,7 +23,7 @@ from core.identifiers import new_run_id
 from core.link.caller import caller
 from core.link.commands import Fork, ManyRuns, Rerun, Retry, Rewind, RunNode
 from core.link.types import FINAL, WAITING, Answer, RunOutcome, RunView, StartRun
-from core.store.operations import RecordCommand
+from core.store.operations import RecordCommand, Ref
 from core.store.records import RunRecord
 from core.store.store import Store
 
@@ -51,9 +53,20 @@ class RunCommands:
                 require_node(loaded.graph, start.until_node)
             arguments = {"workflow": start.workflow, "until": start.until, "version": loaded.version}
             command = self._command(start.command_id, "start_run", run_id, arguments)
-            await self._runs.start(run_id, start, loaded, caller.get(), command)
+            await self._runs.start(run_id, start, loaded, caller.get(), command, replay=await self._replay_of(start))
 
         return await self._begin(start.command_id, run_id, carry_out)
+
+    async def _replay_of(self, start: StartRun) -> Replay | None:
+        """What the calls of the run are answered from; the first operation of its group is the run."""
+        if start.replay_run is not None:
+            source = await self._queries.record(start.replay_run)
+            return Replay(f"run {source.id[-8:]} of {source.workflow}", [copy_of(source, Ref(0, 0))])
+        if start.replay_file is None:
+            return None
+        path = Path(start.replay_file)
+        recording = await asyncio.to_thread(read_recording, path)
+        return Replay(str(path), await asyncio.to_thread(rows_of, recording, Ref(0, 0), self._now()))
 
     async def rerun(self, rerun: Rerun) -> RunView:
         record = await self._queries.record(rerun.run_id)

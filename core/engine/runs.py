@@ -63,6 +63,8 @@ RETRY_SECONDS = 2.0
 CLOSE_GRACE_SECONDS = 5.0
 """How long running visits may take to their end when the engine stops."""
 
+OWN_SOCKETS = "replay: what a node reaches by itself, without self.llm, self.http and self.tool, is not covered"
+
 INITIAL_STATE_KEPT = 64 * 1024
 """Bytes of a new run's state that are kept for its first process; a larger one is read again from the store."""
 
@@ -79,6 +81,14 @@ class _History:
     attempts: Sequence[AttemptRow] = ()
     last_step: StepRow | None = None
     since_snapshot: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What the calls of a run are answered from: in words, and as rows that are committed with the run."""
+
+    source: str
+    operations: Sequence[Operation]
 
 
 class Runs:
@@ -159,9 +169,10 @@ class Runs:
         command: RecordCommand,
         *,
         parent: ParentVisit | None = None,
+        replay: Replay | None = None,
     ) -> None:
         """Write the run and its initial state, then begin; a caller that goes away stops nothing of it."""
-        await self.begin(run_id, lambda: self._start(run_id, start, loaded, by, command, parent))
+        await self.begin(run_id, lambda: self._start(run_id, start, loaded, by, command, parent, replay))
 
     async def begin(self, run_id: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Do what makes a run begin, or begin anew: its other commands wait, a caller that goes away stops nothing."""
@@ -182,6 +193,7 @@ class Runs:
         by: str,
         command: RecordCommand,
         parent: ParentVisit | None,
+        replay: Replay | None,
     ) -> None:
         assert loaded.graph is not None and loaded.version is not None
         now = self.now()
@@ -199,9 +211,11 @@ class Runs:
             priority=start.priority,
             created_at=now,
             parent=parent,
+            replay=replay.source if replay is not None else "",
         )
         crash_point("run.start.checked")
-        results = await self.commit([run, first, command], patient=False)
+        recorded = replay.operations if replay is not None else ()
+        results = await self.commit([run, first, command, *recorded], patient=False)
         crash_point("run.start.committed")
         record = await self._store.run_by_number(results[0].run)
         version = await self._version_of(record)
@@ -211,6 +225,9 @@ class Runs:
         actor.initial_state = state if len(state) <= INITIAL_STATE_KEPT else None
         self._actors[run_id] = actor
         actor.begin()
+        if replay is not None:
+            actor.log.line(now, "INFO", f"replay: calls are answered from {replay.source}; nothing goes out", "")
+            actor.log.line(now, "WARNING", OWN_SOCKETS, "")
         self._bus.publish(
             RunChanged(
                 run_id=run_id,

@@ -15,15 +15,16 @@ import structlog
 
 from core.crash_points import crash_point
 from core.engine import commands
+from core.engine.recordings import inherited_by
 from core.engine.requests import request_key
-from core.engine.runs import Runs
+from core.engine.runs import Replay, Runs
 from core.engine.subflow_calls import child_of
 from core.engine.views import error_from
 from core.engine.workflows import Workflows
 from core.errors import RepeatedCommand, RondoError, StoreError, SubflowFailed, SubflowTooDeep, UnknownRun
 from core.flow.journal import SUBFLOW
 from core.link.types import FINAL, RequestChanged, StartRun
-from core.store.operations import ParentVisit, RecordCommand
+from core.store.operations import ParentVisit, RecordCommand, Ref
 from core.store.records import RequestRow, RunRecord
 from core.store.store import Store
 
@@ -168,7 +169,8 @@ class Subflows:
         command = RecordCommand(start.command_id, self._now(), SUBFLOW, "start_run", child_id, arguments, None)
         visit = ParentVisit(parent.number, row.node, row.visit)
         crash_point("subflow.wanted")
-        await self._runs.start(child_id, start, loaded, SUBFLOW, command, parent=visit)
+        replay = Replay(parent.replay, [inherited_by(parent, Ref(0, 0))]) if parent.replay else None
+        await self._runs.start(child_id, start, loaded, SUBFLOW, command, parent=visit, replay=replay)
 
     async def _check_depth(self, parent: RunRecord) -> None:
         """Raise SubflowTooDeep where a child of that run would be nested too deep."""

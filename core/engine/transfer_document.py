@@ -17,12 +17,15 @@ import msgspec
 from core.errors import RondoError, TransferProblem, UsageError
 
 FORMAT = "rondo.run"
-FORMAT_VERSION = 1
-SECTIONS = ("versions", "lines", "steps", "attempts", "requests", "logs")
-"""The lists of a document, in this order."""
+FORMAT_VERSION = 2
+SECTIONS = ("versions", "lines", "steps", "attempts", "requests", "logs", "calls")
+"""The lists of a document, in this order; format 1 ends before `calls`."""
 WHOLE_LIMIT = 64 * 1024 * 1024
 """Bytes of a document that was written in another way: it is read at once."""
 ROW_LIMIT = 1024 * 1024 * 1024
+
+
+NULL = msgspec.Raw(b"null")
 
 
 class _Struct(msgspec.Struct, kw_only=True, forbid_unknown_fields=False):
@@ -55,6 +58,7 @@ class RunDocument(_Struct):
     node: str | None
     error: dict[str, Any] | None
     logs_dropped: int
+    replay: str = ""
 
 
 class FileDocument(_Struct):
@@ -102,7 +106,7 @@ class StepDocument(_Struct):
     changed: int
     delta: msgspec.Raw
     values: list[msgspec.Raw]
-    own: msgspec.Raw | None
+    own: msgspec.Raw = NULL
 
 
 class AttemptDocument(_Struct):
@@ -147,6 +151,32 @@ class LogDocument(_Struct):
     text: str
 
 
+class CallDocument(_Struct):
+    """A call, without secrets; `line` is null for what a replay is answered from."""
+
+    line: int | None
+    kind: str
+    status: str
+    key: str
+    nth: int
+    hash: str
+    node: str
+    visit: int
+    model: str
+    role: str
+    title: str
+    started_at: float
+    ended_at: float | None
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cost: float | None
+    request: msgspec.Raw
+    reply: msgspec.Raw
+    error: dict[str, Any] | None
+    spent: bool
+
+
 ROWS: dict[str, type[Any]] = {
     "run": RunDocument,
     "versions": VersionDocument,
@@ -155,6 +185,7 @@ ROWS: dict[str, type[Any]] = {
     "attempts": AttemptDocument,
     "requests": RequestDocument,
     "logs": LogDocument,
+    "calls": CallDocument,
 }
 _DECODERS = {name: msgspec.json.Decoder(kind) for name, kind in ROWS.items()}
 _NOT_DECODABLE = (ValueError, RecursionError)
@@ -168,6 +199,7 @@ class _Whole(_Struct):
     attempts: list[msgspec.Raw]
     requests: list[msgspec.Raw]
     logs: list[msgspec.Raw]
+    calls: list[msgspec.Raw] = []
 
 
 Row = tuple[str, str, Any]
@@ -230,7 +262,7 @@ def _read_lines(file: BinaryIO) -> Iterator[Row]:
                 yield "run", place, _decode("run", place, text.removeprefix(b'"run":').rstrip(b","))
             elif waiting and text == f'"{waiting[0]}":['.encode():
                 section = waiting.pop(0)
-            elif text == b'"end":true}' and not waiting:
+            elif text == b'"end":true}' and waiting in ([], ["calls"]):
                 if file.readline(2).strip():
                     raise _damaged(place, "something follows after the end")
                 return

@@ -37,6 +37,7 @@ from core.link.types import (
     WorkflowDetail,
     WorkflowRow,
 )
+from core.link.usage_types import UsageView
 from core.store.records import AttemptRow, LineRecord, LogRow, RequestRow, RunRecord, StepRow
 
 INPUTS_LIMIT = 32 * 1024
@@ -168,6 +169,7 @@ def run_row(
     due_at: float | None,
     position: int,
     parent_run: str | None,
+    usage: UsageView | None,
 ) -> RunRow:
     node = record.node
     if actor is not None:
@@ -189,6 +191,7 @@ def run_row(
         queue_position=position,
         priority=record.priority,
         parent_run=parent_run,
+        usage=usage,
     )
 
 
@@ -233,6 +236,7 @@ def run_view(
         priority=record.priority,
         pausing=record.until == "pause" and record.status not in FINAL,
         activity=actor.process_life.environment.activity if actor is not None else "",
+        replay=record.replay,
         unused_answers=[] if record.presets == "[]" else [name for name, _ in json.loads(record.presets)],
     )
 

@@ -18,7 +18,16 @@ from core.link.chat_types import (
     TemplateView,
     Undone,
 )
-from core.link.model_types import BudgetView, CallFilter, CallRow, CallView, ModelsStatus, ModelView, UsageView
+from core.link.model_types import (
+    BudgetView,
+    CallFilter,
+    CallRow,
+    CallView,
+    ExportedCalls,
+    ModelsStatus,
+    ModelView,
+    UsageView,
+)
 
 
 class ModelApi(Protocol):
@@ -43,6 +52,10 @@ class CallApi(Protocol):
     async def list_calls(self, query: CallFilter) -> list[CallRow]: ...
 
     async def read_call(self, number: int) -> CallView: ...
+
+    async def export_calls(self, run_id: str) -> ExportedCalls:
+        """Write what a run called and was answered into a JSON file of its own, which the caller moves away."""
+        ...
 
 
 class ChatApi(Protocol):

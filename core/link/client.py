@@ -18,6 +18,7 @@ from weakref import WeakSet
 import msgspec
 
 from core.errors import EngineLost, RondoError, UsageError
+from core.link.call_records import RemoteCallRecords
 from core.link.chat_calls import ChatCalls
 from core.link.commands import Fork, ManyRuns, Rerun, Retry, Rewind, RunNode
 from core.link.events import EventStream
@@ -86,7 +87,7 @@ def _decoder(kind: Hashable) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind)
 
 
-class EngineCalls(RemoteModelCalls, ChatCalls, ABC):
+class EngineCalls(RemoteModelCalls, RemoteCallRecords, ChatCalls, ABC):
     """The methods of `EngineApi`, each as one call by its name; `core.link.api` says what they do."""
 
     @abstractmethod

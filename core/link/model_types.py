@@ -17,6 +17,7 @@ __all__ = [
     "CallFilter",
     "CallRow",
     "CallView",
+    "ExportedCalls",
     "ModelView",
     "ModelsStatus",
     "ProviderView",
@@ -111,6 +112,16 @@ class CallView(_Struct):
     request: Any
     reply: Any
     cut: bool = False
+
+
+class ExportedCalls(_Struct):
+    """A run's calls in a file, from which another run can be answered."""
+
+    run_id: str
+    workflow: str
+    path: str
+    bytes: int
+    calls: int
 
 
 class CallFilter(_Struct):

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from core.link.chat_events import ChatChanged, ChatText, ProposalChanged
+from core.link.usage_types import UsageView
 
 PROTOCOL = 1
 """Version of the link; a client and an engine that differ offer a restart."""
@@ -255,6 +256,10 @@ class StartRun(_Struct):
     priority: int = 0
     """Where runs are queued, higher ones go first."""
     until_node: str | None = None
+    replay_run: str | None = None
+    """Answer the calls of models, addresses and tools from those of this run; nothing goes out."""
+    replay_file: str | None = None
+    """The same from a file that `rondo run --record` wrote, by its absolute path."""
 
 
 class RunOutcome(_Struct):
@@ -356,6 +361,8 @@ class RunRow(_Struct):
     priority: int = 0
     parent_run: str | None = None
     """The run whose subflow it is."""
+    usage: UsageView | None = None
+    """What its calls of models used; None where it made none."""
 
 
 class ParentView(_Struct):
@@ -434,6 +441,10 @@ class RunView(_Struct):
     """The runs of its subflows, the newest first, at most 100."""
     nested_input: RequestView | None = None
     """The oldest question of a run that this one waits for, or that that one waits for: answer it by its `run_id`."""
+    usage: UsageView | None = None
+    """What its calls of models used; None where it made none."""
+    replay: str = ""
+    """What its calls are answered from, in words; empty where it is no replay."""
 
     @property
     def rests(self) -> bool:

@@ -14,3 +14,21 @@ class UsageView(msgspec.Struct, kw_only=True, forbid_unknown_fields=False):
     cache_read_tokens: int = 0
     cost: float = 0.0
     unpriced: int = 0
+
+
+def money(dollars: float) -> str:
+    """Dollars as a person reads them: "$0.007", "$12.30"."""
+    if dollars == 0 or dollars >= 0.1:
+        return f"${dollars:,.2f}"
+    return f"${dollars:.2g}" if dollars >= 0.0001 else "less than $0.0001"
+
+
+def usage_text(usage: UsageView) -> str:
+    """What calls used, in words: "3 calls, 1,203 tokens, $0.02"."""
+    tokens = usage.input_tokens + usage.output_tokens
+    text = f"{usage.calls:,} call{'' if usage.calls == 1 else 's'}, {tokens:,} tokens, "
+    if usage.unpriced == 0:
+        return text + money(usage.cost)
+    if usage.cost == 0:
+        return text + "cost unknown"
+    return text + f"{money(usage.cost)} and {usage.unpriced:,} of unknown cost"

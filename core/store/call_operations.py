@@ -11,6 +11,12 @@ from core.store.transaction import Transaction
 
 CallStatus = Literal["running", "done", "failed", "replayed", "recorded"]
 
+RUN_TREE = (
+    "WITH RECURSIVE tree(number) AS (SELECT :source UNION ALL"
+    " SELECT runs.number FROM runs JOIN tree ON runs.parent_run = tree.number) SELECT number FROM tree"
+)
+"""The numbers of a run and of all that are nested in it."""
+
 INSERT = (
     "INSERT INTO calls(kind, status, key, nth, hash, run, line, node, visit, chat, model, role, title, started_at,"
     " ended_at, input_tokens, output_tokens, cache_read_tokens, cost, request, reply, error, crc, spent)"
@@ -126,12 +132,13 @@ class SpendCalls(Operation):
 
 @dataclass(frozen=True, slots=True)
 class SpendCall(Operation):
-    """One recorded call was given to a replayed run: the next like it gets the next."""
+    """One recorded call was given to a line of a replayed run: the next call like it there gets the next."""
 
     number: int
+    line: int
 
     def apply(self, transaction: Transaction) -> None:
-        transaction.execute("UPDATE calls SET spent = 1 WHERE number = ?", (self.number,))
+        transaction.execute("UPDATE calls SET spent = ? WHERE number = ?", (self.line, self.number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,22 +157,31 @@ class InterruptCalls(Operation):
 
 @dataclass(frozen=True, slots=True)
 class CopyRecording(Operation):
-    """Give a new run what another run's calls came to, so that it can be answered from there."""
+    """Give a new run what another run's calls came to, with those of its subflows, to be answered from there.
+
+    With `inherited` it is given what that run is answered from itself: it is a subflow of that run.
+    """
 
     references: ClassVar[tuple[str, ...]] = ("to",)
 
     source: int
     to: Number
-    left_out: str
+    left_out: str = ""
     """Failed calls whose error has this type are no part of a recording: nobody knows what they came to."""
+    inherited: bool = False
 
     def apply(self, transaction: Transaction) -> int:
+        wanted = (
+            "run = :source AND status = 'recorded'"
+            if self.inherited
+            else f"run IN ({RUN_TREE}) AND status IN ('done', 'replayed', 'failed')"
+            " AND coalesce(json_extract(error, '$.type'), '') <> :left_out"
+        )
         return transaction.execute(
             "INSERT INTO calls(kind, status, key, nth, hash, run, line, node, visit, model, role, title, started_at,"
             " ended_at, input_tokens, output_tokens, cache_read_tokens, cost, request, reply, error, crc)"
-            " SELECT kind, 'recorded', '', nth, hash, ?, NULL, node, visit, model, role, title, started_at, ended_at,"
-            " input_tokens, output_tokens, cache_read_tokens, cost, request, reply, error, crc FROM calls"
-            " WHERE run = ? AND status IN ('done', 'replayed', 'failed')"
-            " AND coalesce(json_extract(error, '$.type'), '') <> ? ORDER BY number",
-            (self.to, self.source, self.left_out),
+            " SELECT kind, 'recorded', '', nth, hash, :target, NULL, node, visit, model, role, title, started_at,"
+            " ended_at, input_tokens, output_tokens, cache_read_tokens, cost, request, reply, error, crc FROM calls"
+            f" WHERE {wanted} ORDER BY number",
+            {"source": self.source, "target": self.to, "left_out": self.left_out},  # type: ignore[arg-type]
         ).rowcount

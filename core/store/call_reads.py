@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.errors import UsageError
-from core.store.call_operations import call_crc
+from core.store.call_operations import RUN_TREE, call_crc
 from core.store.damage import notes_damage
 from core.store.problems import row_damaged
 from core.store.reader import Reader
@@ -78,14 +78,19 @@ class CallReads(Reader):
         )
         return [CallRecord(*row) for row in rows]
 
-    async def recorded_call(self, run: int, node: str, visit: int, nth: int, hash: str) -> CallRecord | None:
-        """What a replayed run is to be answered from: the same call, else the next of the node with that request."""
+    async def recorded_call(self, run: int, line: int, node: str, visit: int, nth: int, hash: str) -> CallRecord | None:
+        """What a call of a replayed run's line is answered from: the same call, else the node's next like it."""
         rows = await self._fetch(
-            f"{SELECT_CALLS} WHERE run = ? AND status = 'recorded' AND spent = 0 AND node = ? AND hash = ?"
+            f"{SELECT_CALLS} WHERE run = ? AND status = 'recorded' AND spent <> ? AND node = ? AND hash = ?"
             " ORDER BY visit <> ? OR nth <> ?, number LIMIT 1",
-            (run, node, hash, visit, nth),
+            (run, line, node, hash, visit, nth),
         )
         return CallRecord(*rows[0]) if rows else None
+
+    async def run_tree(self, run: int) -> list[int]:
+        """The numbers of a run and of all that are nested in it."""
+        rows = await self._fetch(RUN_TREE, {"source": run})  # type: ignore[arg-type]
+        return [row[0] for row in rows]
 
     @notes_damage
     async def call_content(self, number: int) -> tuple[bytes, bytes]:

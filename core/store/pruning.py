@@ -23,12 +23,13 @@ from core.store.transaction import Transaction
 SLICE_ROWS = 300
 """Rows that one operation deletes."""
 SNAPSHOTS_AT_ONCE = 8
+CALLS_AT_ONCE = 50
 BLOB_BYTES_AT_ONCE = 4 * 1024 * 1024
 PAGES_AT_ONCE = 500
 SCAN_ROWS = 2_000
 
 What = Literal["line", "run", "blob", "output"]
-"""What the table `pruning` names: steps and snapshots of a line, the log of a run, a large value, a run's output."""
+"""What the table `pruning` names: steps and snapshots of a line, log and calls of a run, a large value, an output."""
 
 
 # Operations -------------------------------------------------------------------------------------------------------
@@ -93,7 +94,7 @@ class PruneRun(Operation):
 
 @dataclass(frozen=True, slots=True)
 class DeletePrunedRows(Operation):
-    """Delete some steps, snapshots and log lines of what was pruned; the result is how many rows, 0 at the end."""
+    """Delete some rows of what was pruned: steps, snapshots, log, calls; the result is how many, 0 at the end."""
 
     @property
     def row_count(self) -> int:
@@ -108,7 +109,7 @@ class DeletePrunedRows(Operation):
             if found is None:
                 break
             what, number = found
-            delete = self._delete_of_line if what == "line" else self._delete_of_log
+            delete = self._delete_of_line if what == "line" else self._delete_of_run
             count, done = delete(transaction, number, SLICE_ROWS - deleted)
             if done:
                 transaction.execute("DELETE FROM pruning WHERE what = ? AND name = ?", (what, number))
@@ -132,7 +133,13 @@ class DeletePrunedRows(Operation):
         ).rowcount
         return len(rows) + snapshots, snapshots < SNAPSHOTS_AT_ONCE
 
-    def _delete_of_log(self, transaction: Transaction, run: int, limit: int) -> tuple[int, bool]:
+    def _delete_of_run(self, transaction: Transaction, run: int, limit: int) -> tuple[int, bool]:
+        calls = transaction.execute(
+            "DELETE FROM calls WHERE number IN (SELECT number FROM calls WHERE run = ? ORDER BY number LIMIT ?)",
+            (run, min(limit, CALLS_AT_ONCE)),
+        ).rowcount
+        if calls == min(limit, CALLS_AT_ONCE):
+            return calls, False
         count = transaction.execute(
             "DELETE FROM logs WHERE run = ? AND row IN (SELECT row FROM logs WHERE run = ? ORDER BY row LIMIT ?)",
             (run, run, limit),
@@ -265,7 +272,8 @@ class PruningReads(Reader):
             "SELECT (SELECT coalesce(sum(length(delta) + length(own) + length(routing) + length(steps.blobs) + 80), 0)"
             " FROM steps JOIN lines USING (line) WHERE run = :run)"
             " + (SELECT coalesce(sum(length(state)), 0) FROM snapshots JOIN lines USING (line) WHERE run = :run)"
-            " + (SELECT coalesce(sum(length(text) + 50), 0) FROM logs WHERE run = :run)",
+            " + (SELECT coalesce(sum(length(text) + 50), 0) FROM logs WHERE run = :run)"
+            " + (SELECT coalesce(sum(length(request) + length(reply) + 300), 0) FROM calls WHERE run = :run)",
             {"run": number},  # type: ignore[arg-type]
         )
         packed = await self._scan(

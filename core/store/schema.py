@@ -219,7 +219,7 @@ CREATE TABLE calls (
     reply BLOB NOT NULL DEFAULT x'',
     error TEXT,
     crc INTEGER NOT NULL,                    -- over request and reply
-    spent INTEGER NOT NULL DEFAULT 0         -- 1: the try that had it failed, or (recorded) it was given: not again
+    spent INTEGER NOT NULL DEFAULT 0         -- 1: the try that had it failed; recorded: the line it was given to
 );
 CREATE INDEX calls_by_key ON calls(key, nth, number);
 CREATE INDEX calls_by_run ON calls(run, number) WHERE run IS NOT NULL;
