@@ -19,9 +19,11 @@ from core.cli.call import Call, Client, JsonOption, WorkspaceOption, open_call
 from core.cli.documents import unclean_end_document
 from core.cli.engine import unclean_end_lines
 from core.cli.environment import packages_text, users_text
+from core.cli.models import key_part
 from core.cli.output import ago, byte_size
 from core.cli.settings import problem_place
 from core.errors import RondoError
+from core.link.model_types import ModelsStatus
 from core.link.types import UncleanEnd
 from core.places import Workspace
 from core.settings import read_settings, settings_files
@@ -59,7 +61,7 @@ def doctor_command(context: typer.Context, workspace: WorkspaceOption = None, as
     problems = [*_encoding_problems(), *_place_problems(), *_disk_problems(call.workspace)]
     problems += _settings_problems(call.workspace)
     ends: list[UncleanEnd] = []
-    facts["engine"], facts["environments"], engine_problems = _ask_engine(call, ends)
+    facts["engine"], facts["environments"], facts["models"], engine_problems = _ask_engine(call, ends)
     known = {problem.type for problem in problems}
     problems += [problem for problem in engine_problems if problem.type not in known]
     _show(call, facts, problems, ends)
@@ -202,10 +204,23 @@ def _settings_problems(workspace: Workspace) -> list[Problem]:
     ]
 
 
-def _ask_engine(call: Call, ends: list[UncleanEnd]) -> tuple[dict[str, str], dict[str, str], list[Problem]]:
-    """What the engine knows of itself, of engines that died and of environments; where none can be started, why."""
+def _model_facts(status: ModelsStatus) -> dict[str, str]:
+    """Which providers have a key, and which were never tried against the live service."""
+    facts = {"profile": status.profile, "model of the chat": status.roles[0].model}
+    for view in status.providers:
+        key = key_part(view)
+        tried = "tried" if view.tried else "never tried against the live service"
+        facts[view.title] = f"key {key if isinstance(key, str) else key[0]}; {tried}"
+    return facts
+
+
+def _ask_engine(
+    call: Call, ends: list[UncleanEnd]
+) -> tuple[dict[str, str], dict[str, str], dict[str, str], list[Problem]]:
+    """What the engine knows of itself, engines that died, environments and models; where none can be started, why."""
     facts: dict[str, str] = {}
     environments: dict[str, str] = {}
+    models: dict[str, str] = {}
     problems: list[Problem] = []
 
     async def work(client: Client) -> int:
@@ -216,6 +231,7 @@ def _ask_engine(call: Call, ends: list[UncleanEnd]) -> tuple[dict[str, str], dic
                 f"{packages_text(view)}, {byte_size(view.size or 0)}, used {ago(view.used_at)}, by {users_text(view)}"
             )
             environments[(view.key or "")[:12]] = text
+        models.update(_model_facts(await client.ask(lambda engine: engine.models_status())))
         ends.extend(report.unclean_ends)
         problems.extend(
             Problem("error", view.type, view.message, view.cause, view.next_step) for view in report.problems
@@ -229,7 +245,7 @@ def _ask_engine(call: Call, ends: list[UncleanEnd]) -> tuple[dict[str, str], dic
             raise
         problems.append(Problem.from_error(error))
         facts["engine"] = "not reachable"
-    return facts, environments, problems
+    return facts, environments, models, problems
 
 
 def _show(call: Call, facts: dict[str, dict[str, str]], problems: list[Problem], ends: list[UncleanEnd]) -> None:

@@ -16,6 +16,7 @@ from core.cli.changes import changes_command
 from core.cli.doctor import doctor_command
 from core.cli.engine import engine_app
 from core.cli.environment import environment_command
+from core.cli.models import models_command
 from core.cli.output import Output, ReaderGone
 from core.cli.prune import prune_command
 from core.cli.settings import settings_command
@@ -79,6 +80,7 @@ app.command("export")(export_command)
 app.command("import")(import_command)
 app.command("doctor")(doctor_command)
 app.command("settings")(settings_command)
+app.command("models")(models_command)
 app.add_typer(engine_app, name="engine")
 
 

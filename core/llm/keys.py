@@ -39,7 +39,7 @@ class Keys:
         """Where references `secret:NAME` are looked up; another part may set it."""
         self._environment = environment
         self._offered: dict[str, str] = {}
-        self._from_secrets: dict[str, str] = {}
+        self._handed: set[str] = set()
         self._redactor: tuple[tuple[str, ...], Redactor] = ((), Redactor(()))
 
     def __repr__(self) -> str:
@@ -62,6 +62,12 @@ class Keys:
 
     def access(self, provider: Provider) -> Access:
         """How to reach a provider, as things are now. Where a secret store is set, it is asked: call it in a thread."""
+        access = self._find(provider)
+        if access.key:
+            self._handed.add(access.key)
+        return access
+
+    def _find(self, provider: Provider) -> Access:
         if provider.key == "none":
             return Access(self._address(provider, self._layers()), "not needed")
         if provider.key.startswith("secret:"):
@@ -91,7 +97,7 @@ class Keys:
         return self._redactor[1]
 
     def _values(self) -> Iterator[str]:
-        yield from self._from_secrets.values()
+        yield from self._handed
         addresses = {name for provider in providers({}).values() for name in provider.base_url_names}
         for values in (self._offered, self._environment):
             for name in known_variables() - addresses:
@@ -103,7 +109,6 @@ class Keys:
         value = (self.secret(name) or "").strip() if self.secret is not None else ""
         if not value:
             return Access(address, "none", f"secret:{name}")
-        self._from_secrets[name] = value
         return Access(address, "secret", f"secret:{name}", value)
 
     def _layers(self) -> list[Mapping[str, str]]:

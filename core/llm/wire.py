@@ -259,6 +259,9 @@ def _model(connection: Connection, model_id: str) -> Model[Any]:
 
 def _profile(provider: Provider) -> ModelProfile | None:
     changes: dict[str, Any] = {}
+    if provider.wire == "openai" and not provider.custom:
+        # A stream that ends without saying why is one that was cut; servers that nobody knows may never say it.
+        changes["openai_chat_streaming_requires_finish_reason"] = True
     if provider.inline_schemas:
         changes["json_schema_transformer"] = InlineDefsJsonSchemaTransformer
     if provider.wire == "openai" and provider.name != "openai":
@@ -479,6 +482,8 @@ _KINDS: tuple[tuple[type[Exception], TroubleKind], ...] = (
 
 def _trouble(error: Exception) -> Trouble:
     status = getattr(error, "status_code", None)
+    if type(error) is exceptions.ModelAPIError and "finish_reason" in error.message:
+        return Trouble("connection", "The reply broke off before its end.")
     kind = next((kind for known, kind in _KINDS if isinstance(error, known)), None)
     if kind is None:
         # A reply that the libraries can't read, or a fault in them: it is the provider's reply that is in question.

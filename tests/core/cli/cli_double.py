@@ -10,7 +10,17 @@ from typing import Any
 
 import msgspec
 
-from core.errors import EngineLost, InvalidAnswer, RondoError, UnknownRequest, UnknownRun, UnknownStep, UnknownWorkflow
+from core.errors import (
+    EngineLost,
+    InvalidAnswer,
+    ModelSettingsProblem,
+    RondoError,
+    UnknownRequest,
+    UnknownRun,
+    UnknownStep,
+    UnknownWorkflow,
+)
+from core.link.model_types import ModelsStatus, ModelView, ProviderView, RoleView
 from core.link.types import (
     AT_REST,
     Answer,
@@ -42,6 +52,32 @@ from core.link.types import (
     WorkflowRow,
 )
 from core.link.workflow_types import EnvironmentView
+
+MODELS = ModelsStatus(
+    profile="default",
+    profiles=["default", "fast"],
+    providers=[
+        ProviderView(
+            name="anthropic",
+            title="Anthropic",
+            wire="anthropic",
+            base_url="https://api.anthropic.com",
+            key="client",
+            key_names=["ANTHROPIC_API_KEY"],
+            tried=False,
+        ),
+        ProviderView(
+            name="groq",
+            title="Groq",
+            wire="openai",
+            base_url="https://api.groq.com",
+            key="none",
+            key_names=["GROQ_API_KEY"],
+            tried=False,
+        ),
+    ],
+    roles=[RoleView(name="chat", model="anthropic:claude-x", effort="medium", source="default")],
+)
 
 BEGIN = 1_767_323_045.678
 """When everything in the double begins: 2026-01-02T03:04:05.678Z."""
@@ -154,6 +190,7 @@ class DoubleEngine:
     `before` what happens once before a call."""
 
     def __init__(self) -> None:
+        self.models = MODELS
         self.scripts: dict[str, list[Moment]] = {}
         self.runs: list[DoubleRun] = []
         self.calls: list[tuple[str, Any]] = []
@@ -215,6 +252,18 @@ class DoubleEngine:
 
     async def list_environments(self) -> list[EnvironmentView]:
         return []
+
+    async def models_status(self) -> ModelsStatus:
+        self._note("models_status")
+        return self.models
+
+    async def list_models(self, provider: str) -> list[ModelView]:
+        self._note("list_models", provider)
+        if provider != "anthropic":
+            raise ModelSettingsProblem(f"There is no provider {provider!r}.", next_step="Did you mean anthropic?")
+        return [
+            ModelView(id="claude-x", provider=provider, title="Claude X", context_tokens=1_000_000, output_price=20.0)
+        ]
 
     async def list_workflows(self) -> list[WorkflowRow]:
         self._note("list_workflows")

@@ -184,6 +184,8 @@ def test_doctor_lists_what_is_where(engine: Any, rondo: Rondo, workspace: Path) 
     assert document["engine"] == {"sqlite": "3.99"}
     assert document["packages"]["typer"]
     assert document["problems"] == []
+    assert document["models"]["Anthropic"] == "key given by a terminal; never tried against the live service"
+    assert document["models"]["Groq"] == "key not set: GROQ_API_KEY; never tried against the live service"
     assert "nothing is wrong" in rondo("doctor").out
 
 
