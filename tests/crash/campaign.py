@@ -19,7 +19,7 @@ from core.link.session import EngineSession
 from core.link.start import stop_engine
 from core.places import Workspace
 from core.runner.process_tree import children_of
-from tests.crash.load import Load, write_workflows
+from tests.crash.load import Load, answer_calls, write_workflows
 from tests.crash.truth import Truth
 
 LIMIT_SECONDS = 60.0
@@ -95,7 +95,6 @@ class Campaign:
         self.workspace = Workspace.at(root / "ws")
         self.arms = root / "arms"
         self.arms.mkdir(parents=True)
-        write_workflows(self.workspace)
         # Engines are started from this process and take it over.
         os.environ[VARIABLE] = str(self.arms)
         self.chance = random.Random(seed)
@@ -109,6 +108,8 @@ class Campaign:
     async def run(self, targets: Sequence[str], tell: Callable[[Kill], None] = lambda _: None) -> Outcome:
         """Kill at each target; return what was lost, repeated or stuck."""
         begun = time.monotonic()
+        server = await asyncio.start_server(answer_calls, "127.0.0.1", 0)
+        write_workflows(self.workspace, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
         for point in FIRST:
             self._arm(point, 1)
         try:
@@ -127,6 +128,7 @@ class Campaign:
             await self.truth.compare(self.session)
         finally:
             await self._end()
+            server.close()
         truth, outcome = self.truth, self.outcome
         outcome.lost, outcome.repeated, outcome.problems = truth.lost, truth.repeated, truth.problems
         outcome.runs, outcome.steps = len(truth.runs), truth.steps_seen

@@ -109,6 +109,20 @@ class Nests(Node):
         await self.run_workflow("inner", {"n": 0})
 
 
+class Calls(Node):
+    tries = 0
+
+    def prepare(self, shared, request_input):
+        act(self, shared)
+
+    async def execute(self, prepared):
+        said = (await self.http("GET", f"{ADDRESS}/{self.idempotency_key}")).text
+        self.tries += 1
+        if self.tries == 1:
+            raise RuntimeError("the first attempt of each visit fails, and calls anew")
+        return said
+
+
 class Fails(Node):
     def prepare(self, shared, request_input):
         act(self, shared)
@@ -168,6 +182,7 @@ WORKFLOWS: dict[str, tuple[list[str], str]] = {
     "mixed": (["Tick", "Flaky", "Dies"], "shared['n'] < 9"),
     "timed": (["Tick", "Waits"], "shared['n'] < 6"),
     "nested": (["Tick", "Nests"], "shared['n'] < 6"),
+    "calling": (["Tick", "Calls"], "shared['n'] < 6"),
     "inner": (["Tick"], "shared['n'] < 3"),
     "fails": (["Tick", "Fails"], "False"),
     "stepped": (["Tick"], "shared['n'] < 4"),
@@ -182,8 +197,21 @@ EDIT = 7
 """What a fork of a dag has in its state under "edit"."""
 
 
-def write_workflows(workspace: Workspace) -> None:
-    """Write the workflows and make the folder for their side effects."""
+async def answer_calls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer what nodes call, one request a connection."""
+    try:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nhere")
+        await writer.drain()
+    except (OSError, asyncio.IncompleteReadError):
+        pass  # Who called was killed.
+    finally:
+        writer.close()
+
+
+def write_workflows(workspace: Workspace, address: str) -> None:
+    """Write the workflows and make the folder for their side effects; nodes call `address`."""
+    nodes_text = NODES.replace("{ADDRESS}", address)
     (workspace.root / "effects").mkdir(parents=True)
     for name, (classes, again) in WORKFLOWS.items():
         folder = workspace.workflows_dir / name
@@ -196,7 +224,7 @@ def write_workflows(workspace: Workspace) -> None:
         edges: list[dict[str, str]] = [{"from": one, "to": other} for one, other in itertools.pairwise(ids)]
         edges.append({"from": ids[-1], "to": ids[0], "condition": again})
         graph = {"name": name, "nodes": nodes, "edges": edges, "initial_state": {"n": 0}}
-        (folder / "nodes.py").write_text(NODES)
+        (folder / "nodes.py").write_text(nodes_text)
         (folder / f"{name}.json").write_text(json.dumps(graph))
     _write_dag(workspace.workflows_dir / "dag")
 
