@@ -79,6 +79,10 @@ class Catalog:
             raise await self._unknown(name)
         return await self._read(folder)
 
+    async def look_again(self, name: str) -> None:
+        """Read a workflow's folder now, and tell of what changed; also where it is none any more."""
+        await self._reload(name)
+
     async def last_good(self, name: str) -> str | None:
         """The newest stored version of a workflow: the one to run while the folder is broken."""
         records = [record for record in await self._store.versions(name) if not record.imported]

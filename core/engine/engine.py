@@ -20,6 +20,8 @@ from core.engine.broker import Broker
 from core.engine.budgets import Budgets
 from core.engine.call_records import CallRecords
 from core.engine.catalog import Catalog
+from core.engine.conversation_calls import ConversationCalls
+from core.engine.conversations.making import make_conversations
 from core.engine.environments.making import Environments
 from core.engine.environments.service import EnvironmentService
 from core.engine.events import EventBus
@@ -85,7 +87,7 @@ from core.version import VERSION
 log = structlog.get_logger()
 
 
-class Engine(RunCommands, WorkflowCalls, RetentionCalls, ModelCalls, CallRecords):
+class Engine(RunCommands, WorkflowCalls, RetentionCalls, ModelCalls, CallRecords, ConversationCalls):
     """Implements `core.link.api.EngineApi`; made by the engine process, or inside another program (library mode)."""
 
     def __init__(
@@ -164,6 +166,9 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls, ModelCalls, CallRecords
             await self._catalog.start()
             await self._retention.start()
             await self._subflows.recover()
+            self._journal, self._proposals, self._tries, self._chats = make_conversations(self)
+            stack.push_async_callback(self._chats.close)
+            await self._chats.recover()
             self._packages.start(self._settings.now.engine.keep_environment_days)
             self._closing = stack.pop_all()
         log.info("engine started", workspace=str(self.workspace.root), resumed=len(recovered))
@@ -194,7 +199,7 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls, ModelCalls, CallRecords
     @property
     def busy(self) -> bool:
         """True while anything runs or is queued."""
-        return self._runs.busy or self._environments.busy or self._retention.busy
+        return self._runs.busy or self._environments.busy or self._retention.busy or self._chats.busy
 
     def set_trouble(self, error: RondoError) -> None:
         """Stop to take work and say why."""

@@ -86,6 +86,10 @@ class ChatApi(Protocol):
 
     async def set_chat_mode(self, chat_id: str, mode: ChatMode) -> ChatRow: ...
 
+    async def allow_tries(self, chat_id: str, allowed: bool) -> ChatRow:
+        """Let the assistant run dry what it proposes in this conversation, in an isolated process, or no longer."""
+        ...
+
     async def delete_chat(self, command_id: str, chat_id: str) -> None: ...
 
     async def fix_run(self, command_id: str, run_id: str) -> ChatRow:

@@ -52,6 +52,9 @@ class ChatCalls(ABC):
     async def set_chat_mode(self, chat_id: str, mode: ChatMode) -> ChatRow:
         return await self._call(ChatRow, "set_chat_mode", chat_id=chat_id, mode=mode)
 
+    async def allow_tries(self, chat_id: str, allowed: bool) -> ChatRow:
+        return await self._call(ChatRow, "allow_tries", chat_id=chat_id, allowed=allowed)
+
     async def delete_chat(self, command_id: str, chat_id: str) -> None:
         return await self._call(NoneType, "delete_chat", command_id=command_id, chat_id=chat_id)
 

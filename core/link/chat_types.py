@@ -39,6 +39,8 @@ class ChatRow(_Struct):
     tainted: bool = False
     """The present turn read what runs produced: auto is off for it."""
     open_proposal: str | None = None
+    tries: bool = False
+    """A person allowed that the code it proposes is run dry (see `allow_tries`)."""
 
 
 class ToolUse(_Struct):

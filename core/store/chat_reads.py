@@ -51,6 +51,21 @@ class ChatReads(Reader):
         content: bytes = row[0]
         return content
 
+    async def chat_usages(self, chats: Iterable[str]) -> dict[str, tuple[int, int, int, int, float, int]]:
+        """What conversations used: calls of models, tokens in, out and cached, cost, calls without a price."""
+        rows = await self._fetch(
+            "SELECT chat, count(*), sum(input_tokens), sum(output_tokens), sum(cache_read_tokens),"
+            " coalesce(sum(cost), 0.0), sum(cost IS NULL AND status = 'done')"
+            " FROM calls WHERE chat IN (SELECT value FROM json_each(?)) AND kind = 'llm' GROUP BY chat",
+            (json.dumps(list(chats)),),
+        )
+        return {row[0]: row[1:] for row in rows}
+
+    async def last_entry(self, chat: str) -> int:
+        """The number of a chat's last entry; 0 before the first."""
+        row = await self._fetch_one("SELECT max(number) FROM entries WHERE chat = ?", (chat,))
+        return (row[0] or 0) if row is not None else 0
+
     async def chat_revision(self, chat: str) -> int:
         """The revision of a chat's last change; 0 before the first."""
         row = await self._fetch_one("SELECT max(revision) FROM entries WHERE chat = ?", (chat,))
@@ -143,6 +158,12 @@ class ChatReads(Reader):
         """The applied changes of a workflow, the newest first."""
         rows = await self._fetch(f"{SELECT_EDITS} WHERE workflow = ? ORDER BY number DESC LIMIT ?", (workflow, limit))
         return [EditRecord(*row) for row in rows]
+
+    async def next_edit(self) -> int:
+        """The number that the next applied change gets."""
+        row = await self._fetch_one("SELECT coalesce(max(number), 0) + 1 FROM edits")
+        number: int = row[0] if row is not None else 1
+        return number
 
     async def edit(self, number: int) -> EditRecord | None:
         """One applied change."""

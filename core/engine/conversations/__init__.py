@@ -1,0 +1,1 @@
+"""Conversations with the assistant, what they propose, and the journal of what was applied."""
