@@ -55,8 +55,8 @@ NAME_WORDS = 3
 _SMALL_WORDS = frozenset(
     word
     for words in (
-        "a an and are be build can could create for from i in is it like make me my need new of on please that the this",
-        "to want which with workflow would write you",
+        "a an and are be build can could create for from i in is it like make me my need new of on please that the",
+        "this to want which with workflow would write you",
     )
     for word in words.split()
 )

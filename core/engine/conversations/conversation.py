@@ -157,7 +157,6 @@ class Conversation:
                 id, operations = await self._around.keep_proposal(self.id, proposal)
                 self.writer.add("proposal", proposal=id, text=proposal.title)
                 self.workflow = self.writer.workflow = proposal.workflow
-            self.writer.busy = False
             await self.writer.flush(*operations, *self.state_operations(busy=False))
         except RondoError as error:
             log.error("the end of a turn could not be kept", chat=self.id, **error.to_dict())

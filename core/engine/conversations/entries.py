@@ -83,7 +83,7 @@ class EntryWriter:
         return {entry.number: entry.content.get("text", "") for entry in self._entries.values() if entry.dirty}
 
     async def flush(self, *others: Operation) -> None:
-        """Make durable what changed, with other operations in one transaction, and tell of it."""
+        """Make durable what changed, after other operations in one transaction, and tell of it."""
         async with self._writing:
             dirty = [entry for entry in self._entries.values() if entry.dirty]
             if not dirty and not others:
@@ -95,13 +95,13 @@ class EntryWriter:
             for entry in dirty:
                 entry.dirty = False
             try:
-                results = await self._store.commit([*writes, *others])
+                results = await self._store.commit([*others, *writes])
             except BaseException:
                 for entry in dirty:
                     entry.dirty = True
                 raise
             if dirty:
-                self.revision = max(self.revision, *results[: len(dirty)])
+                self.revision = max(self.revision, *results[len(others) :])
         self.tell()
 
     def tell(self) -> None:
