@@ -23,6 +23,7 @@ from core.errors import (
     UndoConflict,
     UsageError,
 )
+from core.link.chat_events import ChatChanged, ChatText, ProposalChanged
 from core.link.chat_types import (
     AnswerQuestions,
     AssumptionView,
@@ -35,7 +36,6 @@ from core.link.chat_types import (
     QuestionAnswer,
     SendMessage,
 )
-from core.link.chat_events import ChatChanged, ChatText, ProposalChanged
 from core.link.types import REPLY_LIMIT
 
 LIMIT = 30.0
@@ -425,7 +425,10 @@ async def test_edits_of_the_assumptions_end_up_in_the_workflow(desk: Desk) -> No
 
 
 async def test_what_reaches_further_needs_a_yes_of_its_own(desk: Desk) -> None:
-    code = GREET.replace('        return f"Hello', '        import subprocess\n\n        subprocess.run(["true"])\n        return f"Hello')
+    code = GREET.replace(
+        '        return f"Hello',
+        '        import subprocess\n\n        subprocess.run(["true"])\n        return f"Hello',
+    )
     async with desk.running():
         proposal = await desk.proposed("Greet", "greeter", *creating(code))
         assert proposal.risks
