@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from core.link.assistant_api import ChatApi, ModelApi, ProposalApi
+from core.link.assistant_api import AssistantApi
 from core.link.commands import Fork, ManyRuns, Rerun, Retry, Rewind, RunNode
 from core.link.retention_types import ExportedRun, ImportedRun, Prune, PruneReport
 from core.link.types import (
@@ -36,7 +36,7 @@ from core.link.types import (
 from core.link.workflow_types import EnvironmentView, RollbackView, VersionDiff, VersionView
 
 
-class EngineApi(ModelApi, ChatApi, ProposalApi, Protocol):
+class EngineApi(AssistantApi, Protocol):
     """What an engine does for its clients. Every failure is a `RondoError`.
 
     A run is named by its id or by any unique ending of it of at least 4 characters. Commands carry a `command_id`
