@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import anthropic
 import httpx2
@@ -84,6 +85,7 @@ class ProviderWire:
 
     def __init__(self) -> None:
         self._connections: dict[str, Connection] = {}
+        self._making = asyncio.Lock()
 
     async def close(self) -> None:
         """End the connections; calls that go on are cut."""
@@ -153,15 +155,17 @@ class ProviderWire:
             return stream.get()
 
     async def _take(self, provider: Provider, access: Access) -> Connection:
-        found = self._connections.get(provider.name)
-        if found is None or not found.matches(provider, access):
-            http = create_async_httpx2_client(timeout=httpx2.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS))
-            found, before = Connection(provider, access, http), found
-            self._connections[provider.name] = found
-            if before is not None and not before.users:
-                await before.http.aclose()
-        found.users += 1
-        return found
+        async with self._making:
+            found = self._connections.get(provider.name)
+            if found is None or not found.matches(provider, access):
+                # In a thread: reading the certificates of the system takes a tenth of a second.
+                http = await asyncio.to_thread(_http_client, access.base_url)
+                found, before = Connection(provider, access, http), found
+                self._connections[provider.name] = found
+                if before is not None and not before.users:
+                    await before.http.aclose()
+            found.users += 1
+            return found
 
     async def _release(self, connection: Connection) -> None:
         connection.users -= 1
@@ -209,6 +213,16 @@ def _written(arguments: str | Mapping[str, Any] | None) -> str:
 
 
 # Clients ---------------------------------------------------------------------------------------------------------
+
+
+def _http_client(base_url: str) -> httpx2.AsyncClient:
+    """A client of HTTP; a server on this machine is asked directly, whatever proxy is set for the rest of the world."""
+    address = urlsplit(base_url)
+    here = address.hostname in ("localhost", "127.0.0.1", "::1")
+    transport = httpx2.AsyncHTTPTransport(verify=address.scheme == "https") if here else None
+    return create_async_httpx2_client(
+        timeout=httpx2.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS), transport=transport
+    )
 
 
 def _anthropic_client(connection: Connection) -> anthropic.AsyncAnthropic:

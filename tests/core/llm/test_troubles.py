@@ -158,7 +158,7 @@ async def test_arguments_that_are_no_json_are_kept_as_they_were_written(
     assert (call.arguments, call.text, reply.stop) == (None, '{"a": 1, "b"', "tools")
 
 
-@pytest.mark.parametrize("written", ["[1]", "7", "null", '"x"', "[" * 5000])
+@pytest.mark.parametrize("written", ["[1]", "7", "null", '"x"', pytest.param("[" * 5000, id="deep")])
 async def test_arguments_that_are_no_object_are_kept_as_text_too(
     written: str, gateway: Gateway, bench: Bench, model_server: ModelServer
 ) -> None:
@@ -202,6 +202,16 @@ async def test_without_a_key_the_error_names_the_variable_and_what_else_there_is
     assert "another-key" not in str(caught.value.to_dict())
     with pytest.raises(NoModelKey, match="can't be sent"):
         await bench.ask(bench.gateway({"OPENAI_API_KEY": "two\nlines"}), "openai")
+
+
+async def test_a_server_on_this_machine_is_asked_directly_whatever_proxy_is_set(
+    bench: Bench, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    model_server.script(says("direct"))
+    gateway = bench.gateway({"OLLAMA_BASE_URL": model_server.openai_url})
+    assert (await bench.ask(gateway, "ollama")).message.text == "direct"
 
 
 @pytest.mark.parametrize("name", ["lmstudio", "ollama"])

@@ -6,7 +6,8 @@ import json
 
 import pytest
 from model_bench import MODELS, Bench
-from model_server import KEY, ModelServer, calls, says
+from model_server import KEY, ModelServer, calls, calls_all, says
+from raw_model_server import openai_chunk, raw_server
 
 from core.errors import ModelProblem, ModelRefusal, ModelReplyProblem
 from core.llm.gateway import Gateway
@@ -160,8 +161,6 @@ async def test_effort_and_marks_for_the_cache_reach_the_provider(
 async def test_several_calls_in_one_reply_are_kept_in_their_order(
     gateway: Gateway, bench: Bench, model_server: ModelServer
 ) -> None:
-    from model_server import calls_all
-
     model_server.script(calls_all(("add", {"a": 1, "b": 1}, "c1"), ("add", {"a": 2, "b": 2}, "c2")))
     reply = await bench.ask(gateway, "anthropic", tools=(ADD,))
     assert [(call.id, call.arguments) for call in reply.message.tool_calls] == [
@@ -178,3 +177,49 @@ async def test_a_provider_without_tools_is_not_asked_for_them(bench: Bench, mode
     assert model_server.requests() == []
     assert (await bench.ask(gateway, "perplexity", schema=SCHEMA)).value == {"n": 3}
     assert (await bench.ask(gateway, "perplexity")).message.text == "Hello."
+
+
+async def test_marks_that_a_provider_puts_on_calls_go_back_to_it(bench: Bench) -> None:
+    mark = {"google": {"thought_signature": "c2lnbmVk"}}
+    function = {"name": "add", "arguments": '{"a": 1, "b": 2}'}
+    call = {"index": 0, "id": "c1", "type": "function", "function": function, "extra_content": mark}
+    first = [openai_chunk({"tool_calls": [call]}), openai_chunk({}, "stop"), b"data: [DONE]\n\n"]
+    last = [openai_chunk({"content": "3"}), openai_chunk({}, "stop"), b"data: [DONE]\n\n"]
+    async with raw_server((200, first), (200, last)) as server:
+        gateway = bench.gateway({"GEMINI_API_KEY": KEY, "GEMINI_BASE_URL": server.url})
+        reply = await bench.ask(gateway, "google", tools=(ADD,))
+        assert (reply.stop, len(reply.message.tool_calls)) == ("tools", 1)
+        kept = message_from_json(json.loads(json.dumps(message_to_json(reply.message))))
+        messages = (UserMessage("go"), kept, ToolResult("c1", "add", "3"))
+        await bench.ask(gateway, "google", messages=messages, tools=(ADD,))
+    (sent,) = server.bodies[1]["messages"][1]["tool_calls"]
+    assert sent["extra_content"] == mark
+
+
+async def test_references_in_schemas_are_written_out_where_a_provider_takes_none(bench: Bench) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"node": {"$ref": "#/$defs/Node"}},
+        "required": ["node"],
+        "$defs": {"Node": {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}},
+    }
+    done = [openai_chunk({"content": '{"node": {"id": "a"}}'}), openai_chunk({}, "stop"), b"data: [DONE]\n\n"]
+    async with raw_server((200, done)) as server:
+        gateway = bench.gateway({"GEMINI_API_KEY": KEY, "GEMINI_BASE_URL": server.url})
+        tools = (ToolSpec("put", "Puts.", schema),)
+        assert (await bench.ask(gateway, "google", schema=schema, tools=tools)).value == {"node": {"id": "a"}}
+    assert "$ref" not in json.dumps(server.bodies[0])
+
+
+async def test_a_broken_call_in_the_past_does_not_stop_the_conversation(
+    gateway: Gateway, bench: Bench, model_server: ModelServer
+) -> None:
+    model_server.script(calls("add", "{broken"), says("sorry"), says("sorry too"))
+    reply = await bench.ask(gateway, "openai", tools=(ADD,))
+    (call,) = reply.message.tool_calls
+    messages = (UserMessage("go"), reply.message, ToolResult(call.id, "add", "That was no JSON.", failed=True))
+    assert (await bench.ask(gateway, "openai", messages=messages, tools=(ADD,))).message.text == "sorry"
+    assert (await bench.ask(gateway, "anthropic", messages=messages, tools=(ADD,))).message.text == "sorry too"
+    _, openai_sent, anthropic_sent = model_server.requests()
+    assert "{broken" in json.loads(openai_sent["messages"][1]["tool_calls"][0]["function"]["arguments"]).values()
+    assert "{broken" in anthropic_sent["messages"][1]["content"][0]["input"].values()
