@@ -54,13 +54,14 @@ from core.definition.text import did_you_mean
 
 if TYPE_CHECKING:
     from core.definition.model import NodeModel, WorkflowModel
+    from core.flow.graph import Graph
 
 _CONDITION_LIMIT = 10_000
 """Longest condition in characters."""
 
 
-def lint_code(index: CodeIndex, has_entry: bool, report: Report) -> None:
-    """Report every file that is not Python, and a missing nodes.py."""
+def lint_code(index: CodeIndex, report: Report) -> None:
+    """Report every file that is not Python."""
     for file, problem in index.problems.items():
         report.add("E109", f"Not Python: {problem.message}.", file=file, line=problem.line, column=problem.column)
     for file, item in index.outward_imports():
@@ -68,7 +69,11 @@ def lint_code(index: CodeIndex, has_entry: bool, report: Report) -> None:
         report.add(
             "W207", f"{item} can't be imported: {file} is not in a package.", file=file, line=item.line, hint=hint
         )
-    if not has_entry:
+
+
+def lint_entry(graph: Graph | None, report: Report) -> None:
+    """Report a nodes.py that is missing, unless every node is another workflow."""
+    if graph is None or not graph.nodes or not all(node.subflow for node in graph.nodes.values()):
         report.add("E110", f"{ENTRY} is missing.", file=ENTRY, hint="It holds the classes of the nodes.")
 
 
@@ -82,6 +87,7 @@ def lint_graph(model: WorkflowModel, index: CodeIndex, report: Report) -> None:
     _check_edges(model, ids, report)
     check_subflows(model, _condition_problem, report)
     classes = {name: index.class_of(name) for name in {node.class_name for node in model.nodes}}
+    has_classes = index.has_entry or all(node.subflow is not None for node in model.nodes)
     if index.has_entry:
         _check_classes(model, index, report)
         _check_targets(ids, classes, report)
@@ -89,7 +95,7 @@ def lint_graph(model: WorkflowModel, index: CodeIndex, report: Report) -> None:
         check_dag(model, classes, report)
         return
     check_keys_of_dag(model, report)
-    if index.has_entry:
+    if has_classes:
         _check_reachable(model, classes, report)
     _check_defaults(model, classes, report)
 

@@ -14,7 +14,7 @@ from typing import Any
 from core.definition.code_index import ENTRY, CodeIndex
 from core.definition.finding import Finding, Report, errors_of
 from core.definition.json_text import JsonProblem, parse_json
-from core.definition.lint import lint_code, lint_graph
+from core.definition.lint import lint_code, lint_entry, lint_graph
 from core.definition.lint_subflow import check_neighbours
 from core.definition.text import did_you_mean, visible
 from core.definition.version import FolderReader, folder_problem, listed_path_problem, version_hash
@@ -132,7 +132,7 @@ def _assemble(
     """Check what was read; where not all of it could be, nothing is said to be missing."""
     json_file = f"{name}.json"
     code = CodeIndex(_texts({path: content for path, content in files.items() if path.endswith(".py")}, report))
-    lint_code(code, ENTRY in files or not complete, report)
+    lint_code(code, report)
     graph: Graph | None = None
     if document is not None:
         graph = _read_graph(name, folder, document, code, report)
@@ -140,6 +140,8 @@ def _assemble(
         report.add(
             "E110", f"{json_file} is missing.", file=json_file, hint="It holds the graph, under the folder's name."
         )
+    if ENTRY not in files and complete:
+        lint_entry(graph, report)
     tools = _tool_names(_read_json("tools.json", files, report))
     json_text = files.get(json_file, b"").decode(errors="replace").removeprefix("\ufeff")
     return LoadedWorkflow(name, folder, version, graph, files, report.finish(json_file, json_text), code, tools)

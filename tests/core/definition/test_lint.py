@@ -566,3 +566,10 @@ def test_every_code_is_in_the_table() -> None:
     folder = Path(core.definition.lint.__file__).parent
     used = {code for file in folder.glob("*.py") for code in re.findall(r'"([EWN]\d{3})"', file.read_text())}
     assert used == table
+
+
+def test_a_workflow_that_only_runs_others_needs_no_code(make_folder: MakeFolder) -> None:
+    graph = {"start": "a", "nodes": [{"id": "a", "subflow": "other"}], "edges": []}
+    folder = make_folder(graph=graph)
+    (folder / "nodes.py").unlink()
+    assert [finding.code for finding in findings(folder) if finding.severity == "error"] == []
