@@ -76,11 +76,18 @@ class Grouping:
         added = [unit for unit in nodes if self.sign(unit) == "+"]
         for gone in (unit for unit in nodes if self.sign(unit) == "-"):
             old = _without_id(self._before[gone])
-            alike = next((unit for unit in added if same(_without_id(self._after[unit]), old)), None)
+            alike = next((unit for unit in added if self._is_renamed(gone[1], unit[1], old)), None)
             if alike is not None:
                 groups[gone[1]] = groups[alike[1]]
                 added.remove(alike)
         return groups
+
+    def _is_renamed(self, old: str, new: str, entry: dict[str, Any]) -> bool:
+        """True where a new node is a removed one under another id: as it was, and among the same others."""
+        if not same(_without_id(self._after["node", new]), entry):
+            return False
+        before, after = _neighbours(self._before, old), _neighbours(self._after, new)
+        return bool(before & after) or not before
 
     def _node_sign(self, node: str) -> str:
         unit = ("node", node)
@@ -321,6 +328,11 @@ def _is_of_file(unit: Unit) -> bool:
 def _tree(text: Any) -> ast.Module | None:
     tree = parse_python(text) if isinstance(text, str) else None
     return None if tree is None or isinstance(tree, SyntaxProblem) else tree
+
+
+def _neighbours(side: Values, node: str) -> set[str]:
+    edges = [unit for unit in side if unit[0] == "edges" and node in unit[1:]]
+    return {end for unit in edges for end in unit[1:]} - {node}
 
 
 def _without_id(node: dict[str, Any]) -> dict[str, Any]:

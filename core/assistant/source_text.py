@@ -19,6 +19,8 @@ from core.definition.python_source import SyntaxProblem, parse_python
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _FIRST_LINES = re.compile(r"#!|#.*coding[:=]")
+_BLANK_LINE = re.compile(r"[ \t\f]*(?:\r\n|\r|\n)")
+_BLANK_LINES = re.compile(rf"(?:{_BLANK_LINE.pattern})*")
 BYTE_ORDER_MARK = "\ufeff"
 
 
@@ -193,12 +195,28 @@ class SourceEditor:
 
     def delete(self, item: Definition | ImportLine) -> None:
         """Take a definition or an import out, with the blank lines below it."""
-        end = item.end
+        text, start, end = self.source.text, item.start, item.end
+        below = _BLANK_LINES.match(text, end)
+        after = below.end() if below else end
         if isinstance(item, Definition):
-            blank = re.compile(r"(?:[ \t\f]*(?:\r\n|\r|\n))*").match(self.source.text, item.end)
-            end = blank.end() if blank else end
+            end = after
+        elif after > end:
+            start, end = self._without_gap(start, end, after)
         self._ends_file = self._ends_file or end >= len(self.source.text)
-        self._splices.append(_Splice(item.start, end, ""))
+        self._splices.append(_Splice(start, end, ""))
+
+    def _without_gap(self, start: int, end: int, after: int) -> tuple[int, int]:
+        """The place of an import with the blank lines of one side, where it stands between blank lines."""
+        text = self.source.text
+        above = len(text[:start].rstrip())
+        if not above:
+            return start, after
+        line_end = _BLANK_LINE.match(text, above)
+        gap = line_end.end() if line_end else start
+        if gap >= start:
+            return start, end
+        few_above = _newlines_at_end(text[:start]) - 1 < len(_LINE_END.findall(text[end:after]))
+        return (gap, end) if few_above else (start, after)
 
     def insert(self, text: str, after: Definition | None, before: Definition | None = None) -> None:
         """Put a definition in after another one, or before one, or at the end of the file."""

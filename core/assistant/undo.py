@@ -51,10 +51,27 @@ def undo(name: str, before: Mapping[str, bytes], after: Mapping[str, bytes], pre
     Exact where nothing changed since. What later changes did not touch is taken back and they stay; raises UndoConflict
     with both sides in `details`: `[{"unit", "edit", "later"}, ...]`.
     """
-    files, conflicts = merged(name, after, present, before)
+    return _taken_back(name, before, after, present, "taken back", backward=True)
+
+
+def redo(name: str, before: Mapping[str, bytes], after: Mapping[str, bytes], present: Mapping[str, bytes]) -> TakenBack:
+    """Do an edit again that was taken back; see `undo`."""
+    return _taken_back(name, after, before, present, "done again", backward=False)
+
+
+def _taken_back(
+    name: str,
+    before: Mapping[str, bytes],
+    after: Mapping[str, bytes],
+    present: Mapping[str, bytes],
+    done: str,
+    *,
+    backward: bool,
+) -> TakenBack:
+    files, conflicts = merged(name, after, present, before, backward=backward)
     if conflicts:
         raise UndoConflict(
-            f"{_named(conflicts)} changed since, so this can't be taken back by itself.",
+            f"{_named(conflicts)} changed since, so this can't be {done} by itself.",
             cause="Later changes touch the same parts; nothing was changed.",
             next_step="Take back the later changes first, or put the parts right by hand.",
             details=[conflict.to_json() for conflict in conflicts],
@@ -65,11 +82,6 @@ def undo(name: str, before: Mapping[str, bytes], after: Mapping[str, bytes], pre
         tuple(sorted(path for path in present if path not in files)),
         dict(present) != dict(after),
     )
-
-
-def redo(name: str, before: Mapping[str, bytes], after: Mapping[str, bytes], present: Mapping[str, bytes]) -> TakenBack:
-    """Do an edit again that was taken back; see `undo`."""
-    return undo(name, after, before, present)
 
 
 def rebase_draft(draft: Draft, present: Mapping[str, bytes]) -> Draft:
@@ -95,9 +107,17 @@ def rebase_draft(draft: Draft, present: Mapping[str, bytes]) -> Draft:
 
 
 def merged(
-    name: str, base: Mapping[str, bytes], mine: Mapping[str, bytes], theirs: Mapping[str, bytes]
+    name: str,
+    base: Mapping[str, bytes],
+    mine: Mapping[str, bytes],
+    theirs: Mapping[str, bytes],
+    *,
+    backward: bool = False,
 ) -> tuple[dict[str, bytes], list[Conflict]]:
-    """`mine` with what lies between `base` and `theirs`, and the conflicts; with any of them the files are `mine`."""
+    """`mine` with what lies between `base` and `theirs`, and the conflicts; with any of them the files are `mine`.
+
+    `backward`: the edit made `base` of `theirs`, and is shown so.
+    """
     if dict(mine) == dict(base):
         return dict(theirs), []
     old, here, there = taken_apart(name, base, mine, theirs)
@@ -108,7 +128,8 @@ def merged(
         if equal(was, to_be) or equal(is_now, to_be):
             continue
         if not equal(was, is_now):
-            conflicts.append(Conflict(unit_name(unit), _side(unit, to_be, was), _side(unit, was, is_now)))
+            edit = (to_be, was) if backward else (was, to_be)
+            conflicts.append(Conflict(unit_name(unit), _side(unit, *edit), _side(unit, was, is_now)))
         wanted[unit] = to_be
     if not conflicts:
         files = put_together(name, mine, theirs, wanted)
