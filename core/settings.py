@@ -91,6 +91,25 @@ class ProviderSettings:
     )
 
 
+MODES = ("ask", "propose", "auto")
+
+
+@dataclass(frozen=True, slots=True)
+class AssistantSettings:
+    """`[assistant]`: conversations about workflows."""
+
+    mode: str = choice("propose", "How conversations begin: ask changes nothing, auto applies what is safe.", *MODES)
+    threshold: float = number(0.7, "How well a request must be understood before something is proposed.", most=1)
+    clarity: float = number(0.3, "What clarity counts for in that, against the other three.", most=1)
+    completeness: float = number(0.3, "What completeness counts for.", most=1)
+    feasibility: float = number(0.25, "What feasibility counts for.", most=1)
+    specificity: float = number(0.15, "What specificity counts for.", most=1)
+    question_rounds: int = number(3, "Rounds of questions about one request.", most=10)
+    check_rounds: int = number(3, "How often checks that fail go back to the model.", most=10)
+    model_calls: int = number(24, "Model calls of one turn.", least=1, most=200)
+    turn_tokens: int = number(600_000, "Tokens, in and out, of one turn.", least=1000)
+
+
 @dataclass(frozen=True, slots=True)
 class BudgetSettings:
     """`[budget]`: what calls of models may use before somebody is asked; 0 means no limit.
@@ -136,6 +155,7 @@ class Settings:
     limits: LimitSettings = LimitSettings()
     budget: BudgetSettings = BudgetSettings()
     llm: LlmSettings = LlmSettings()
+    assistant: AssistantSettings = AssistantSettings()
     tables: Mapping[str, Mapping[str, Mapping[str, Value]]] = field(default_factory=dict)
     """What stands in tables with names of their own: by table ("workflows", "llm.roles"), by name."""
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -208,6 +228,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "limits": LimitSettings,
     "budget": BudgetSettings,
     "llm": LlmSettings,
+    "assistant": AssistantSettings,
 }
 WORKFLOWS = "workflows"
 OF_WORKFLOWS = (
@@ -249,6 +270,7 @@ def read_settings(workspace: Workspace) -> Settings:
         limits=LimitSettings(**reading.values["limits"]),
         budget=BudgetSettings(**reading.values["budget"]),
         llm=LlmSettings(**reading.values["llm"]),
+        assistant=AssistantSettings(**reading.values["assistant"]),
         tables=reading.tables,
         sources=reading.sources,
         files=tuple(str(path) for path in paths),

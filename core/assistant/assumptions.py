@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from core.assistant.draft import Draft
 from core.assistant.events import Answer, Assumption, Question
 from core.assistant.memory import Memory, answer_text
 
@@ -39,6 +40,13 @@ def assume(known: list[Assumption], text: str, assumption_id: str | None = None)
             known[position] = Assumption(assumption.id, text, assumption.question)
             return
     known.append(Assumption(next_id(known), text))
+
+
+def write(known: Sequence[Assumption], draft: Draft, document: Mapping[str, Any]) -> None:
+    """Write them into a draft's graph, which now is `document`."""
+    texts = [assumption.text for assumption in known]
+    if texts != [assumption.text for assumption in stored_in(document)]:
+        draft.apply_graph(draft.rev, [{"op": "set_settings", "set": {KEY: texts or None}}])
 
 
 def next_id(known: Collection[Assumption]) -> str:

@@ -59,6 +59,7 @@ from core.llm.messages import (
     UserMessage,
     Waiting,
 )
+from core.settings import AssistantSettings
 
 Keep = Callable[[dict[str, Any]], Awaitable[None]]
 """Makes the memory (JSON) durable; the turn goes on once it has."""
@@ -79,6 +80,19 @@ class SessionLimits:
     malformed_in_a_row: int = 3
     repeated_in_a_row: int = 4
     reply_tokens: int | None = None
+
+    @classmethod
+    def of(cls, settings: AssistantSettings) -> SessionLimits:
+        """As the settings have them."""
+        weights = Weights(settings.clarity, settings.completeness, settings.feasibility, settings.specificity)
+        return cls(
+            threshold=settings.threshold,
+            weights=weights,
+            question_rounds=settings.question_rounds,
+            check_rounds=settings.check_rounds,
+            model_calls=settings.model_calls,
+            tokens=settings.turn_tokens,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,7 +348,7 @@ class Session:
             memory.notes.append(note)
             checks = await self._check(toolbox)
         if checks is not None:
-            self._write_assumptions(toolbox)
+            assumptions.write(memory.assumptions, draft, toolbox.document())
             proposal = await asyncio.to_thread(
                 make_proposal, memory, draft, checks, self._usage, complete=not note and not memory.asking
             )
@@ -368,16 +382,9 @@ class Session:
         toolbox = Toolbox(memory, draft, self._workbench, gate)
         toolbox.words, toolbox.known_names = memory.turn.words, memory.turn.names
         memory.assumptions = assumptions.gathered(memory, toolbox.document())
-        self._head = (toolbox.catalogue(), toolbox.outline())
+        self._head = (await toolbox.catalogue(), toolbox.outline())
         await toolbox.assess()
         return toolbox
-
-    def _write_assumptions(self, toolbox: Toolbox) -> None:
-        """Write what is assumed into the draft's graph, so that it stays with the workflow."""
-        texts = [assumption.text for assumption in self.memory.assumptions]
-        if texts != [assumption.text for assumption in assumptions.stored_in(toolbox.document())]:
-            operation = {"op": "set_settings", "set": {assumptions.KEY: texts or None}}
-            toolbox.draft.apply_graph(toolbox.draft.rev, [operation])
 
     def _result(self, call: ToolCall, title: str, text: str, failure: bool, summary: str) -> None:
         self.memory.messages.append(ToolResult(call.id, call.name, text, failure))

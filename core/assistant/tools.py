@@ -28,6 +28,7 @@ SOURCE_CAP = 24_000
 """Most characters of a class that a model is given at once."""
 NODES_AT_ONCE = 30
 SEARCH_HITS = 6
+NAMES = 40
 EXAMPLE_CAP = 1_500
 
 _CHANGING = frozenset(spec.name for spec in CHANGING)
@@ -171,9 +172,17 @@ class Toolbox:
         """The draft's graph in few words."""
         return outline(self.draft.name, self.document(), self.draft.rev)
 
-    def catalogue(self) -> str:
-        """The draft's classes, one line each."""
-        return catalogue(self.draft.loaded().code)
+    async def catalogue(self) -> str:
+        """The draft's classes, one line each, then the tools and the workflows that nodes can use."""
+        loaded = self.draft.loaded()
+        more = [name for name in await self._tools() if name not in loaded.tools]
+        lists = {
+            "tools of this workflow": loaded.tools,
+            "tools of the workspace": more,
+            "other workflows": await self._workbench.workflows(),
+        }
+        lines = [f"{title}: {one_line(', '.join(names[:NAMES]), 400)}" for title, names in lists.items() if names]
+        return "\n".join([catalogue(loaded.code), *lines])
 
     # Reading ------------------------------------------------------------------------------------------------------
 

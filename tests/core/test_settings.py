@@ -192,3 +192,16 @@ def test_no_text_whatever_breaks_the_reading(
     assert 1 <= read.engine.max_runs <= 1000
     assert read.limits_of("x").memory_mb >= 0
     assert list(read.effective())
+
+
+def test_the_assistant_s_weights_and_threshold_are_settings(files: tuple[Path, Path, Workspace]) -> None:
+    from core.assistant.session import SessionLimits
+
+    assert SessionLimits.of(Settings().assistant) == SessionLimits()
+    files[0].write_text('[assistant]\nthreshold = 0.5\nclarity = 1\nmode = "ask"\nturn_tokens = 5000\n')
+    read = read_settings(files[2])
+    limits = SessionLimits.of(read.assistant)
+    assert (limits.threshold, limits.weights.clarity, limits.tokens) == (0.5, 1, 5000)
+    assert read.assistant.mode == "ask"
+    files[0].write_text('[assistant]\nmode = "yolo"\nthreshold = 2\n')
+    assert [problem.key for problem in read_settings(files[2]).problems] == ["assistant.mode", "assistant.threshold"]

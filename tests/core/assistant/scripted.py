@@ -62,13 +62,13 @@ class ScriptedGateway:
             await asyncio.Event().wait()
         if "error" in reply:
             raise RondoError.from_dict(reply["error"])
-        revision = self._revision(request)
+        revision = revision_in([message.text for message in request.messages])
         nth = sum(isinstance(message, ModelMessage) for message in request.messages) + 1
         calls = tuple(
             ToolCall(
                 call.get("id", f"call-{nth}-{position}"),
                 call["name"],
-                None if "raw" in call else _filled(call.get("arguments", {}), revision),
+                None if "raw" in call else filled(call.get("arguments", {}), revision),
                 call.get("raw", ""),
             )
             for position, call in enumerate(reply.get("calls", ()), 1)
@@ -77,21 +77,24 @@ class ScriptedGateway:
         usage = Usage(reply.get("tokens", 100), 20, cost=0.001)
         return ModelReply(ModelMessage(text, calls), stop, usage, "scripted:model", 0.5)
 
-    def _revision(self, request: ModelRequest) -> int:
-        for message in reversed(request.messages):
-            found = _REVISION.findall(getattr(message, "text", ""))
-            if found:
-                return int(found[-1][0] or found[-1][1])
-        return 0
+
+def revision_in(texts: list[str]) -> int:
+    """The last revision that a model was told."""
+    for text in reversed(texts):
+        found = _REVISION.findall(text)
+        if found:
+            return int(found[-1][0] or found[-1][1])
+    return 0
 
 
-def _filled(value: Any, revision: int, key: str = "") -> Any:
+def filled(value: Any, revision: int, key: str = "") -> Any:
+    """Arguments of a script with what stands for something put in."""
     if isinstance(value, dict):
-        return {name: _filled(item, revision, name) for name, item in value.items()}
+        return {name: filled(item, revision, name) for name, item in value.items()}
     if key == "code" and isinstance(value, list):
         return "\n".join(value) + "\n"
     if isinstance(value, list):
-        return [_filled(item, revision) for item in value]
+        return [filled(item, revision) for item in value]
     return revision if value == "$rev" else value
 
 
@@ -136,6 +139,14 @@ class Conversation:
         self.limits = limits
         self.last_proposal: Proposal | None = None
         self.session = self._session(Memory(workflow or start or "new_one", boundary="b0undary"))
+
+    @classmethod
+    def through(cls, gateway: Any, start: str | None = "triage", **more: Any) -> Conversation:
+        """A conversation over another gateway, which has `replies` too."""
+        talk = cls(start, **more)
+        talk.gateway = gateway
+        talk.session = talk._session(talk.memory)
+        return talk
 
     @property
     def memory(self) -> Memory:

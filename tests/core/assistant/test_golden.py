@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,22 @@ def test_there_are_at_least_thirty_golden_conversations() -> None:
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 async def test_golden_conversation(path: Path) -> None:
+    case, found, ending = await outcome_of_case(path, Conversation)
+    if WRITE:
+        for step, outcome in zip(case["steps"], found, strict=True):
+            step["expect"] = outcome
+        case["end"] = ending
+        _write(path, case)
+    assert [step["expect"] for step in case["steps"]] == found
+    assert case["end"] == ending
+
+
+async def outcome_of_case(
+    path: Path, make: Callable[..., Conversation]
+) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]:
+    """A case, what came of each of its steps, and how it ended."""
     case = _read(path)
-    conversation = Conversation(
-        case["start"], workflow=case["workflow"], limits=SessionLimits(**case.get("limits", {}))
-    )
+    conversation = make(case["start"], workflow=case["workflow"], limits=SessionLimits(**case.get("limits", {})))
     conversation.memory.mode = case.get("mode", "propose")
     _set_desk(conversation, case.get("desk", {}))
     found = []
@@ -43,13 +56,7 @@ async def test_golden_conversation(path: Path) -> None:
         assert not conversation.gateway.replies, "the script has replies that the model was not asked for"
     files = {name: content.decode() for name, content in conversation.desk.present.items()}
     ending = {"changed": _changed(case["start"], files), "hash": version_hash(conversation.desk.present)}
-    if WRITE:
-        for step, outcome in zip(case["steps"], found, strict=True):
-            step["expect"] = outcome
-        case["end"] = ending
-        _write(path, case)
-    assert [step["expect"] for step in case["steps"]] == found
-    assert case["end"] == ending
+    return case, found, ending
 
 
 def _read(path: Path) -> dict[str, Any]:

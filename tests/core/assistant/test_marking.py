@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.assistant.marking import cleaned, data_block, one_line, state_sketch, without_blocks
@@ -66,12 +66,13 @@ def test_a_state_is_shown_by_shape_with_three_samples() -> None:
 
 _json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=200),
-    lambda inner: st.lists(inner, max_size=8) | st.dictionaries(st.text(max_size=80), inner, max_size=8),
-    max_leaves=40,
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=60), inner, max_size=5),
+    max_leaves=12,
 )
 
 
-@given(st.dictionaries(st.text(max_size=100), _json, max_size=60))
+@settings(max_examples=30)
+@given(st.dictionaries(st.text(max_size=100), _json, max_size=14))
 def test_a_sketch_of_a_state_is_never_longer_than_its_cap(state: dict[str, object]) -> None:
     assert len(state_sketch(state, 1000)) <= 1000
     json.dumps(state_sketch(state))
