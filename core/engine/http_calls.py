@@ -6,7 +6,7 @@ import asyncio
 import base64
 import importlib
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from core.errors import CallProblem, CallTimeout, CallTooLarge
 
@@ -41,9 +41,8 @@ def kept_request(request: dict[str, Any]) -> dict[str, Any]:
 def _kept_url(url: str) -> str:
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
-    query = parts.query
-    if any(_is_secret(name) for name, _ in parse_qsl(query)):
-        query = urlencode([(name, HIDDEN if _is_secret(name) else value) for name, value in parse_qsl(query)], safe="•")
+    pairs = [pair.partition("=") for pair in parts.query.split("&")]
+    query = "&".join(f"{name}={HIDDEN}" if _is_secret(name) else name + sign + value for name, sign, value in pairs)
     return urlunsplit(parts._replace(netloc=host, query=query))
 
 

@@ -161,7 +161,7 @@ def _schema_of_fields(kind: Any) -> dict[str, Any]:
         names = [field.name for field in fields]
     else:
         names = list(hints)
-        needed = [name for name in names if name in kind.__required_keys__]
+        needed = _needed_keys(kind, hints)
     schema: dict[str, Any] = {
         "type": "object",
         "title": kind.__name__,
@@ -173,6 +173,12 @@ def _schema_of_fields(kind: Any) -> dict[str, Any]:
     if text and not text.startswith(f"{kind.__name__}("):  # That one is made by @dataclass.
         schema["description"] = text
     return schema
+
+
+def _needed_keys(kind: Any, hints: Mapping[str, Any]) -> list[str]:
+    """The keys that a TypedDict must have; where its hints are texts, it does not know that itself."""
+    marks = {typing.Required: True, typing.NotRequired: False}
+    return [name for name, hint in hints.items() if marks.get(get_origin(hint), name in kind.__required_keys__)]
 
 
 def _made(kind: Any, value: Any, place: str) -> Any:
@@ -203,7 +209,7 @@ def _made(kind: Any, value: Any, place: str) -> Any:
         raise ValueError(f"{place} has {', '.join(sorted(unknown))}, and {kind.__name__} has not")
     made = {name: _made(hints[name], item, f"{place}.{name}") for name, item in given.items()}
     if typing.is_typeddict(kind):
-        if missing := kind.__required_keys__ - made.keys():
+        if missing := set(_needed_keys(kind, hints)) - made.keys():
             raise ValueError(f"{place} has no {', '.join(sorted(missing))}")
         return made
     return kind(**made)
