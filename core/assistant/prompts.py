@@ -34,6 +34,7 @@ _WORK = """\
 - Then propose_source and propose_graph. They change a draft, not the workflow, and need base_rev, the revision of the
   last result (one for all calls of a reply). Several changes to the graph belong in one call, which is done wholly or
   not at all.
+- A new workflow: first each class (mode add, with its imports), then the whole graph in one call.
 - Read the source of a class before you replace it. Change only what was asked for; keep ids, names and comments.
 - validate checks the draft; dry_run runs it where the person has allowed that. When you are done, say in one or two
   sentences what the change does and stop: the person then sees it as a proposal and decides. Don't repeat code in text.
