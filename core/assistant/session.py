@@ -324,7 +324,7 @@ class Session:
         draft = toolbox.draft
         if not draft.edited or not self.memory.turn.changed:
             return None
-        return await asyncio.to_thread(run_checks, draft.name, dict(draft.files))
+        return await asyncio.to_thread(run_checks, draft.name, dict(draft.files), draft.base)
 
     async def _hand_back(self, toolbox: Toolbox, checks: list[Check]) -> bool:
         """Give checks that fail back to the model, if it may still try; True where it is to be asked again."""
@@ -370,7 +370,7 @@ class Session:
         draft = Draft.from_json(memory.draft) if memory.draft is not None else Draft.of(memory.workflow, present)
         if draft.base != present:
             try:
-                draft = rebase_draft(draft, present)
+                draft = await asyncio.to_thread(rebase_draft, draft, present)
                 memory.draft = draft.to_json()
             except ProposalStale as stale:
                 self._tell(Noted(f"The open change was given up: {stale.message}"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -114,16 +115,27 @@ class SourceText:
         return units
 
     def rest(self) -> str:
-        """What is neither a definition nor an import, without blank lines between them."""
-        pieces, position = [], 0
-        spans = [(item.start, item.end) for item in self.definitions] + [
+        """What is neither a definition nor an import, without the blank lines between statements and comments."""
+        lines = _line_starts(self.text)
+        left_out = [(item.start, item.end) for item in self.definitions] + [
             (item.start, item.end) for item in self.imports
         ]
-        for start, end in sorted(spans):
-            pieces.append(self.text[position:start])
-            position = end
-        pieces.append(self.text[position:])
-        return "\n".join(piece for piece in (_with_plain_ends(piece).strip("\n") for piece in pieces) if piece.strip())
+        inside: set[int] = set()
+        for node in self.tree.body:
+            inside |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+        covered = {number for start, end in left_out for number in _numbers(lines, start, end)}
+        texts = [
+            _without_end(self.text[start:stop])
+            for number, (start, stop) in enumerate(pairwise(lines), 1)
+            if number not in covered and (number in inside or self.text[start:stop].strip())
+        ]
+        return "\n".join(texts)
+
+    def lines_above(self, item: Definition) -> list[str]:
+        """The lines, without blanks, between a definition and the one above it; those above the first are its head."""
+        above = [other.end for other in self.definitions if other.end <= item.start]
+        between = self.text[max(above) : item.start] if above else ""
+        return [line.strip() for line in between.splitlines() if line.strip()]
 
     # Cutting -----------------------------------------------------------------------------------------------------
 
@@ -225,10 +237,15 @@ class SourceEditor:
         if after is None and before is not None:
             self._splices.append(_Splice(before.start, before.start, body + newline * 2))
             return
-        place = after.end if after is not None else len(self.source.text)
-        above = self.source.text[:place]
-        missing = 3 - _newlines_at_end(above) if above.strip() else 0
-        self._splices.append(_Splice(place, place, newline * max(0, missing) + body))
+        self.insert_at(text, after.end if after is not None else len(self.source.text))
+
+    def insert_at(self, text: str, place: int) -> None:
+        """Put a definition in below a line, with two blank lines above it."""
+        newline = self.source.newline
+        above, below = self.source.text[:place], self.source.text[place:]
+        missing = newline * max(0, 3 - _newlines_at_end(above)) if above.strip() else ""
+        parted = newline * 2 if below.strip() and not _BLANK_LINE.match(below) else ""
+        self._splices.append(_Splice(place, place, missing + self._own(text) + newline + parted))
 
     def add_imports(self, texts: Iterable[str]) -> None:
         """Put import statements where the file's imports stand: Python's own before others."""
@@ -340,8 +357,26 @@ def combined(skeleton: SourceText, wanted: Mapping[tuple[str, str], str | None],
             continue
         above = next((other for other in reversed(names[:position]) if other in left), None)
         below = next((other for other in names[position:] if other in left), None)
-        editor.insert(text, there[above] if above else None, there[below] if below else None)
+        start = there[above].end if above else None
+        end = there[below].start if below else len(skeleton.text)
+        place = _place_between(skeleton, start, end, order.lines_above(order.definitions[position]))
+        if place is not None:
+            editor.insert_at(text, place)
+        else:
+            editor.insert(text, there[above] if above else None, there[below] if below else None)
     return editor.content()
+
+
+def _place_between(skeleton: SourceText, start: int | None, end: int, above: list[str]) -> int | None:
+    """Where a definition goes below lines that stand above it on the other side; None where none of them is there."""
+    place = None
+    position = start or 0
+    for line in skeleton.text[position:end].splitlines(keepends=True):
+        position += len(line)
+        if above and line.strip() == above[0]:
+            above = above[1:]
+            place = position
+    return place
 
 
 def _defined(node: ast.stmt) -> str:
@@ -359,6 +394,11 @@ def _line_starts(text: str) -> list[int]:
     """The offset of every line, and the end of the text as one more."""
     starts = [0, *(match.end() for match in _LINE_END.finditer(text))]
     return starts if starts[-1] == len(text) and len(starts) > 1 else [*starts, len(text)]
+
+
+def _numbers(lines: list[int], start: int, end: int) -> range:
+    """The numbers of the lines from one offset to another."""
+    return range(bisect_right(lines, start), bisect_left(lines, end) + 1)
 
 
 def _with_plain_ends(text: str) -> str:

@@ -261,7 +261,7 @@ class Toolbox:
     # Checking -----------------------------------------------------------------------------------------------------
 
     async def _validate(self, given: dict[str, Any]) -> Outcome:
-        checks = await asyncio.to_thread(run_checks, self.draft.name, dict(self.draft.files))
+        checks = await asyncio.to_thread(run_checks, self.draft.name, dict(self.draft.files), self.draft.base)
         problems = [problem.to_json() for check in checks for problem in check.problems][:30]
         bad = failed(checks)
         said = ", ".join(check.name for check in checks if check.status in ("failed", "warned"))

@@ -237,7 +237,7 @@ class Proposals:
 
     async def _check(self, name: str, draft: Draft, files: dict[str, bytes], consent: Iterable[str]) -> None:
         """Raise ProposalProblem where what would be written is not sound, ConsentNeeded where it needs a yes."""
-        checks = await asyncio.to_thread(run_checks, name, files)
+        checks = await asyncio.to_thread(run_checks, name, files, draft.base)
         if failed(checks):
             findings = [finding for check in checks if check.status == "failed" for finding in check.findings]
             raise ProposalProblem(

@@ -123,6 +123,19 @@ def test_a_file_that_can_not_be_read_by_now_is_a_unit_of_its_own() -> None:
     assert problem.value.details[0]["unit"] == "file mail.json"
 
 
+def test_comments_between_classes_are_their_own_however_many_classes_go() -> None:
+    code = (
+        CODE.replace("class Send", "# --- a line ---\n\nclass Send")
+        + "\n\n# --- another ---\n\nclass Last(Node):\n    pass\n"
+    )
+    one = Draft.of("mail", {**BASE, "nodes.py": code.encode()})
+    assert one.apply_source(0, "Last", "delete").ok
+    present = changed(one.files, "nodes.py", "# --- a line ---", "# --- a line by hand ---")
+    back = undo("mail", one.base, one.files, present)
+    expected = changed(one.base, "nodes.py", "# --- a line ---", "# --- a line by hand ---")["nodes.py"]
+    assert back.files["nodes.py"].split() == expected.split()
+
+
 def test_a_format_by_hand_is_kept() -> None:
     one = gated()
     compact = json.dumps(json.loads(one.files["mail.json"]), separators=(",", ":")).encode()
