@@ -391,3 +391,5 @@ class UndoConflict(ProposalProblem):
 
 class ConsentNeeded(ProposalProblem):
     """Something in it needs a yes of its own; `details` says what."""
+
+    exit_code = 4

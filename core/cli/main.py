@@ -13,11 +13,14 @@ from core.cli import act, init, run, show, travel, workflows
 from core.cli.call import JsonOption, WorkspaceOption
 from core.cli.calls import calls_command
 from core.cli.changes import changes_command
+from core.cli.chat import chat_command
+from core.cli.create import create_command, fix_command, new_command, update_command
 from core.cli.doctor import doctor_command
 from core.cli.engine import engine_app
 from core.cli.environment import environment_command
 from core.cli.models import models_command
 from core.cli.output import Output, ReaderGone
+from core.cli.proposals import edits_command, proposal_command, proposals_command, redo_command, undo_command
 from core.cli.prune import prune_command
 from core.cli.settings import settings_command
 from core.cli.transfer import export_command, import_command
@@ -50,6 +53,16 @@ def root(
 
 
 app.command("init")(init.init_command)
+app.command("new")(new_command)
+app.command("create")(create_command)
+app.command("update")(update_command)
+app.command("fix")(fix_command)
+app.command("chat")(chat_command)
+app.command("proposals")(proposals_command)
+app.command("proposal")(proposal_command)
+app.command("edits")(edits_command)
+app.command("undo")(undo_command)
+app.command("redo")(redo_command)
 app.command("list")(workflows.list_command)
 app.command("validate")(workflows.validate_command)
 app.command("graph")(workflows.graph_command)

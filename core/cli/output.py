@@ -212,6 +212,11 @@ class Output:
         except BrokenPipeError:
             raise ReaderGone from None
 
+    def part(self, text: str) -> None:
+        """Write a piece of text for people to stdout, without a newline after it."""
+        self._out.print(to_text(text), soft_wrap=True, end="")
+        self._out.file.flush()
+
     def note(self, *parts: Part) -> None:
         """Write one line for people to stderr: what happens around the result."""
         self._err.print(to_text(*parts), soft_wrap=True)

@@ -144,6 +144,10 @@ class SendMessage(_Struct):
     workflow: str | None = None
     replaces: int | None = None
     tools: list[str] = msgspec.field(default_factory=list)
+    mode: ChatMode | None = None
+    """Of a new conversation; None: propose."""
+    tries: bool = False
+    """A new conversation may run dry what it proposes (see `allow_tries`)."""
 
 
 class AnswerQuestions(_Struct):

@@ -330,7 +330,11 @@ class Chats:
         if message.workflow is not None:
             require_name(message.workflow)
         name = message.workflow or await self._free_name(text)
-        return await self._new(message.workflow, text, name)
+        chat = await self._new(message.workflow, text, name)
+        chat.memory.mode = message.mode or "propose"
+        if message.tries:
+            await self._store.commit([UpdateChat(chat.id, self._around.now(), tries=True)])
+        return chat
 
     async def _new(self, workflow: str | None, text: str, name: str) -> Conversation:
         chat_id = new_run_id()

@@ -1,0 +1,209 @@
+"""Workflows by conversation at the command line: made, asked about, changed, repaired and undone."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pexpect
+import pytest
+from cli_world import LIMIT_SECONDS, RONDO, World
+from model_server import ModelServer, calls, calls_all, fails, says
+
+HIGH = {"clarity": "high", "completeness": "high", "feasibility": "high", "specificity": "high"}
+LOW = dict.fromkeys(HIGH, "low")
+CODE = '''from core.sdk import Node
+
+
+class Greet(Node):
+    """Greets somebody."""
+
+    def prepare(self, shared, request_input):
+        return shared["name"]
+
+    def execute(self, name):
+        return f"Hello, {name}!"
+
+    def cleanup(self, shared, name, greeting):
+        shared["greeting"] = greeting
+'''
+
+
+def plan(level: dict[str, str] = HIGH) -> tuple[str, dict[str, Any], str]:
+    arguments = {"goal": "Greet somebody", "tasks": [{"id": "1", "title": "Greet"}], "assessment": level}
+    return "set_plan", arguments, ""
+
+
+def making(code: str = CODE, rev: int = 0) -> list[dict[str, Any]]:
+    """The turns of a model that makes a workflow of one node in a draft of that revision."""
+    add = {"base_rev": rev, "class": "Greet", "mode": "add", "code": code, "why": "the greeting"}
+    ops = [
+        {"op": "add_node", "id": "greet", "set": {"class": "Greet"}},
+        {"op": "set_io", "set": {"initial_state": {"name": "Ada"}}},
+    ]
+    graph = {"base_rev": rev + 1, "ops": ops, "why": "one node"}
+    return [
+        calls_all(plan(), ("propose_source", add, ""), ("propose_graph", graph, ""), text="I make it."),
+        says("It greets."),
+    ]
+
+
+def changing() -> list[dict[str, Any]]:
+    """The turns of a model that changes the greeting."""
+    code = CODE.partition("\n\n\n")[2].replace("Hello", "Good day")
+    change = {"base_rev": 0, "class": "Greet", "mode": "replace", "code": code, "why": "more polite"}
+    return [calls_all(plan(), ("propose_source", change, "")), says("Done.")]
+
+
+@pytest.fixture
+def talking(own: World, model_server: ModelServer) -> World:
+    """A workspace whose engine asks the scripted server."""
+    own.rondo("engine", "stop")
+    own.environment |= model_server.environment()
+    return own
+
+
+def test_a_workflow_is_made_run_changed_and_undone_without_a_terminal(
+    talking: World, model_server: ModelServer
+) -> None:
+    model_server.script(*making(rev=1))
+    waiting = talking.rondo("create", "greeter", "Greet somebody by name", "--tools", "gmail", "--json")
+    assert waiting.code == 3, waiting
+    document = waiting.document
+    assert document["status"] == "proposed" and document["proposal"]["status"] == "open"
+    assert not (talking.root / "workflows" / "greeter").exists()
+    card = talking.rondo("proposal", document["proposal"]["proposal_id"][-8:])
+    assert card.code == 0 and "+class Greet(Node):" in card.out and "ruff: passed" in card.out, card
+    applied = talking.json("proposal", document["proposal"]["proposal_id"][-8:], "--accept")
+    assert applied["edit"] == 1 and applied["backup"] is None
+    folder = talking.root / "workflows" / "greeter"
+    assert {path.name for path in folder.iterdir()} == {"greeter.json", "nodes.py", "tools.json"}
+    assert json.loads((folder / "tools.json").read_text()) == ["gmail"]
+    run = talking.json("run", "greeter")
+    assert run["status"] == "completed" and run["state"]["greeting"] == "Hello, Ada!"
+
+    before = (folder / "nodes.py").read_bytes()
+    model_server.script(*changing())
+    changed = talking.json("update", "greeter", "More polite", "--yes")
+    assert changed["status"] == "applied" and changed["edit"] == 2
+    assert b"Good day" in (folder / "nodes.py").read_bytes()
+    assert [path.name[:4] for path in (folder / "backups").iterdir()] == [
+        "20" + path.name[2:4] for path in (folder / "backups").iterdir()
+    ]
+    assert [edit["edit"] for edit in talking.json("edits", "greeter")] == [2, 1]
+    undone = talking.json("undo", "greeter")
+    assert undone["written"] == ["nodes.py"] and (folder / "nodes.py").read_bytes() == before
+    talking.json("redo", "greeter")
+    assert b"Good day" in (folder / "nodes.py").read_bytes()
+
+
+def test_at_a_terminal_it_asks_shows_and_applies(talking: World, model_server: ModelServer) -> None:
+    question = {"text": "Which language?", "options": [{"label": "English"}, {"label": "German"}]}
+    model_server.script(calls_all(plan(LOW), ("ask_user", {"questions": [question]}, "")), *making())
+    terminal = pexpect.spawn(
+        RONDO,
+        ["create", "greeter", "Greet somebody by name"],
+        cwd=str(talking.root),
+        env={**talking.environment, "TERM": "dumb", "NO_COLOR": "1"},
+        encoding="utf-8",
+        timeout=LIMIT_SECONDS,
+        dimensions=(40, 120),
+    )
+    try:
+        terminal.expect("Which language")
+        terminal.expect("2\\) German")
+        terminal.expect("leave it to the assistant: ")
+        terminal.sendline("1")
+        terminal.expect("Proposal 1 for greeter")
+        terminal.expect("class Greet")
+        terminal.expect("\\[a\\]pply")
+        terminal.sendline("t")
+        terminal.expect("import: passed")
+        terminal.expect("dry run: passed")
+        terminal.expect("\\[a\\]pply")
+        terminal.sendline("a")
+        terminal.expect("greeter is now version")
+        terminal.expect(pexpect.EOF)
+        terminal.close()
+        assert terminal.exitstatus == 0
+    finally:
+        terminal.close(force=True)
+    talking.engine_pid()
+    asked = json.dumps(model_server.requests()[1])
+    assert "Which language? -> English" in asked
+    assert talking.json("run", "greeter")["status"] == "completed"
+
+
+def test_questions_without_a_terminal_are_a_waiting_document(talking: World, model_server: ModelServer) -> None:
+    question = {"text": "Which language?", "options": [{"label": "English"}, {"label": "German"}]}
+    model_server.script(calls_all(plan(LOW), ("ask_user", {"questions": [question]}, "")))
+    outcome = talking.rondo("create", "greeter", "Greet", "--json")
+    assert outcome.code == 3, outcome
+    assert outcome.document["status"] == "asking"
+    assert outcome.document["questions"]["questions"][0]["text"] == "Which language?"
+
+
+def test_what_reaches_further_is_not_applied_by_yes_alone(talking: World, model_server: ModelServer) -> None:
+    code = CODE.replace(
+        "        return f", "        import subprocess\n\n        subprocess.run(['true'])\n        return f"
+    )
+    model_server.script(*making(code))
+    outcome = talking.rondo("create", "greeter", "Greet", "--yes", "--json")
+    assert outcome.code == 4, outcome
+    assert "process" in outcome.error["cause"]
+    waiting = talking.json("proposals")
+    assert [view["workflow"] for view in waiting] == ["greeter"]
+    accepted = talking.json("proposal", waiting[0]["proposal_id"], "--accept", "--allow", "all")
+    assert accepted["edit"] == 1
+
+
+def test_a_failed_run_is_repaired_and_goes_on(talking: World, model_server: ModelServer) -> None:
+    code = CODE.replace('return f"Hello, {name}!"', "return 1 / 0")
+    talking.workflow("greeter", code, "greet", initial_state={"name": "Ada"})
+    failed = talking.rondo("run", "greeter", "--json")
+    assert failed.code == 1
+    whole = CODE.partition("\n\n\n")[2]
+    change = {"base_rev": 0, "class": "Greet", "mode": "replace", "code": whole, "why": "no division"}
+    model_server.script(calls_all(plan(), ("propose_source", change, "")), says("Fixed."))
+    outcome = talking.rondo("fix", failed.document["run_id"][-8:], "--yes", "--go-on", "--json")
+    assert outcome.code == 0, outcome
+    assert outcome.document["status"] == "completed"
+    assert outcome.document["run_id"] == failed.document["run_id"]
+
+
+def test_a_conversation_is_listed_read_and_deleted(talking: World, model_server: ModelServer) -> None:
+    model_server.script(says("It has no nodes yet."))
+    said = talking.rondo("chat", "-m", "What is there?")
+    assert said.code == 0 and "It has no nodes yet." in said.out, said
+    (chat,) = talking.json("chat", "--list")
+    assert chat["title"] == "What is there?"
+    history = talking.rondo("chat", "--history")
+    assert "you: What is there?" in history.out and "It has no nodes yet." in history.out
+    assert talking.json("chat", "--chat", chat["chat_id"][-8:], "--delete")["deleted"]
+    assert talking.json("chat", "--list") == []
+
+
+def test_a_model_that_is_refused_is_an_error_that_says_what_to_do(talking: World, model_server: ModelServer) -> None:
+    model_server.script(fails(401, "invalid x-api-key"))
+    outcome = talking.rondo("create", "greeter", "Greet", "--json")
+    assert outcome.code == 1, outcome
+    assert outcome.error["type"] == "ModelKeyRefused"
+
+
+def test_without_a_key_templates_still_make_workflows_that_run(own: World) -> None:
+    refused = own.rondo("create", "greeter", "Greet somebody", "--json")
+    assert refused.code == 1, refused
+    assert "rondo new" in refused.error["next_step"]
+    templates = own.json("new", "--list")
+    assert len(templates) >= 3
+    made = own.json("new", "sums", "--template", "csv_summary")
+    assert made["workflow"] == "sums"
+    run = own.json("run", "sums")
+    assert run["status"] == "completed" and run["state"]["sums"] == {"north": "13.5", "south": "12.25"}
+    again = own.rondo("new", "sums", "--template", "csv_summary", "--json")
+    assert again.code == 2 and again.error["type"] == "UsageError"
+
+
+def test_a_broken_tool_call_is_told_to_the_model_and_nothing_is_lost(talking: World, model_server: ModelServer) -> None:
+    model_server.script(calls("propose_graph", '{"base_rev": 0, "ops": [', text="Hm."), *making())
+    assert talking.json("create", "greeter", "Greet somebody", "--yes")["status"] == "applied"
