@@ -122,8 +122,8 @@ def _show_status(call: Call, status: ModelsStatus) -> None:
     )
     call.output.line("")
     call.output.table(
-        ["PROVIDER", "KEY", "WIRE", "ADDRESS"],
-        [[view.name, key_part(view), view.wire, view.base_url] for view in status.providers],
+        ["PROVIDER", "KEY", "ADDRESS"],
+        [[view.name, key_part(view), view.base_url] for view in status.providers],
     )
     untried = [view.title for view in status.providers if not view.tried]
     if untried:

@@ -14,6 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import structlog
+
 from core.errors import ModelProblem, ModelUnreachable, NoModelKey
 from core.llm.keys import Access, Keys, check_access
 from core.llm.messages import Delta, Effort, Listener, ModelInfo, ModelReply, ModelRequest, Waiting
@@ -22,6 +24,8 @@ from core.llm.providers import Provider, provider_named, providers, split_model
 from core.llm.roles import RoleChoice, choose_role
 from core.llm.selection import fastest, local_one
 from core.settings import LLM_PROVIDERS, Settings
+
+log = structlog.get_logger()
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
@@ -104,9 +108,14 @@ class Gateway:
         said_before = False
 
         def hear_and_note(delta: Delta) -> None:
-            nonlocal said_before
+            nonlocal said_before, hear
             said_before = True
-            hear(delta)
+            try:
+                hear(delta)
+            except Exception:
+                # A fault there is none of the provider's, and must not cost a reply that is paid for.
+                log.exception("what comes of a reply can't be shown")
+                hear = _nobody
 
         target: _Target | None = None
         try:
@@ -133,7 +142,8 @@ class Gateway:
                         pause = self._pause(trouble, target.provider, attempt, retries, left)
                         if pause is None:
                             raise self._problem(trouble, target, attempt) from None
-                    hear(Waiting(pause, reason(trouble, target.provider), again=said_before))
+                    log.info("model call tried again", model=target.model, kind=trouble.kind, seconds=pause)
+                    hear_and_note(Waiting(pause, reason(trouble, target.provider), again=said_before))
                     said_before = False
                     await self._sleep(pause)
         except TimeoutError:

@@ -23,7 +23,10 @@ _EFFORTS: dict[str, dict[str, Effort]] = {
 
 @dataclass(frozen=True, slots=True)
 class RoleChoice:
-    """What a role stands for: a model, or how one is chosen from a list. `source` is a file's path or "default"."""
+    """What a role stands for: a model, or how one is chosen from a list.
+
+    `source` is the file that says so: of the model, else of the effort, else of the profile; or "default".
+    """
 
     role: str
     model: str
@@ -41,17 +44,21 @@ def choose_role(settings: Settings, role: str) -> RoleChoice:
     profile = settings.llm.profile
     own = settings.table(LLM_ROLES).get(role, {})
     profiles = settings.table(LLM_PROFILES).get(profile, {})
-    effort = own.get("effort") or profiles.get("effort") or _EFFORTS[profile][role]
     rule: Rule = "given"
     if own.get("model"):
-        model, key = own["model"], f"{LLM_ROLES}.{role}.model"
+        model, decides = own["model"], [f"{LLM_ROLES}.{role}.model"]
     elif profiles.get("model"):
-        model, key = profiles["model"], f"{LLM_PROFILES}.{profile}.model"
+        model, decides = profiles["model"], [f"{LLM_PROFILES}.{profile}.model"]
     else:
-        model, key = settings.llm.model, "llm.model"
+        model, decides = settings.llm.model, ["llm.model"]
         if profile == "fast":
             rule = "fast"
         elif profile == "local":
-            rule, key = "local", "llm.profile"
-    source = settings.sources.get(key, DEFAULT)
+            rule, decides = "local", []
+    effort = own.get("effort") or profiles.get("effort") or _EFFORTS[profile][role]
+    if own.get("effort"):
+        decides.append(f"{LLM_ROLES}.{role}.effort")
+    elif profiles.get("effort"):
+        decides.append(f"{LLM_PROFILES}.{profile}.effort")
+    source = next((settings.sources[key] for key in (*decides, "llm.profile") if key in settings.sources), DEFAULT)
     return RoleChoice(role, str(model), cast(Effort, effort), rule, source)

@@ -1,4 +1,4 @@
-"""The one module that speaks to providers: all model libraries are imported here, and this is imported by `load` alone.
+"""What speaks to providers: model libraries are imported here and in `wire_*`, and this is imported by `load` alone.
 
 Importing it takes a second or more; `core.llm.gateway` has that done in a thread when a model is first needed.
 """
@@ -16,7 +16,7 @@ import anthropic
 import httpx2
 import jsonschema  # type: ignore[import-untyped]
 import openai
-from pydantic_ai import direct, exceptions
+from pydantic_ai import direct
 from pydantic_ai.messages import (
     ModelResponse,
     PartDeltaEvent,
@@ -57,9 +57,10 @@ from core.llm.messages import (
     ToolCallDelta,
     Usage,
 )
-from core.llm.problems import Trouble, TroubleKind, WireTrouble
+from core.llm.problems import Trouble, WireTrouble
 from core.llm.providers import Provider
 from core.llm.wire_prices import price_of, prices_of
+from core.llm.wire_troubles import translated
 
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 120.0
@@ -108,7 +109,7 @@ class ProviderWire:
         try:
             model = _model(connection, model_id)
             started = asyncio.get_running_loop().time()
-            with _troubles():
+            with translated():
                 reply = await self._stream(model, provider, model_id, effort, request, listener, first_word_seconds)
             seconds = asyncio.get_running_loop().time() - started
             return _reply(reply, provider, model_id, request, seconds)
@@ -119,7 +120,7 @@ class ProviderWire:
         """Ask a provider for its models, in its own order; raises WireTrouble."""
         connection = await self._take(provider, access)
         try:
-            with _troubles():
+            with translated():
                 async with asyncio.timeout(LIST_SECONDS):
                     if provider.wire == "anthropic":
                         listed = [item async for item in _anthropic_client(connection).models.list(limit=100)]
@@ -447,91 +448,3 @@ def _priced(provider: Provider, identifier: str, title: str, context: Any, extra
         output_price=prices.output_price,
         extra=extra,
     )
-
-
-# What goes wrong -------------------------------------------------------------------------------------------------
-
-
-class _troubles:
-    """Turns what the libraries raise into WireTrouble."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, WireTrouble) or not isinstance(error, Exception):
-            return
-        raise WireTrouble(_trouble(error)) from None
-
-
-_KINDS: tuple[tuple[type[Exception], TroubleKind], ...] = (
-    (exceptions.ModelRateLimitError, "rate"),
-    (exceptions.ModelQuotaExceededError, "quota"),
-    (exceptions.ModelUnavailableError, "busy"),
-    (exceptions.ModelServerError, "busy"),
-    (exceptions.ModelRequestTimeout, "timeout"),
-    (exceptions.ModelTimeoutError, "timeout"),
-    (exceptions.ModelConnectionError, "connection"),
-    (exceptions.ModelAuthenticationError, "key"),
-    (exceptions.ModelNotFoundError, "model"),
-    (exceptions.ModelContextWindowExceededError, "context"),
-    (exceptions.ModelRequestRejectedError, "rejected"),
-    (openai.RateLimitError, "rate"),
-    (anthropic.RateLimitError, "rate"),
-    (openai.InternalServerError, "busy"),
-    (anthropic.InternalServerError, "busy"),
-    (openai.AuthenticationError, "key"),
-    (anthropic.AuthenticationError, "key"),
-    (openai.PermissionDeniedError, "key"),
-    (anthropic.PermissionDeniedError, "key"),
-    (openai.APIConnectionError, "connection"),
-    (anthropic.APIConnectionError, "connection"),
-    (openai.APIStatusError, "rejected"),
-    (anthropic.APIStatusError, "rejected"),
-    (httpx2.TimeoutException, "timeout"),
-    (httpx2.TransportError, "connection"),
-    (TimeoutError, "timeout"),
-)
-
-
-def _trouble(error: Exception) -> Trouble:
-    status = getattr(error, "status_code", None)
-    if type(error) is exceptions.ModelAPIError and "finish_reason" in error.message:
-        return Trouble("connection", "The reply broke off before its end.")
-    kind = next((kind for known, kind in _KINDS if isinstance(error, known)), None)
-    if kind is None:
-        # A reply that the libraries can't read, or a fault in them: it is the provider's reply that is in question.
-        kind = "busy" if isinstance(status, int) and status >= 500 else "unreadable"
-    if status == 404:
-        kind = "model"
-    refused = getattr(error, "phase", None) == "connect" or _caused_by(error, httpx2.ConnectError)
-    retry_after = getattr(error, "retry_after", None)
-    return Trouble(
-        kind,
-        _said(error),
-        status=status if isinstance(status, int) else None,
-        retry_after=float(retry_after) if isinstance(retry_after, int | float) else None,
-        refused=refused and kind in ("connection", "timeout"),
-    )
-
-
-def _caused_by(error: BaseException, kind: type[BaseException]) -> bool:
-    seen: BaseException | None = error
-    for _ in range(10):
-        if seen is None:
-            return False
-        if isinstance(seen, kind):
-            return True
-        seen = seen.__cause__ or seen.__context__
-    return False
-
-
-def _said(error: Exception) -> str:
-    """What a provider says of an error, without the words that libraries put around it."""
-    body: Any = getattr(error, "body", None)
-    for step in ("error", "message"):
-        if isinstance(body, dict) and step in body:
-            body = body[step]
-    if isinstance(body, str) and body.strip():
-        return body.strip()
-    return str(error).strip() or type(error).__name__

@@ -41,10 +41,18 @@ def test_the_role_goes_before_the_profile_and_the_profile_before_the_model_for_a
         '[llm.roles.critic]\nmodel = "anthropic:strict"\neffort = "high"\n'
     )
     settings = read_settings(workspace)
+    assert choose_role(settings, "planner").source == str(tmp_path / "rondo.toml")
     critic, chat = choose_role(settings, "critic"), choose_role(settings, "chat")
     assert (critic.model, critic.effort, critic.rule) == ("anthropic:strict", "high", "given")
     assert (chat.model, chat.effort, chat.rule) == ("groq:quick", "low", "given")
     assert chat.source == str(tmp_path / "rondo.toml")
+
+
+def test_an_effort_that_a_file_sets_names_that_file(tmp_path: Path) -> None:
+    (tmp_path / "rondo.toml").write_text('[llm.roles.critic]\neffort = "high"\n')
+    settings = read_settings(Workspace.at(tmp_path))
+    assert choose_role(settings, "critic").source == str(tmp_path / "rondo.toml")
+    assert choose_role(settings, "chat").source == "default"
 
 
 def test_a_role_that_there_is_not_is_refused() -> None:

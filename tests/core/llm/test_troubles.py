@@ -261,6 +261,15 @@ async def test_a_reply_in_another_protocol_is_no_fault_of_the_engine(wire: str, 
     assert caught.value.next_step
 
 
+async def test_a_listener_that_fails_costs_no_reply(gateway: Gateway, model_server: ModelServer) -> None:
+    def fail(delta: object) -> None:
+        raise RuntimeError("a fault of the screen")
+
+    model_server.script(says("whole"))
+    reply = await gateway.complete(ModelRequest((UserMessage("go"),), model="anthropic:m"), fail)
+    assert (reply.message.text, reply.retries) == ("whole", 0)
+
+
 async def test_after_the_end_no_call_is_made(gateway: Gateway, bench: Bench) -> None:
     await gateway.close()
     with pytest.raises(ModelUnreachable):
