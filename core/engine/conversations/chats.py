@@ -331,7 +331,7 @@ class Chats:
             require_name(message.workflow)
         name = message.workflow or await self._free_name(text)
         chat = await self._new(message.workflow, text, name)
-        chat.memory.mode = message.mode or "propose"
+        chat.memory.mode = message.mode or chat.memory.mode
         if message.tries:
             await self._store.commit([UpdateChat(chat.id, self._around.now(), tries=True)])
         return chat
@@ -339,9 +339,10 @@ class Chats:
     async def _new(self, workflow: str | None, text: str, name: str) -> Conversation:
         chat_id = new_run_id()
         title = " ".join(text.split())[:TITLE_LENGTH]
-        await self._store.commit([InsertChat(chat_id, workflow, title, "propose", self._around.now())])
+        mode = self._around.mode()
+        await self._store.commit([InsertChat(chat_id, workflow, title, mode, self._around.now())])
         chat = await self.open(chat_id)
-        chat.memory.workflow = name
+        chat.memory.workflow, chat.memory.mode = name, mode
         return chat
 
     async def _free_name(self, text: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from core.assistant.events import TurnEnd
-from core.assistant.memory import Memory
+from core.assistant.memory import Memory, Mode
 from core.assistant.proposal import Proposal
 from core.assistant.session import Session, SessionLimits
 from core.assistant.workbench import Workbench
@@ -43,6 +43,8 @@ class Surroundings:
     workbench: Callable[[str, str], Workbench]
     """What the assistant may ask of the program, for a chat and its workflow."""
     limits: Callable[[], SessionLimits]
+    mode: Callable[[], Mode]
+    """How a conversation begins where nobody says it."""
     keep_proposal: Callable[[str, Proposal], Awaitable[tuple[str, list[Operation]]]]
     ended: Callable[[Conversation, Proposal | None, str | None], Awaitable[None]]
     """Called when a turn is over, with its proposal and that one's id."""

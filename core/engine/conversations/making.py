@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from core.assistant.memory import Mode
 from core.assistant.session import SessionLimits
 from core.assistant.workbench import DryRun
 from core.engine.conversations.chats import Chats
@@ -57,7 +58,8 @@ def make_conversations(engine: Engine) -> tuple[Journal, Proposals, Tries, Chats
         now=now,
         gateway=lambda chat_id: ChatGateway(engine._broker, chat_id),
         workbench=workbench,
-        limits=SessionLimits,
+        limits=lambda: SessionLimits.of(engine._settings.now.assistant),
+        mode=lambda: cast(Mode, engine._settings.now.assistant.mode),
         keep_proposal=proposals.keep,
         ended=engine._turn_ended,
     )

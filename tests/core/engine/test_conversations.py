@@ -164,6 +164,18 @@ async def test_what_is_said_stands_in_the_conversation_in_order(desk: Desk) -> N
         assert [chat.chat_id for chat in await desk.engine.list_chats("triage")] == [row.chat_id]
 
 
+async def test_mode_and_threshold_come_from_the_settings(desk: Desk) -> None:
+    (desk.bench.root / "rondo.toml").write_text('[assistant]\nmode = "ask"\nthreshold = 0.99\n')
+    desk.script({"text": "In words only."}, {"calls": [plan("Sure"), ask("Really?")]})
+    async with desk.running():
+        row = await desk.say("Change it", "triage")
+        assert row.mode == "ask"
+        assert "propose_graph" not in [tool.name for tool in desk.gateway.requests[0].tools]
+        row = await desk.say("Change the whole workflow", "triage", mode="propose")
+        (asked,) = [entry for entry in await desk.entries(row.chat_id) if entry.kind == "questions"]
+        assert asked.understanding is not None and asked.understanding.threshold == 0.99
+
+
 async def test_text_comes_as_events_while_it_is_written_and_the_rows_follow(desk: Desk) -> None:
     desk.script({"text": "one two three four", "hang": True})
     async with desk.running():
