@@ -104,7 +104,8 @@ class Draft:
 
     def apply_graph(self, base_rev: int, ops: Sequence[Any], why: str = "") -> Reply:
         """Carry out operations on the graph (see `core.assistant.operations`), all or none."""
-        return self._apply(base_rev, "graph", lambda: apply_operations(self.name, self.files, ops), ops, why)
+        done = list(ops) if isinstance(ops, list | tuple) else []
+        return self._apply(base_rev, "graph", lambda: apply_operations(self.name, self.files, ops), done, why)
 
     def apply_source(
         self, base_rev: int, name: str, mode: Mode, code: str = "", why: str = "", file: str = ENTRY

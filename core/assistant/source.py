@@ -15,6 +15,7 @@ from core.assistant.source_text import (
     SourceText,
     bound_names,
     head_imports,
+    module_of,
     names_used,
 )
 from core.definition.text import did_you_mean, shortened
@@ -191,6 +192,6 @@ def _drop_unused(editor: SourceEditor, source: SourceText, old: Definition, new:
     for item in head_imports(source):
         names = bound_names(item.node)
         bound = {name.partition(".")[0] for name in names}
-        module = (item.text.split()[1]).partition(".")[0]
+        module = module_of(item.text)
         if module in sys.stdlib_module_names and module != "__future__" and bound <= used_before and not bound & used:
             editor.delete(item)

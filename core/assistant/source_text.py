@@ -242,7 +242,8 @@ class SourceEditor:
     def insert_at(self, text: str, place: int) -> None:
         """Put a definition in below a line, with two blank lines above it."""
         newline = self.source.newline
-        above, below = self.source.text[:place], self.source.text[place:]
+        put_in = (splice.text for splice in self._splices if splice.start == splice.end == place)
+        above, below = self.source.text[:place] + "".join(put_in), self.source.text[place:]
         missing = newline * max(0, 3 - _newlines_at_end(above)) if above.strip() else ""
         parted = newline * 2 if below.strip() and not _BLANK_LINE.match(below) else ""
         self._splices.append(_Splice(place, place, missing + self._own(text) + newline + parted))
@@ -418,9 +419,14 @@ def _newlines_at_end(text: str) -> int:
     return len(_LINE_END.findall(tail))
 
 
+def module_of(text: str) -> str:
+    """The top module that an import statement begins with."""
+    return text.split()[1].rstrip(",").partition(".")[0]
+
+
 def _section(text: str) -> int:
     """Where an import belongs: 0 what must stand first, 1 Python's own library, 2 others."""
-    module = text.split()[1].partition(".")[0]
+    module = module_of(text)
     return 0 if module == "__future__" else 1 if module in sys.stdlib_module_names else 2
 
 

@@ -190,6 +190,13 @@ def test_what_can_not_be_done_is_said_and_nothing_is_done(op: Any, code: str, sa
     assert said in f"{errors[0]['msg']} {errors[0].get('hint', '')}"
 
 
+@pytest.mark.parametrize("ops", [None, 3, "add_node", {}, [], {"op": "add_node"}])
+def test_what_is_no_list_of_operations_is_refused(ops: Any) -> None:
+    one = draft()
+    assert one.apply_graph(0, ops).errors[0].code == "ops"
+    assert one.apply_graph("0", []).errors[0].code == "stale"  # type: ignore[arg-type]
+
+
 def test_deep_and_endless_values_are_refused() -> None:
     deep: Any = []
     for _ in range(5_000):

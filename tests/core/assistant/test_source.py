@@ -77,6 +77,11 @@ def test_a_class_is_added_below_with_its_imports_above() -> None:
     )
 
 
+def test_an_import_that_stood_alone_leaves_no_hole() -> None:
+    text = CODE.replace("from grapheteria", "\nfrom grapheteria")
+    assert edit("clean", "delete", text=text).startswith('#!/usr/bin/env python\n"""Mail."""\n\nfrom grapheteria')
+
+
 def test_a_deleted_class_leaves_no_hole() -> None:
     start, end = CODE.index("# Reads"), CODE.index("# --- a line")
     assert edit("Fetch", "delete") == CODE[:start] + CODE[end:]
