@@ -37,6 +37,8 @@ from core.sdk.tools import Tools
 from core.sdk.visit import LastError, Visit
 
 PLAIN = AttemptPlan()
+AROUND = ".around"
+"""Behind the key of calls that are made around the execute phase."""
 MESSAGE_LENGTH = 500
 """Characters of a failure's message in the question what to do about it."""
 
@@ -136,6 +138,8 @@ class RunningVisit(Visit):
         if not isinstance(error, NodeTimeout):
             # What took too long was not wrong: the next try has it at once.
             self.spend_calls()
+            if final:
+                self._calling.spend(self.idempotency_key + AROUND)
         self._failure = failure = describe_failure(error)
         ended_at = self._journal.now()
         self._journal.attempt_failed(
@@ -259,6 +263,9 @@ class RunningVisit(Visit):
         """
         text, request = encode_value(request, (), self.node_id, f"self.{kind}")
         key, fingerprint = self.idempotency_key, call_hash(kind, request)
+        if present_tries(self) is None:
+            # Of prepare or cleanup: no try of the execute phase makes it anew.
+            key += AROUND
         nth = self._number(f"\0{key}{fingerprint}")
         return await self._calling.call(Call(self.node_id, self.number, key, nth, kind, fingerprint, text))
 

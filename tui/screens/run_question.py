@@ -10,6 +10,7 @@ from textual.message import Message
 from textual.widget import Widget
 
 from core.errors import RondoError
+from core.flow.journal import FOR_PEOPLE
 from core.link.types import FINAL, Answer, RequestView, RunView
 from tui.actions import action
 from tui.run_feed import RunFeed, RunRead
@@ -81,7 +82,7 @@ class QuestionActions(RondoScreen):
     def show_question(self) -> None:
         """Show the oldest open question, or none."""
         requests = sorted(self.run.open_requests if self.run is not None else [], key=lambda request: request.opened_at)
-        asked = [request for request in requests if request.kind == "input"]
+        asked = [request for request in requests if request.kind in FOR_PEOPLE]
         shown = self.question.request
         # An older one that comes later does not push the one aside that is being answered.
         kept = next((request for request in asked if shown is not None and request.key == shown.key), None)

@@ -191,6 +191,40 @@ async def test_each_item_of_a_map_has_its_own_calls_and_a_retry_of_one_leaves_th
         assert sorted(said(request) for request in gateway.asked) == ["item 0", "item 1", "item 2", "item 2", "item 3"]
 
 
+async def test_a_retry_asks_anew_but_not_what_was_asked_before_it_also_after_the_process_has_died(
+    bench: Workbench,
+) -> None:
+    bench.write(
+        "w",
+        """
+        import os
+
+        class Ask(Node):
+            async def prepare(self, shared, request_input):
+                return await self.llm("before")
+
+            async def execute(self, prepared):
+                text = await self.llm("in")
+                if text == "bad":
+                    raise ValueError(text)
+                died = self.output_dir / "died"
+                if not died.exists():
+                    died.touch()
+                    os._exit(9)
+                return text
+        """,
+        nodes=[{"id": "ask", "class": "Ask", "retry": {"attempts": 4}}],
+    )
+    replies = iter(["bad", "deadly"])
+    gateway = ScriptedGateway(lambda request: "first" if said(request) == "before" else next(replies))
+    async with bench.running(gateway=gateway):
+        run = await bench.run("w")
+
+        assert run.status == "completed"
+        # The process dies after the second try was answered: the next one has both answers at once.
+        assert [said(request) for request in gateway.asked] == ["before", "in", "in"]
+
+
 async def test_a_run_that_is_cancelled_ends_its_call_at_once(bench: Workbench) -> None:
     bench.write("w", ASK)
     gateway = ScriptedGateway()
