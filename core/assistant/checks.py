@@ -19,7 +19,7 @@ from typing import Any, Literal
 from core.assistant.problem import EditProblem
 from core.definition.code_index import ENTRY, Found
 from core.definition.load import LoadedWorkflow, load_sources
-from core.definition.python_source import SyntaxProblem, parse_python
+from core.definition.python_source import compile_problem, parse_python
 from core.definition.text import shortened
 from core.definition.version import listed_path_problem
 
@@ -116,16 +116,9 @@ def _compile(files: Mapping[str, bytes]) -> tuple[Status, list[EditProblem]]:
         if not path.endswith(".py"):
             continue
         text = content.decode(errors="replace").removeprefix("\ufeff")
-        tree = parse_python(text)
-        if isinstance(tree, SyntaxProblem):
-            problems.append(EditProblem("E109", f"Not Python: {tree.message}.", path=f"{path}:{tree.line}"))
-            continue
-        try:
-            compile(tree, path, "exec", dont_inherit=True)
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            said = error.msg if isinstance(error, SyntaxError) else "nested too deeply for Python"
-            line = getattr(error, "lineno", None) or 0
-            problems.append(EditProblem("E109", f"Not Python: {said}.", path=f"{path}:{line}"))
+        problem = compile_problem(text, path)
+        if problem is not None:
+            problems.append(EditProblem("E109", f"Not Python: {problem.message}.", path=f"{path}:{problem.line}"))
     return ("failed" if problems else "passed"), problems
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
 import threading
 import warnings
@@ -78,9 +79,7 @@ def parse_python(text: str, mode: Literal["eval"]) -> ast.Expression | SyntaxPro
 def parse_python(text: str, mode: Literal["exec", "eval"] = "exec") -> ast.Module | ast.Expression | SyntaxProblem:
     """The syntax tree of a file or an expression, or why there is none."""
     try:
-        # The filters of warnings belong to the whole process, so two threads must not swap them at once.
-        with _parsing, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _silently():
             tree = ast.parse(text, mode=mode)
     except SyntaxError as error:
         return SyntaxProblem(error.msg, error.lineno or 0, error.offset or 0)
@@ -91,6 +90,33 @@ def parse_python(text: str, mode: Literal["exec", "eval"] = "exec") -> ast.Modul
         return SyntaxProblem("a NUL character", text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset))
     assert isinstance(tree, ast.Module | ast.Expression)
     return tree
+
+
+def compile_problem(text: str, file: str) -> SyntaxProblem | None:
+    """Why Python can't compile a file: that finds what its syntax tree does not show, such as a return in no function.
+
+    Nothing of it is executed.
+    """
+    tree = parse_python(text)
+    if isinstance(tree, SyntaxProblem):
+        return tree
+    try:
+        with _silently():
+            compile(tree, file, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        return SyntaxProblem(error.msg, error.lineno or 0, error.offset or 0)
+    except (RecursionError, MemoryError, ValueError):
+        return SyntaxProblem("nested too deeply for Python")
+    return None
+
+
+@contextlib.contextmanager
+def _silently() -> Iterator[None]:
+    """Let Python's compiler say nothing on stderr."""
+    # The filters of warnings belong to the whole process, so two threads must not swap them at once.
+    with _parsing, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def read_module(file: str, text: str, tree: ast.Module) -> Module:

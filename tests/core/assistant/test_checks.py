@@ -131,6 +131,11 @@ def test_a_broken_ruff_is_not_taken_for_a_verdict(tmp_path: Path, script: str) -
     assert found.message.startswith("not run: ")
 
 
+def test_python_says_nothing_of_the_code_on_stderr(capfd: pytest.CaptureFixture[str]) -> None:
+    checks(HEAD + "class A(Node):\n    x = '\\d'\n    y = 1 is 1\n")
+    assert capfd.readouterr().err == ""
+
+
 def test_nothing_that_is_checked_is_executed(tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     code = f"open({str(trace)!r}, 'w').write('ran')\n" + HEAD + "class A(Node):\n    pass\n"
