@@ -7,7 +7,7 @@ import contextlib
 import json
 import threading
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar, cast
@@ -20,7 +20,7 @@ from core.engine.process_log import speak_only_of_trouble
 from core.engine.runs_folder import prepare_runs_folder
 from core.errors import EngineStopping, UsageError, WorkspaceLocked
 from core.link.api import EngineApi
-from core.link.client import RemoteEngine
+from core.link.client import EngineCalls, RemoteEngine, client_info
 from core.link.start import connect
 from core.link.transfer_file import refuse_existing, take_over
 from core.link.types import (
@@ -60,7 +60,7 @@ class TaskOrchestrator:
         self.api_key = api_key
         self._consent = workflows_dir is not None
         self._worker = _Worker()
-        self._host = _Host(self.workspace, self._consent)
+        self._host = _Host(self.workspace, self._consent, api_key)
 
     # Running ------------------------------------------------------------------------------------------------------
 
@@ -80,6 +80,22 @@ class TaskOrchestrator:
     ) -> dict[str, Any]:
         """Do one step of a new or a paused run; `continuing` says whether there is more to do."""
         return await self._worker.call(self._go(workflow_name, run_id, input_data, "step"))
+
+    # Making and changing ------------------------------------------------------------------------------------------
+
+    def create_workflow(self, workflow_name: str, task_description: str, tools: Sequence[str] | None = None) -> Path:
+        """Have the assistant make a workflow of a description and return its folder.
+
+        Questions of the assistant are skipped: it decides, and what it assumes stands in the workflow's JSON. Raises
+        UsageError where the name is taken, the ModelProblem and ProposalProblem families where nothing came of it.
+        """
+        self._worker.wait(self._make(workflow_name, task_description, tools, update=False))
+        return self.workspace.workflows_dir / workflow_name
+
+    def update_workflow(self, workflow_name: str, update_description: str, tools: Sequence[str] | None = None) -> Path:
+        """Have the assistant change a workflow and return its folder; what was there is kept in `backups/`."""
+        self._worker.wait(self._make(workflow_name, update_description, tools, update=True))
+        return self.workspace.workflows_dir / workflow_name
 
     # Looking ------------------------------------------------------------------------------------------------------
 
@@ -169,6 +185,12 @@ class TaskOrchestrator:
             return await engine.continue_run(uuid.uuid4().hex, run_id)
         return view
 
+    async def _make(self, name: str, words: str, tools: Sequence[str] | None, *, update: bool) -> None:
+        from core.orchestrator_talk import make_by_words
+
+        engine = await self._host.open()
+        await make_by_words(engine, name, words, tools or (), update=update, consent=self._consent)
+
     async def _export(self, run_id: str, target: Path) -> Path:
         engine = await self._host.open()
         await asyncio.to_thread(refuse_existing, target)
@@ -237,8 +259,9 @@ async def _result(engine: EngineApi, view: RunView) -> dict[str, Any]:
 class _Host:
     """Owns the workspace's engine inside this process, or is a client of the one that does."""
 
-    def __init__(self, workspace: Workspace, consent: bool) -> None:
+    def __init__(self, workspace: Workspace, consent: bool, api_key: str | None) -> None:
         self._workspace = workspace
+        self._api_key = api_key
         self._consent = consent
         self._engine: EngineApi | None = None
         self._stack = contextlib.AsyncExitStack()
@@ -252,6 +275,7 @@ class _Host:
                 await self.close()
             if self._engine is None:
                 self._engine = await self._take_or_join()
+                await self._offer_key(self._engine)
             return self._engine
 
     async def _take_or_join(self) -> EngineApi:
@@ -274,6 +298,18 @@ class _Host:
             raise
         self._stack.push_async_callback(engine.close)
         return cast(EngineApi, engine)
+
+    async def _offer_key(self, engine: EngineApi) -> None:
+        """Let the engine have the key that the program named; it is held in memory only."""
+        if self._api_key is None:
+            return
+        info = client_info("api")
+        info.keys = {**info.keys, "ANTHROPIC_API_KEY": self._api_key}
+        if isinstance(engine, RemoteEngine):
+            # Said again on a connection that stands, without what else a first word begins.
+            await EngineCalls.hello(engine, info)
+        else:
+            await engine.hello(info)
 
     async def close(self) -> None:
         await self._stack.aclose()

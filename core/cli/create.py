@@ -42,7 +42,10 @@ AllowOption = Annotated[
         show_default=False,
     ),
 ]
-ModeOption = Annotated[str, typer.Option("--mode", metavar="MODE", help="ask (change nothing), propose, or auto.")]
+ModeOption = Annotated[
+    str | None,
+    typer.Option("--mode", metavar="MODE", help="ask (change nothing), propose, or auto.", show_default=False),
+]
 TryOption = Annotated[
     bool, typer.Option("--try", help="Let the assistant run dry what it proposes, in an isolated process.")
 ]
@@ -54,7 +57,7 @@ def create_command(
     name: NewName,
     task: Annotated[str, typer.Argument(metavar="TASK", help="What it is to do.", show_default=False)],
     tools: ToolsOption = None,
-    mode: ModeOption = "propose",
+    mode: ModeOption = None,
     allow: AllowOption = None,
     tries: TryOption = False,
     yes: YesOption = False,
@@ -82,7 +85,7 @@ def update_command(
     name: NameArgument,
     change: Annotated[str, typer.Argument(metavar="CHANGE", help="What is to be different.", show_default=False)],
     tools: ToolsOption = None,
-    mode: ModeOption = "propose",
+    mode: ModeOption = None,
     allow: AllowOption = None,
     tries: TryOption = False,
     yes: YesOption = False,
@@ -140,10 +143,10 @@ def fix_command(
 
 
 async def _say(
-    call: Call, client: Client, name: str, text: str, tools: str | None, mode: str, wishes: Wishes, tries: bool
+    call: Call, client: Client, name: str, text: str, tools: str | None, mode: str | None, wishes: Wishes, tries: bool
 ) -> int:
     """Say it in a new conversation and follow that to its decision."""
-    chosen = mode_of(mode)
+    chosen = mode_of(mode) if mode is not None else None
     await require_model(client, name)
     named = [tool.strip() for tool in (tools or "").split(",") if tool.strip()]
     message = SendMessage(command_id=new_command_id(), text=text, workflow=name, tools=named, mode=chosen, tries=tries)

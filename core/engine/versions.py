@@ -17,12 +17,13 @@ from core.definition.load import LoadedWorkflow, load_sources
 from core.definition.version import version_hash
 from core.engine.approvals import Approvals
 from core.engine.catalog import Catalog
+from core.engine.packed_files import packed_files
 from core.engine.rollback import put_back
 from core.errors import UnknownVersion, UnknownWorkflow, UsageError
 from core.flow.graph import Graph
 from core.link.types import FileChange
 from core.link.workflow_types import GraphChangeView, RollbackView, VersionDiff, VersionRef, VersionView
-from core.store.operations import RecordCommand
+from core.store.operations import InsertEdit, RecordCommand
 from core.store.records import VersionRow
 from core.store.store import Store
 
@@ -162,7 +163,17 @@ class Versions:
             removed=done.removed,
             approved=verdict.approved,
         )
-        await self._store.commit([command(msgspec.json.encode(view).decode())])
+        edit = InsertEdit(
+            workflow=name,
+            at=self._now(),
+            author="rollback",
+            title=f"Back to version {version[:12]}",
+            before=view.previous,
+            after=version,
+            content=packed_files(name, files, record.files),
+        )
+        noted = [edit] if files != record.files else []
+        await self._store.commit([command(msgspec.json.encode(view).decode()), *noted])
         await self._catalog.fresh(name)
         return view
 

@@ -145,7 +145,7 @@ class SendMessage(_Struct):
     replaces: int | None = None
     tools: list[str] = msgspec.field(default_factory=list)
     mode: ChatMode | None = None
-    """Of a new conversation; None: propose."""
+    """Of a new conversation; None: that of the settings."""
     tries: bool = False
     """A new conversation may run dry what it proposes (see `allow_tries`)."""
 

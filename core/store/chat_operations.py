@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from zlib import crc32
 
 from core.errors import StoreError
+from core.store.call_operations import call_crc
 from core.store.operation import UNSET, Operation, Unset
 from core.store.transaction import Transaction
 
 REPORT = "Nothing of it was kept. Report it: Rondo should not have tried."
+
+FORGOTTEN = zlib.compress(b"null")
+"""In the place of what was said in calls of a conversation that was deleted."""
 
 NEXT_REVISION = "(SELECT coalesce(max(revision), 0) + 1 FROM entries WHERE chat = ?)"
 
@@ -129,6 +134,11 @@ class DeleteChat(Operation):
         transaction.execute("DELETE FROM entries WHERE chat = ?", (self.id,))
         transaction.execute("DELETE FROM memories WHERE chat = ?", (self.id,))
         transaction.execute("DELETE FROM proposals WHERE chat = ?", (self.id,))
+        # What its calls cost still counts for the day; what was said in them goes.
+        transaction.execute(
+            "UPDATE calls SET title = '', request = ?, reply = ?, crc = ? WHERE chat = ? AND status <> 'running'",
+            (FORGOTTEN, FORGOTTEN, call_crc(FORGOTTEN, FORGOTTEN), self.id),
+        )
         transaction.execute("DELETE FROM chats WHERE id = ?", (self.id,))
 
 

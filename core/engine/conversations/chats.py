@@ -247,6 +247,8 @@ class Chats:
         view, failure = await self._references.failed_run(run_id)
         words, _ = repair_words(failure)
         chat = await self._new(view.workflow, f"Repair run {view.short_id}", view.workflow)
+        # Whoever asks for a repair wants one proposed.
+        chat.memory.mode = "propose"
         async with chat.lock:
             entry = chat.writer.add("user", text=words, run=view.run_id)
             record = command(msgspec.json.encode(chat.id).decode())

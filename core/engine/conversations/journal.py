@@ -7,21 +7,19 @@ by hash that they then are what it said.
 from __future__ import annotations
 
 import asyncio
-import json
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from core.assistant.draft import Draft
 from core.assistant.undo import TakenBack, undo
 from core.crash_points import crash_point
 from core.definition.version import version_hash
 from core.engine.approvals import Approvals
 from core.engine.catalog import NAME, Catalog
 from core.engine.conversations.views import edit_row
+from core.engine.packed_files import packed_files, unpacked_files
 from core.engine.rollback import PutBack, put_back
 from core.engine.versions import Versions
 from core.errors import ProposalProblem, UnknownWorkflow, UsageError
@@ -122,7 +120,7 @@ class Journal:
             title=title,
             before=row.before,
             after=row.after,
-            content=_packed(name, earlier, files),
+            content=packed_files(name, earlier, files),
             chat=chat,
             proposal=proposal,
             undoes=undoes,
@@ -182,7 +180,7 @@ class Journal:
         command: Callable[[str], RecordCommand],
         undoes: int | None,
     ) -> Undone:
-        before, after = _unpacked(await self._store.edit_content(record.number))
+        before, after = unpacked_files(await self._store.edit_content(record.number))
         if author == "redo":
             before, after = after, before
         present = await self.files(workflow)
@@ -244,13 +242,3 @@ def _undone(records: Sequence[EditRecord]) -> set[int]:
         if record.undone_by is not None
         and ((taker := by_number.get(record.undone_by)) is None or taker.undone_by is None)
     }
-
-
-def _packed(name: str, before: Mapping[str, bytes], after: Mapping[str, bytes]) -> bytes:
-    form = Draft(name, dict(before), dict(after)).to_json()
-    return zlib.compress(json.dumps(form, ensure_ascii=False).encode())
-
-
-def _unpacked(content: bytes) -> tuple[dict[str, bytes], dict[str, bytes]]:
-    draft = Draft.from_json(json.loads(zlib.decompress(content)))
-    return draft.base, draft.files

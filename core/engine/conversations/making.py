@@ -63,4 +63,5 @@ def make_conversations(engine: Engine) -> tuple[Journal, Proposals, Tries, Chats
         keep_proposal=proposals.keep,
         ended=engine._turn_ended,
     )
-    return journal, proposals, tries, Chats(around, catalog, journal, proposals, References(engine._queries, store))
+    references = References(engine._queries, store)
+    return journal, proposals, tries, Chats(around, catalog, journal, proposals, references)
