@@ -115,6 +115,16 @@ def proposal_command(
     return call.with_engine(work)
 
 
+async def tell_of_proposals(call: Call, client: Client, name: str) -> None:
+    """Say that a workflow runs as its folder is, where a change to it waits for a decision."""
+    waiting = await client.ask(lambda engine: engine.list_proposals(name))
+    if waiting:
+        words = call.command_line("proposal", short(waiting[0].proposal_id))
+        call.output.note(
+            ("! ", "yellow"), f"A proposed change of {name} waits; this run is without it. See it: {words}"
+        )
+
+
 async def _decide(client: Client, view: ProposalView, decision: Any, **fields: Any) -> Decided:
     decide = Decide(command_id=new_command_id(), proposal_id=view.proposal_id, decision=decision, **fields)
     return await client.ask(lambda engine: engine.decide_proposal(decide))

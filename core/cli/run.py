@@ -27,6 +27,7 @@ from core.cli.calls import keep_recording
 from core.cli.documents import run_document
 from core.cli.follow import Follower, print_news
 from core.cli.output import Output, status_part, took_text
+from core.cli.proposals import tell_of_proposals
 from core.cli.state import read_state_lines, read_whole_state
 from core.errors import AlreadyAnswered, InvalidAnswer, InvalidInput, UnknownRequest, UsageError
 from core.flow.answers import SKIP
@@ -146,6 +147,8 @@ def run_command(
             return await report_detached(call, client, view)
         follower = follower_of(call, client, view)
         announce(call, view)
+        if version is None and not call.as_json:
+            await tell_of_proposals(call, client, name)
         view = await follow_and_ask(call, client, follower)
         code = await report(call, client, view)
         if record is not None:

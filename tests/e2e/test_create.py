@@ -74,6 +74,8 @@ def test_a_workflow_is_made_run_changed_and_undone_without_a_terminal(
     assert not (talking.root / "workflows" / "greeter").exists()
     card = talking.rondo("proposal", document["proposal"]["proposal_id"][-8:])
     assert card.code == 0 and "+class Greet(Node):" in card.out and "ruff: passed" in card.out, card
+    shown = talking.rondo("proposals")
+    assert "greeter" in shown.out and "open" in shown.out
     applied = talking.json("proposal", document["proposal"]["proposal_id"][-8:], "--accept")
     assert applied["edit"] == 1 and applied["backup"] is None
     folder = talking.root / "workflows" / "greeter"

@@ -20,6 +20,7 @@ from core.errors import (
     UnknownStep,
     UnknownWorkflow,
 )
+from core.link.chat_types import ProposalView
 from core.link.model_types import ModelsStatus, ModelView, ProviderView, RoleView
 from core.link.types import (
     AT_REST,
@@ -256,6 +257,9 @@ class DoubleEngine:
     async def models_status(self) -> ModelsStatus:
         self._note("models_status")
         return self.models
+
+    async def list_proposals(self, workflow: str | None = None, status: str = "open") -> list[ProposalView]:
+        return []
 
     async def list_models(self, provider: str) -> list[ModelView]:
         self._note("list_models", provider)
