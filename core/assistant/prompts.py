@@ -14,6 +14,8 @@ from core.llm.messages import Message, ModelMessage, ToolCall, ToolResult, UserM
 
 RESULTS_KEPT = 60_000
 """Characters of tool results that a turn carries along; of older ones a line remains."""
+WORDS_KEPT = 60_000
+"""Characters of earlier turns that a turn carries along; older ones are left out."""
 
 _ROLE = """\
 You are the assistant of Rondo. You build, change and repair one workflow together with a person. You work only through
@@ -128,21 +130,45 @@ def lay_out(memory: Memory, catalogue: str, outline: str) -> tuple[Message, ...]
 
 def _earlier_turns(memory: Memory) -> list[Message]:
     """What was said in the turns before, as words by turns: data of runs is left out, and so is what tools did."""
-    kept: list[Message] = []
+    said: list[Message] = []
     for message in memory.messages[: memory.turn.first_message]:
         if isinstance(message, UserMessage):
-            text = without_blocks(message.text, memory.boundary)
-            if kept and isinstance(kept[-1], UserMessage):
-                text = f"{kept.pop().text}\n\n{text}"
-            kept.append(UserMessage(text))
+            said.append(UserMessage(without_blocks(message.text, memory.boundary)))
         elif isinstance(message, ModelMessage) and message.text.strip():
-            text = message.text
-            if kept and isinstance(kept[-1], ModelMessage):
-                text = f"{kept.pop().text}\n\n{text}"
-            kept.append(ModelMessage(text))
+            said.append(ModelMessage(message.text))
+    kept = _alternating(said)
     if kept and isinstance(kept[-1], UserMessage):
         kept.append(ModelMessage("(nothing was said)"))
-    return kept
+    return _last_words(kept)
+
+
+def _last_words(messages: list[Message]) -> list[Message]:
+    """The end of a conversation. Whenever it passes the limit, half of it goes: what remains begins alike for long."""
+    kept: list[Message] = []
+    size = 0
+    for message in messages:
+        kept.append(message)
+        size += len(message.text)
+        if size > WORDS_KEPT:
+            while len(kept) > 2 and size > WORDS_KEPT // 2:
+                size -= len(kept.pop(0).text)
+    if len(kept) < len(messages):
+        kept.insert(0, UserMessage("[What was said before this is left out.]"))
+    return _alternating(kept)
+
+
+def _alternating(messages: list[Message]) -> list[Message]:
+    """The same with neighbours of one sender joined."""
+    joined: list[Message] = []
+    for message in messages:
+        last = joined[-1] if joined else None
+        if isinstance(last, UserMessage) and isinstance(message, UserMessage):
+            joined[-1] = UserMessage(f"{last.text}\n\n{message.text}")
+        elif isinstance(last, ModelMessage) and isinstance(message, ModelMessage):
+            joined[-1] = ModelMessage(f"{last.text}\n\n{message.text}")
+        else:
+            joined.append(message)
+    return joined
 
 
 def _tools_used(messages: Sequence[Message]) -> str:

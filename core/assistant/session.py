@@ -374,6 +374,7 @@ class Session:
                 memory.draft = draft.to_json()
             except ProposalStale as stale:
                 self._tell(Noted(f"The open change was given up: {stale.message}"))
+                memory.settle("the workflow was changed by others")
                 memory.messages.append(
                     UserMessage("[The workflow was changed by others. Your draft is gone; begin from it as it is now.]")
                 )

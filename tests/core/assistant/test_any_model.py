@@ -47,7 +47,9 @@ _replies = st.lists(
     min_size=1,
     max_size=8,
 )
-_steps = st.lists(st.sampled_from(["say", "say with data", "answer", "revise", "reject", "die", "back"]), max_size=4)
+_steps = st.lists(
+    st.sampled_from(["say", "say with data", "answer", "revise", "reject", "die", "back", "edit"]), max_size=4
+)
 
 
 def _well_formed(memory: Memory) -> None:
@@ -91,10 +93,14 @@ async def _converse(mode: str, steps: list[str], replies: list[dict[str, Any]]) 
                 if not talk.memory.asking:
                     talk.memory.decided("rejected")
             case "die":
-                talk.die()
+                talk.die(len(talk.kept) // 2)
                 end = await talk.session.go_on()
             case "back":
                 talk.memory.back_to(1)
+            case "edit":
+                graph_file = talk.desk.present["triage.json"]
+                talk.desk.present["triage.json"] = graph_file.replace(b'"limit": 50', b'"limit": 60')
+                before = dict(talk.desk.present)
         memory = talk.memory
         _well_formed(memory)
         assert Memory.from_json(json.loads(json.dumps(memory.to_json()))) == memory

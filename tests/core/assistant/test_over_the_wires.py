@@ -97,7 +97,7 @@ async def test_a_busy_provider_is_waited_for_in_the_middle_of_a_turn(
 
 @both
 async def test_a_stopped_turn_keeps_what_was_said(talk: Conversation, model_server: ModelServer) -> None:
-    model_server.script(slow("one two three four five six seven eight nine ten", chunk_milliseconds=200), says("Yes."))
+    model_server.script(slow("one two three four " * 50, chunk_milliseconds=200), says("Yes."))
     turn = asyncio.create_task(talk.session.send("Count."))
     await until(lambda: talk.told(TextGrew))
     turn.cancel()

@@ -15,7 +15,7 @@ from scripted import Conversation, graph, plan
 from core.assistant.api_notes import NOTES, notes_for
 from core.assistant.marking import data_block
 from core.assistant.memory import Memory, Mode
-from core.assistant.prompts import RESULTS_KEPT, lay_out, system_prompt
+from core.assistant.prompts import RESULTS_KEPT, WORDS_KEPT, lay_out, system_prompt
 from core.assistant.tool_specs import tools_of
 from core.definition.load import load_sources
 from core.llm.messages import Message, ModelMessage, ModelRequest, ToolCall, ToolResult, UserMessage, message_to_json
@@ -173,6 +173,21 @@ def test_a_long_turn_leaves_old_results_out_and_keeps_the_beginning_stable() -> 
         shapes.append(tuple(text[:20] for text in results))
     changed = sum(new[: len(old)] != old for old, new in itertools.pairwise(shapes))
     assert changed <= 3, "what a provider keeps is void only where the limit is passed"
+
+
+def test_of_a_long_conversation_the_end_is_sent() -> None:
+    memory = Memory("w")
+    starts = []
+    for number in range(100):
+        memory.begin_turn()
+        memory.messages += [UserMessage(f"question {number} " + "x" * 1000), ModelMessage(f"answer {number}")]
+        messages = lay_out(memory, "", "")
+        assert sum(map(len, _texts(messages))) < WORDS_KEPT + 5_000
+        kinds = [type(message) for message in messages]
+        assert kinds == [UserMessage, ModelMessage] * (len(kinds) // 2)
+        starts.append(messages[0].text)
+    assert "left out" in starts[-1] and f"question {99} " in messages[-2].text
+    assert len(set(starts)) <= 8, "what is sent begins alike for many turns"
 
 
 # Size -------------------------------------------------------------------------------------------------------------

@@ -355,3 +355,21 @@ async def test_without_a_workflow_there_is_talk_and_no_change() -> None:
     end = await talk.session.send("Make me a workflow that reads mails.")
     assert end.proposal is None
     assert "no workflow yet" in talk.told(ToolEnded)[-1].summary
+
+
+async def test_a_turn_taken_up_over_a_workflow_that_changed_has_a_result_for_each_call() -> None:
+    talk = Conversation()
+    talk.script({"calls": [plan("Retry"), graph(RETRY)]}, {"calls": [{"name": "validate"}]}, {"text": "Done."})
+    await talk.session.send("Retry fetch.")
+    (at,) = [number for number, form in enumerate(talk.kept) if Memory.from_json(form).open_calls() and form["draft"]]
+    talk.desk.present["triage.json"] = talk.desk.present["triage.json"].replace(b'"limit": 50', b'"limit": 60')
+    talk.desk.present["triage.json"] = talk.desk.present["triage.json"].replace(
+        b'"config": {"limit": 60}', b'"config": {"limit": 60}, "retry": {"attempts": 2}'
+    )
+    talk.die(at)
+    talk.script({"text": "I begin anew."})
+    end = await talk.session.go_on()
+    assert end.status == "done" and end.proposal is None
+    assert "given up" in talk.told(Noted)[-1].text
+    kinds = [type(message).__name__ for message in talk.memory.messages]
+    assert kinds[-4:] == ["ModelMessage", "ToolResult", "UserMessage", "ModelMessage"]
