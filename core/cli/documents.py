@@ -281,6 +281,7 @@ def run_row_document(row: RunRow) -> Document:
         "due_at": iso_time(row.due_at),
         "queue_position": row.queue_position or None,
         "priority": row.priority,
+        "usage": usage_document(row.usage),
     }
 
 

@@ -150,11 +150,10 @@ def run_command(
         if version is None and not call.as_json:
             await tell_of_proposals(call, client, name)
         view = await follow_and_ask(call, client, follower)
-        code = await report(call, client, view)
         if record is not None:
             kept = await keep_recording(client, view.run_id, record)
             call.output.note(("recorded  ", "dim"), f"{kept.calls} call{'' if kept.calls == 1 else 's'} in {record}")
-        return code
+        return await report(call, client, view)
 
     return call.with_engine(work)
 

@@ -346,7 +346,8 @@ class Broker:
         """Ask whether a call is to be repeated that may have acted; None where a person has said so since."""
         rows = await self._store.requests(line=call.actor.line)
         same = [r for r in rows if (r.node, r.visit, r.request_id) == (call.node, call.visit, REPEAT)]
-        answered = [r for r in same if r.status == "answered" and (r.answered_at or 0) >= (row.ended_at or 0)]
+        ours = [r for r in same if r.kind == REPEAT]
+        answered = [r for r in ours if r.status == "answered" and (r.answered_at or 0) >= (row.ended_at or 0)]
         if answered:
             if json.loads(answered[-1].answer or "null") == FAIL:
                 raise CallUncertain(
@@ -355,7 +356,7 @@ class Broker:
                     next_step="Look there, mend what is to be mended, then: rondo retry RUN",
                 )
             return None
-        opened = next((r for r in same if r.status == "open"), None)
+        opened = next((r for r in ours if r.status == "open"), None)
         ask = {
             "node": call.node,
             "visit": call.visit,

@@ -140,9 +140,10 @@ def question(reached: Reached, rows: Sequence[RequestRow], node: str, visit: int
     `rows` are the requests of the line. The same question is asked once: calls that come to it ask it together.
     """
     same = [row for row in rows if (row.node, row.visit, row.request_id) == (node, visit, reached.name)]
-    if any(_answer(row) == GO_ON for row in same):
+    ours = [row for row in same if row.kind == BUDGET]
+    if any(_answer(row) == GO_ON for row in ours):
         return None
-    asked = next((row for row in same if row.status == "open"), None)
+    asked = next((row for row in ours if row.status == "open"), None)
     if asked is not None:
         prompt, options = asked.prompt, json.loads(asked.options)
     else:
@@ -164,8 +165,9 @@ def question(reached: Reached, rows: Sequence[RequestRow], node: str, visit: int
 
 def refused(reached: Reached, rows: Sequence[RequestRow], node: str, visit: int) -> bool:
     """True where a person said that the calls of this visit are to fail."""
-    last = [row for row in rows if (row.node, row.visit, row.request_id) == (node, visit, reached.name)][-1:]
-    return any(_answer(row) == FAIL for row in last)
+    wanted = (node, visit, reached.name, BUDGET)
+    ours = [row for row in rows if (row.node, row.visit, row.request_id, row.kind) == wanted]
+    return any(_answer(row) == FAIL for row in ours[-1:])
 
 
 def _answer(row: RequestRow) -> Any:

@@ -17,6 +17,8 @@ from workbench import Workbench
 from core.engine import runs
 from core.engine.inline import InlinePool
 from core.errors import BudgetReached, ModelRateLimited
+from core.link.model_types import CallFilter, UsageView
+from core.link.types import RunFilter
 from core.llm.messages import ModelRequest, UserMessage
 
 ASK = """
@@ -53,6 +55,14 @@ async def test_a_node_asks_a_model_and_the_call_is_on_record(bench: Workbench) -
             ("done", "ask", 1, "test:one", "executor", "What is it?", 80, 0.01)
         ]
         assert "80 tokens in, 20 out, $0.01 (test:one, 0.5 s)" in await bench.log(run.run_id)
+        used = UsageView(calls=1, input_tokens=80, output_tokens=20, cost=0.01)
+        assert run.usage == used
+        assert [row.usage for row in await bench.engine.list_runs(RunFilter())] == [used]
+        assert await bench.engine.get_usage() == used
+        assert await bench.engine.get_usage(run.run_id) == used
+        (call,) = await bench.engine.list_calls(CallFilter(run_id=run.run_id))
+        assert (call.run_id, call.usage, call.title) == (run.run_id, used, "What is it?")
+        assert (await bench.engine.read_call(call.number)).reply["text"] == "re: What is it?"
 
 
 async def test_library_mode_asks_through_the_engine_in_the_program(bench: Workbench) -> None:
