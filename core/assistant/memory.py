@@ -94,6 +94,8 @@ class Memory:
     draft: dict[str, Any] | None = None
     tainted_draft: bool = False
     """The draft was changed in a turn that had read run data."""
+    proposed_revision: int = 0
+    """The revision of the draft that was last proposed."""
     goal: str = ""
     tasks: list[Task] = field(default_factory=list)
     levels: dict[str, str] = field(default_factory=dict)
@@ -141,7 +143,7 @@ class Memory:
 
     def decided(self, what: Literal["applied", "rejected"], detail: str = "") -> None:
         """The open proposal was decided about: the draft ends, and the model hears of it with the next words."""
-        self.draft, self.tainted_draft, self.assumptions = None, False, []
+        self.draft, self.tainted_draft, self.proposed_revision, self.assumptions = None, False, 0, []
         if what == "applied":
             self.repair = None
         self.notes.append(f"The person {what} the proposal{f': {detail}' if detail else ''}.")
@@ -152,7 +154,7 @@ class Memory:
         if mark is None:
             return False
         del self.messages[mark.messages :]
-        self.draft, self.tainted_draft = mark.draft, mark.tainted_draft
+        self.draft, self.tainted_draft, self.proposed_revision = mark.draft, mark.tainted_draft, 0
         self.assumptions, self.notes = list(mark.assumptions), list(mark.notes)
         self.marks = [kept for kept in self.marks if kept.turn < turn]
         self.turn = TurnState(number=turn - 1)
@@ -199,6 +201,7 @@ class Memory:
             "messages": [message_to_json(message) for message in self.messages],
             "draft": self.draft,
             "tainted_draft": self.tainted_draft,
+            "proposed_revision": self.proposed_revision,
             "goal": self.goal,
             "tasks": [asdict(task) for task in self.tasks],
             "levels": self.levels,

@@ -352,7 +352,7 @@ class Session:
             proposal = await asyncio.to_thread(
                 make_proposal, memory, draft, checks, self._usage, complete=not note and not memory.asking
             )
-            memory.draft = draft.to_json()
+            memory.draft, memory.proposed_revision = draft.to_json(), draft.rev
         elif not draft.edited:
             memory.draft, memory.tainted_draft = None, False
         memory.turn.running = False
@@ -366,19 +366,12 @@ class Session:
     async def _open_toolbox(self) -> Toolbox:
         """The tools over the draft, or over a new one of the files as they are."""
         memory, limits = self.memory, self._limits
-        present = await self._workbench.files()
-        draft = Draft.from_json(memory.draft) if memory.draft is not None else Draft.of(memory.workflow, present)
-        if draft.base != present:
-            try:
-                draft = await asyncio.to_thread(rebase_draft, draft, present)
-                memory.draft = draft.to_json()
-            except ProposalStale as stale:
-                self._tell(Noted(f"The open change was given up: {stale.message}"))
-                memory.settle("the workflow was changed by others")
-                memory.messages.append(
-                    UserMessage("[The workflow was changed by others. Your draft is gone; begin from it as it is now.]")
-                )
-                draft, memory.draft, memory.tainted_draft = Draft.of(memory.workflow, present), None, False
+        draft, lost = _draft_of(memory, await self._workbench.files())
+        if lost is not None:
+            self._tell(Noted(f"The open change was given up: {lost.message}"))
+        # Only the program puts files into a draft, for a person who named tools: that is to be decided about, too.
+        named = any(batch.what == "files" and batch.rev > memory.proposed_revision for batch in draft.batches)
+        memory.turn.changed |= named and memory.mode != "ask"
         gate = Gate(limits.weights, limits.threshold, limits.question_rounds)
         toolbox = Toolbox(memory, draft, self._workbench, gate)
         toolbox.words, toolbox.known_names = memory.turn.words, memory.turn.names
@@ -406,6 +399,26 @@ class Session:
 
     async def _store(self) -> None:
         await self._keep(self.memory.to_json())
+
+
+def _draft_of(memory: Memory, present: dict[str, bytes]) -> tuple[Draft, ProposalStale | None]:
+    """The draft over the files as they are, and why the open one was given up where it had to be."""
+    if memory.draft is None:
+        return Draft.of(memory.workflow, present), None
+    draft = Draft.from_json(memory.draft)
+    if draft.base == present:
+        return draft, None
+    try:
+        draft = rebase_draft(draft, present)
+        memory.draft = draft.to_json()
+        return draft, None
+    except ProposalStale as stale:
+        memory.settle("the workflow was changed by others")
+        memory.messages.append(
+            UserMessage("[The workflow was changed by others. Your draft is gone; begin from it as it is now.]")
+        )
+        memory.draft, memory.tainted_draft, memory.proposed_revision = None, False, 0
+        return Draft.of(memory.workflow, present), stale
 
 
 def _received(message: ModelMessage) -> ModelMessage:

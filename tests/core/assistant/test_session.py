@@ -8,6 +8,7 @@ import json
 import pytest
 from scripted import Conversation, ask, graph, plan, source
 
+from core.assistant.draft import Draft
 from core.assistant.events import (
     Answer,
     Asked,
@@ -373,3 +374,25 @@ async def test_a_turn_taken_up_over_a_workflow_that_changed_has_a_result_for_eac
     assert "given up" in talk.told(Noted)[-1].text
     kinds = [type(message).__name__ for message in talk.memory.messages]
     assert kinds[-4:] == ["ModelMessage", "ToolResult", "UserMessage", "ModelMessage"]
+
+
+async def test_tools_that_a_person_named_are_proposed_once_also_where_the_model_changes_nothing_else() -> None:
+    talk = Conversation()
+    draft = Draft.of("triage", talk.desk.present)
+    draft.apply_files(0, {"tools.json": '["slack"]\n'}, "Use slack")
+    talk.memory.draft = draft.to_json()
+    talk.script({"text": "Slack can be used now."})
+    end = await talk.session.send("Let it use slack.")
+    assert end.proposal is not None and end.proposal.changes.after["tools.json"] == b'["slack"]\n'
+    talk.script({"text": "It posts messages."})
+    assert (await talk.session.send("What does slack do?")).proposal is None
+
+
+async def test_in_mode_ask_named_tools_are_not_proposed() -> None:
+    talk = Conversation()
+    talk.memory.mode = "ask"
+    draft = Draft.of("triage", talk.desk.present)
+    draft.apply_files(0, {"tools.json": '["slack"]\n'}, "Use slack")
+    talk.memory.draft = draft.to_json()
+    talk.script({"text": "Not in this mode."})
+    assert (await talk.session.send("Let it use slack.")).proposal is None
