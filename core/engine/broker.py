@@ -23,43 +23,35 @@ from core.engine.budgets import Budgets, question, refused
 from core.engine.call_forms import (
     Redact,
     cost_of,
-    kept,
     model_request,
-    pack,
     redacted,
     reply_form,
     request_form,
     title_of,
     used_text,
 )
-from core.engine.http_calls import HttpCalls, may_repeat
+from core.engine.call_rows import LARGE, CallRows, defect
+from core.engine.http_calls import HttpCalls
+from core.engine.repeats import is_uncertain, repeat_question
+from core.engine.replays import Replays
 from core.errors import (
     CallInterrupted,
-    CallNotRecorded,
-    CallUncertain,
     DatabaseProblem,
     ModelRefusal,
     ModelSettingsProblem,
     RondoError,
     ToolMissing,
 )
-from core.flow.journal import FAIL, REPEAT
 from core.link.types import FINAL
 from core.llm.messages import Listener, ModelGateway, ModelReply, ModelRequest
 from core.sdk.calls import HTTP, LLM
-from core.store.call_operations import NOTHING_USED, CallCost
-from core.store.operations import FinishCall, InsertCall, InterruptCalls, SpendCall, SpendCalls
+from core.store.operations import InsertCall, InterruptCalls, SpendCalls
 from core.store.records import CallRecord, RunRecord
 
 if TYPE_CHECKING:
     from core.engine.actor import RunActor
     from core.engine.runs import Runs
     from core.store.store import Store
-
-CHARACTERS_OF_TOKEN = 4
-"""Characters of a token, about: only for what calls under way may come to."""
-LARGE = 64 * 1024
-INTERRUPTED = "CallInterrupted"
 
 log = structlog.get_logger()
 
@@ -115,9 +107,9 @@ class Broker:
         self._now = now
         self._http = HttpCalls()
         self._calls: dict[_Identity, _RunCall] = {}
-        self._replaying = asyncio.Lock()
+        self._rows = CallRows(runs, budgets, redact, now)
+        self._replays = Replays(store, runs, now)
         self._admitting = asyncio.Lock()
-        self._closing = False
 
     async def recover(self) -> None:
         """Calls that an earlier engine left under way have ended with it."""
@@ -130,12 +122,13 @@ class Broker:
 
     async def close(self) -> None:
         """End every call; those of runs are made again by the next engine."""
-        self._closing = True
+        self._rows.closing = True
         tasks = [call.task for call in self._calls.values() if call.task is not None]
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        await self._rows.close()
         await self._http.close()
 
     # Chats --------------------------------------------------------------------------------------------------------
@@ -156,7 +149,7 @@ class Broker:
             nth=0,
             hash=hashlib.sha256(text).hexdigest(),
             started_at=self._now(),
-            request=await self._packed(LLM, asked),
+            request=await self._rows.request(LLM, asked),
             chat=chat_id,
             model=request.model,
             role=request.role,
@@ -166,7 +159,7 @@ class Broker:
             reached = await self.budgets.reached(None)
             if reached:
                 raise self.budgets.error(reached[0])
-            number = await self._begin(start, len(text))
+            number = await self._rows.begin(start, len(text))
         return await self._ask_model(number, start, request, listener)
 
     async def _ask_model(
@@ -182,7 +175,7 @@ class Broker:
                 )
             reply = await self._gateway.complete(request, listener)
         except BaseException as error:
-            await self._failed(number, start, error)
+            await self._rows.failed(number, start, error)
             raise
         if reply.stop == "refusal":
             refusal = ModelRefusal(
@@ -190,17 +183,17 @@ class Broker:
                 cause=reply.message.text[:500],
                 next_step="Change the prompt, or ask another model.",
             )
-            await self._failed(number, start, refusal, cost_of(reply), reply.model)
+            await self._rows.failed(number, start, refusal, cost_of(reply), reply.model)
             raise refusal
         form = redacted(reply_form(reply), self._redact)
-        await self._finish(number, start, orjson.dumps(form), cost_of(reply), reply.model)
+        await self._rows.done(number, start, orjson.dumps(form), cost_of(reply), reply.model)
         return reply
 
     # What actors say ----------------------------------------------------------------------------------------------
 
     def asked(self, actor: RunActor, header: dict[str, Any], payload: bytes) -> None:
         """The code of a run makes a call: one that is under way already is joined."""
-        if self._closing:
+        if self._rows.closing:
             return
         identity = _Identity(actor.record.number, header["key"], header["nth"], header["hash"])
         call = self._calls.get(identity)
@@ -250,7 +243,7 @@ class Broker:
             outcome = _Outcome({"error": error.to_dict()})
         except Exception as error:
             log.exception("a call failed inside the engine", run=call.actor.record.id)
-            outcome = _Outcome({"error": _defect(error).to_dict()})
+            outcome = _Outcome({"error": defect(error).to_dict()})
         # From here on nothing is awaited: who asks now is given what is recorded.
         if self._calls.get(call.identity) is call:
             del self._calls[call.identity]
@@ -277,11 +270,15 @@ class Broker:
                 return await self._recorded(row)
         asked = await _decoded(call.text)
         if record.replay:
-            return await self._replay(call, asked)
-        if known and _is_uncertain(known[-1], call.kind, asked):
-            ask = await self._ask_to_repeat(call, known[-1])
+            title = title_of(call.kind, asked)
+            row = await self._replays.take(record, call.actor.line, call.node, call.visit, *identity[1:], title)
+            self._say(call, "INFO", f"{row.title}: replayed")
+            return await self._recorded(row)
+        if known and is_uncertain(known[-1], call.kind, asked):
+            rows = await self._store.requests(line=call.actor.line)
+            ask = repeat_question(known[-1], rows, call.node, call.visit)
             if ask is not None:
-                return ask
+                return _Outcome({"ask": ask})
         start = InsertCall(
             kind=call.kind,
             status="running",
@@ -289,7 +286,7 @@ class Broker:
             nth=identity.nth,
             hash=identity.hash,
             started_at=self._now(),
-            request=await self._packed(call.kind, asked),
+            request=await self._rows.request(call.kind, asked),
             run=record.number,
             line=call.actor.line,
             node=call.node,
@@ -319,7 +316,7 @@ class Broker:
                         raise self.budgets.error(one, call.actor.record.workflow)
                     if ask is not None:
                         return _Outcome({"ask": ask})
-            number = await self._begin(start, len(call.text))
+            number = await self._rows.begin(start, len(call.text))
         reply = await self._ask_model(number, start, request, None)
         text = f"{used_text(cost_of(reply))} ({reply.model}, {reply.seconds:.1f} s)"
         self._say(call, "INFO", text)
@@ -329,142 +326,18 @@ class Broker:
 
     async def _call_outside(self, call: _RunCall, start: InsertCall, asked: dict[str, Any]) -> _Outcome:
         """Call an address or a tool."""
-        number = await self._begin(start)
+        number = await self._rows.begin(start)
         try:
             reply = await self._http.call(asked) if call.kind == HTTP else _call_tool(asked)
         except BaseException as error:
-            await self._failed(number, start, error)
+            await self._rows.failed(number, start, error)
             raise
         form = orjson.dumps(await asyncio.to_thread(redacted, reply, self._redact))
-        await self._finish(number, start, form)
+        await self._rows.done(number, start, form)
         if call.kind == HTTP:
             seconds = self._now() - start.started_at
             self._say(call, "INFO", f"{start.title}: {reply['status']}, {len(form):,} bytes ({seconds:.1f} s)")
         return _Outcome({}, form)
-
-    async def _ask_to_repeat(self, call: _RunCall, row: CallRecord) -> _Outcome | None:
-        """Ask whether a call is to be repeated that may have acted; None where a person has said so since."""
-        rows = await self._store.requests(line=call.actor.line)
-        same = [r for r in rows if (r.node, r.visit, r.request_id) == (call.node, call.visit, REPEAT)]
-        ours = [r for r in same if r.kind == REPEAT]
-        answered = [r for r in ours if r.status == "answered" and (r.answered_at or 0) >= (row.ended_at or 0)]
-        if answered:
-            if json.loads(answered[-1].answer or "null") == FAIL:
-                raise CallUncertain(
-                    f"{row.title} was under way when the engine ended, and is not repeated.",
-                    cause="Nobody knows whether the other side acted; a person decided against a second time.",
-                    next_step="Look there, mend what is to be mended, then: rondo retry RUN",
-                )
-            return None
-        opened = next((r for r in ours if r.status == "open"), None)
-        ask = {
-            "node": call.node,
-            "visit": call.visit,
-            "request_id": REPEAT,
-            "nth": opened.nth if opened is not None else len({r.nth for r in same}),
-            "prompt": opened.prompt
-            if opened is not None
-            else f"The engine ended while {call.node} called {row.title}. Nobody knows whether that acted; again?",
-            "options": [
-                {"value": REPEAT, "label": "repeat: make the call again, at the risk that it acts twice"},
-                {"value": FAIL, "label": "fail: the call fails with CallUncertain"},
-            ],
-            "input_type": "select",
-            "kind": REPEAT,
-        }
-        return _Outcome({"ask": ask})
-
-    async def _replay(self, call: _RunCall, asked: dict[str, Any]) -> _Outcome:
-        """Answer a call of a replayed run from its recording; nothing goes out."""
-        identity, run = call.identity, call.actor.record
-        async with self._replaying:
-            line, nth = call.actor.line, identity.nth
-            row = await self._store.recorded_call(run.number, line, call.node, call.visit, nth, identity.hash)
-            if row is None:
-                left = await self._store.calls(run=run.number, node=call.node, status="recorded", limit=1000)
-                unspent = [other.title for other in left if other.spent != line]
-                raise CallNotRecorded(
-                    f"The recording has no such call of {call.node}: {title_of(call.kind, asked)}",
-                    cause=f"It is replayed from {run.replay}. Left there of {call.node}: "
-                    + ("; ".join(unspent[:5]) or "nothing")
-                    + (f"; and {len(unspent) - 5} more." if len(unspent) > 5 else "."),
-                    next_step="The prompt, the code or the inputs have changed: record the run anew with "
-                    f"rondo run {run.workflow} --record FILE",
-                )
-            request, reply = await self._store.stored_call(row.number)
-            now = self._now()
-            replayed = InsertCall(
-                kind=row.kind,
-                status="replayed",
-                key=identity.key,
-                nth=identity.nth,
-                hash=identity.hash,
-                started_at=now,
-                ended_at=now,
-                request=request,
-                reply=reply,
-                run=run.number,
-                line=call.actor.line,
-                node=call.node,
-                visit=call.visit,
-                model=row.model,
-                role=row.role,
-                title=row.title,
-                used=CallCost(row.input_tokens, row.output_tokens, row.cache_read_tokens, row.cost),
-                error=row.error,
-            )
-            await self._runs.commit([replayed, SpendCall(row.number, line)])
-        self._say(call, "INFO", f"{row.title}: replayed")
-        return await self._recorded(row)
-
-    # Rows ---------------------------------------------------------------------------------------------------------
-
-    async def _begin(self, start: InsertCall, characters: int = 0) -> int:
-        """Give the call its row; before that nothing goes out."""
-        crash_point("call.admitted")
-        number: int = (await self._runs.commit([start]))[0]
-        crash_point("call.begun")
-        if start.kind == LLM:
-            totals = await self.budgets.totals(start.run if isinstance(start.run, int) else None)
-            run = start.run if isinstance(start.run, int) else None
-            self.budgets.hold(number, run, characters // CHARACTERS_OF_TOKEN, totals)
-        return number
-
-    async def _finish(
-        self, number: int, start: InsertCall, reply: bytes, used: CallCost = NOTHING_USED, model: str = ""
-    ) -> None:
-        """Record the reply, also where the code gives the call up just now: it is paid for."""
-        crash_point("call.made")
-        packed = await asyncio.to_thread(pack, reply) if len(reply) > LARGE else pack(reply)
-        done = FinishCall(number, "done", self._now(), start.request, packed, used, model)
-        try:
-            await asyncio.shield(asyncio.ensure_future(self._runs.commit([done])))
-        finally:
-            self.budgets.release(number)
-        crash_point("call.recorded")
-
-    async def _failed(
-        self,
-        number: int,
-        start: InsertCall,
-        error: BaseException,
-        used: CallCost = NOTHING_USED,
-        model: str = "",
-    ) -> None:
-        """Record what went wrong. At the end of the engine nothing is known, and the next one says so."""
-        self.budgets.release(number)
-        if isinstance(error, asyncio.CancelledError):
-            if self._closing:
-                return
-            error = RondoError("The call was given up.", cause="The code, or the end of its run, ended it.")
-        elif not isinstance(error, RondoError):
-            error = _defect(error)
-        text = self._redact(json.dumps(error.to_dict(), ensure_ascii=False, default=str))
-        failed = FinishCall(number, "failed", self._now(), start.request, b"", used, model, text)
-        await asyncio.shield(asyncio.ensure_future(self._runs.commit([failed])))
-
-    async def _packed(self, kind: str, asked: dict[str, Any]) -> bytes:
-        return await asyncio.to_thread(lambda: pack(kept(kind, asked, self._redact)))
 
     def _say(self, call: _RunCall, level: str, text: str) -> None:
         """Say it in the run's log, as the node's."""
@@ -478,24 +351,9 @@ async def _decoded(text: bytes) -> dict[str, Any]:
     return decoded
 
 
-def _is_uncertain(row: CallRecord, kind: str, asked: dict[str, Any]) -> bool:
-    """True for a call that may have acted, and nobody knows."""
-    if row.status != "failed" or not row.error or json.loads(row.error).get("type") != INTERRUPTED:
-        return False
-    return kind != LLM and not (kind == HTTP and may_repeat(asked))
-
-
 def _call_tool(asked: dict[str, Any]) -> dict[str, Any]:
     raise ToolMissing(
         f"There is no tool {asked.get('tool')!r}.",
         cause="This version of Rondo has no tools yet.",
         next_step="Call the address with self.http, or use a library in the node.",
-    )
-
-
-def _defect(error: BaseException) -> RondoError:
-    return RondoError(
-        f"Rondo itself failed while it made this call: {type(error).__name__}: {error}",
-        cause="A defect in the engine.",
-        next_step="Look into runs/engine.log and report it.",
     )

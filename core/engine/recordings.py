@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import orjson
 
+from core.engine.repeats import INTERRUPTED
 from core.engine.transfer_document import open_document
 from core.errors import TransferProblem
 from core.identifiers import new_run_id
@@ -25,7 +26,6 @@ from core.version import VERSION
 
 FORMAT = "rondo.calls"
 FORMAT_VERSION = 1
-INTERRUPTED = "CallInterrupted"
 SIZE_LIMIT = 256 * 1024 * 1024
 """Bytes of a recording that is read."""
 CALLS_AT_ONCE = 200

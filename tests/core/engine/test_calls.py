@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import sqlite3
@@ -375,14 +374,17 @@ async def test_a_question_about_the_budget_is_asked_once_for_all_that_wait_also_
             assert "BudgetReached" in run.error.message or run.error.type == "BudgetReached"
 
 
-async def test_nothing_is_stored_in_the_clear_beyond_what_was_said(bench: Workbench) -> None:
+async def test_a_key_of_a_provider_is_in_no_row_and_reaches_no_node(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "key-of-a-provider-4711"
+    monkeypatch.setenv("ANTHROPIC_API_KEY", key)
     bench.write("w", ASK)
-    async with bench.running(gateway=ScriptedGateway()) as engine:
-        engine._broker._redact = lambda text: text.replace("What is it?", "•••")
+    gateway = ScriptedGateway(lambda request: f"It is {key}, I heard.")
+    async with bench.running(gateway=gateway) as engine:
         run = await bench.run("w")
-        (record,) = await engine._store.calls(run=(await engine._store.run(run.run_id)).number)
-        request, reply = await engine._store.call_content(record.number)
+        (call,) = await engine.list_calls(CallFilter(run_id=run.run_id))
 
-        assert json.loads(request)["messages"] == [{"from": "user", "text": "•••"}]
-        assert json.loads(reply)["text"] == "re: •••"
-        assert record.title == "•••"
+        assert (await engine.read_call(call.number)).reply["text"] == "It is [secret], I heard."
+        # What a visit that starts again would be given is what the first was given.
+        assert (await bench.state(run.run_id))["answer"] == "It is [secret], I heard."

@@ -85,7 +85,7 @@ async def test_a_call_that_the_recording_does_not_have_fails_its_node_and_says_w
         assert again.error is not None
         assert again.error.type == "CallNotRecorded"
         assert "three" in again.error.message
-        assert "Left there of ask: two" in again.error.cause
+        assert "Left of ask: two" in again.error.cause
 
 
 async def test_a_replayed_run_stays_one_under_the_next_engine(bench: Workbench) -> None:
