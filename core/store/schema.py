@@ -190,8 +190,9 @@ CREATE TABLE pruning (
     PRIMARY KEY (what, name)
 ) WITHOUT ROWID;
 
--- Calls of models, tools and addresses, of runs and of chats. key: the idempotency key of the visit that made it, or
--- the chat's id; with nth (of its calls with that request) and hash (of the request) it finds the call again.
+-- Calls of models, tools and addresses, of runs and of chats. key: the idempotency key of the visit that made it
+-- (with .around where it was made outside of the execute phase), or the chat's id; with nth (of its calls with that
+-- request) and hash (of the request) it finds the call again.
 -- status: running, done, failed, replayed; or recorded: what a replayed run is answered from, which is no call of its.
 -- request and reply are JSON, redacted, deflated; cost is in US dollars, NULL where it is not known.
 CREATE TABLE calls (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
@@ -145,6 +146,30 @@ async def test_an_exported_run_comes_back_equal_in_another_workspace(tmp_path: P
         # What other runs share stays when one of them goes.
         await other.engine.prune(Prune(command_id=command_id(), keep=1))
         assert await states(other, second.run_id) == before
+
+
+async def test_a_dag_comes_back_with_what_its_nodes_changed_themselves(tmp_path: Path) -> None:
+    one, other = two(tmp_path)
+    one.write(
+        "joins",
+        """
+        class Add(Node):
+            def cleanup(self, shared, prepared, result):
+                shared["found"] = [self.id]
+        """,
+        mode="dag",
+        reducers={"found": "append"},
+        nodes=[{"id": "a", "class": "Add"}, {"id": "b", "class": "Add"}],
+    )
+    async with one.running(pool=InlinePool()) as engine:
+        run = await one.run("joins")
+        path = (await engine.export_run(uuid.uuid4().hex, run.run_id)).path
+    text = await asyncio.to_thread(Path(path).read_bytes)
+    assert any(step["own"] for step in json.loads(text)["steps"])
+    async with other.running(pool=InlinePool()) as engine:
+        imported = await engine.import_run(uuid.uuid4().hex, path)
+
+        assert (await other.state(imported.run_id))["found"] == ["a", "b"]
 
 
 async def test_a_run_that_was_not_done_is_cancelled_and_says_that_it_was_imported(tmp_path: Path) -> None:
