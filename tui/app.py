@@ -7,6 +7,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,7 +22,7 @@ from core.errors import EngineLost, RondoError
 from core.link.types import WorkflowChanged
 from core.places import Workspace, state_folder
 from tui.actions import EVERYWHERE, MOVING, Action, registry
-from tui.connection import Connection, EngineClient, StatusRead, after_events, after_status, unclean_end_text
+from tui.connection import Connection, CostRead, EngineClient, StatusRead, after_events, after_status, unclean_end_text
 from tui.editing import EditsFiles
 from tui.keys import DoubledKeys, taken_in
 from tui.known import KnownWorkflows
@@ -37,6 +38,7 @@ from tui.widgets.line_list import LineList
 
 if TYPE_CHECKING:
     from core.link.api import EngineApi
+    from tui.chat_desk import ChatDesk
     from tui.commands import History
 
 
@@ -84,6 +86,7 @@ class RondoApp(StartsRuns, EditsFiles, inherit_bindings=False):
         self.command_words: dict[str, tuple[str, ...]] = {}
         """What can be completed on the command line, by kind of argument: workflow, run."""
         self.known = KnownWorkflows()
+        self.desk_if_any: ChatDesk | None = None
         self.register_theme(RONDO)
         if "TEXTUAL_THEME" not in os.environ:
             self.theme = "rondo"
@@ -94,6 +97,15 @@ class RondoApp(StartsRuns, EditsFiles, inherit_bindings=False):
 
     def get_default_screen(self) -> Screen[Any]:
         return WorkflowsScreen()
+
+    @property
+    def desk(self) -> ChatDesk:
+        """What is kept of the chats while one goes from screen to screen."""
+        if self.desk_if_any is None:
+            from tui.chat_desk import ChatDesk
+
+            self.desk_if_any = ChatDesk()
+        return self.desk_if_any
 
     # The engine ------------------------------------------------------------------------------------------------
 
@@ -111,6 +123,7 @@ class RondoApp(StartsRuns, EditsFiles, inherit_bindings=False):
         self._connection = Connection(self._make_client(self.workspace), self.post_message)
         self.run_worker(self._connection.follow(), group="engine", name="events")
         self.run_worker(self._connection.count(), group="engine", name="counts")
+        self.run_worker(self._connection.follow_costs(), group="engine", name="costs")
 
     async def on_unmount(self) -> None:
         if self._connection is not None:
@@ -161,6 +174,9 @@ class RondoApp(StartsRuns, EditsFiles, inherit_bindings=False):
             self.say(unclean_end_text(end), "problem")
             self.run_worker(self._note_seen(end.id), group="unclean end", name="unclean end")
 
+    def on_cost_read(self, message: CostRead) -> None:
+        self.headline = replace(self.headline, cost=message.text)
+
     async def _note_seen(self, end_id: str) -> None:
         """Tell the engine that the person was told, so that nobody is told again."""
         with contextlib.suppress(RondoError):
@@ -175,7 +191,9 @@ class RondoApp(StartsRuns, EditsFiles, inherit_bindings=False):
             if isinstance(screen.focused, LineList):
                 return screen.focused
             return next(iter(screen.query(LineList)), None)
-        return screen if isinstance(screen, found.owner) else None
+        around = screen.focused.ancestors_with_self if screen.focused is not None else ()
+        parts = [*around, *(screen.inner_parts() if isinstance(screen, RondoScreen) else ()), screen]
+        return next((part for part in parts if isinstance(part, found.owner)), None)
 
     def perform(self, found: Action, target: Any, argument: str = "") -> None:
         """Do an action, or say why it can't be done now. A screen that comes or goes does nothing yet or any more."""
@@ -201,8 +219,10 @@ class RondoApp(StartsRuns, EditsFiles, inherit_bindings=False):
 
     @property
     def typing(self) -> bool:
-        """True while the widget with the focus takes letters."""
+        """True while the widget with the focus takes letters, or the composer that is about to come."""
         focused = self.focused
+        if getattr(self.screen, "early_keys", None) is not None:
+            return True
         return isinstance(focused, Input) or getattr(focused, "takes_letters", False)
 
     def hears_first(self, key: str) -> Any | None:
@@ -218,7 +238,8 @@ class RondoApp(StartsRuns, EditsFiles, inherit_bindings=False):
         view = getattr(self.screen, "view", "")
         doubled = registry.of_keys(f"{key} {key}", (MOVING, view))
         if doubled is not None and self.target_of(doubled) is not None:
-            alone = registry.of_keys(key, (view, EVERYWHERE))
+            part = self.screen.inner_part() if isinstance(self.screen, RondoScreen) else None
+            alone = registry.of_keys(key, (*((part.view,) if part is not None else ()), view, EVERYWHERE))
             self._doubled_keys.press(key, doubled=self._deed(doubled), alone=self._deed(alone))
         else:
             self._doubled_keys.settle()
@@ -299,6 +320,14 @@ class RondoApp(StartsRuns, EditsFiles, inherit_bindings=False):
             self.push_screen(self._make_screen(place))
 
     def _make_screen(self, place: Place) -> Screen[Any]:
+        if place.view == "chat":
+            from tui.screens.chat import ChatScreen
+
+            return ChatScreen()
+        if place.proposal:
+            from tui.screens.graph_proposal import ProposalGraphScreen
+
+            return ProposalGraphScreen(place.workflow, place.proposal)
         if place.view == "graph":
             from tui.screens.graph import GraphScreen
 

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol, cast
 
 from textual.message import Message
 
 from core.errors import RondoError
 from core.link.api import EngineApi
+from core.link.chat_events import ChatChanged
 from core.link.types import EngineChanged, EngineStatus, Event, RequestChanged, Resync, RunChanged, UncleanEnd
 from tui.messages import EngineEvents
 from tui.widgets.header import Headline
 
+if TYPE_CHECKING:
+    from core.link.assistant_api import AssistantApi
+    from core.link.model_types import UsageView
+
+COST_PERIOD = 5.0
+"""Seconds between two questions what model calls cost today."""
 COUNT_PERIOD = 0.25
 """Seconds between two counts of runs and questions while events come."""
 
@@ -40,6 +48,14 @@ class StatusRead(Message, bubble=False):
         self.status = status
 
 
+class CostRead(Message, bubble=False):
+    """What model calls cost today, as it is shown; "" where there were none."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+
 class Connection:
     """Follows the engine and posts what it hears; `post` takes messages from any task."""
 
@@ -47,6 +63,7 @@ class Connection:
         self.client = client
         self._post = post
         self._count_wanted = asyncio.Event()
+        self._cost_wanted = asyncio.Event()
 
     def gap_closed(self, events: list[Event]) -> bool:
         """True where rows must be read (again) after these events: connected, or events were lost."""
@@ -61,6 +78,9 @@ class Connection:
         async for events in self.client.events():
             if any(_changes_counts(event) for event in events):
                 self._count_wanted.set()
+                self._cost_wanted.set()
+            elif any(isinstance(event, ChatChanged) for event in events):
+                self._cost_wanted.set()
             self._post(EngineEvents(events))
 
     async def count(self) -> None:
@@ -75,6 +95,27 @@ class Connection:
                 continue
             self._post(StatusRead(status))
             await asyncio.sleep(COUNT_PERIOD)
+
+    async def follow_costs(self) -> None:
+        """Ask what model calls cost today whenever something may have cost, every few seconds at most."""
+        while True:
+            await self._cost_wanted.wait()
+            self._cost_wanted.clear()
+            try:
+                usage = await cast("AssistantApi", self.client).get_usage()
+            except RondoError:
+                continue
+            self._post(CostRead(f"{cost_words(usage)} today" if usage.calls else ""))
+            await asyncio.sleep(COST_PERIOD)
+
+
+def cost_words(usage: UsageView) -> str:
+    """`$0.42`; `$0.42+` where the cost of some calls is not known, `cost unknown` where it is of none."""
+    if usage.unpriced and usage.cost <= 0:
+        return "cost unknown"
+    if 0 < usage.cost < 0.01:
+        return "<$0.01"
+    return f"${usage.cost:.2f}{'+' if usage.unpriced else ''}"
 
 
 def _changes_counts(event: Event) -> bool:
@@ -93,7 +134,7 @@ def after_events(headline: Headline, events: list[Event]) -> Headline:
             state = words.get(event.state, event.state)
             if state == "lost" and headline.connection in ("stopping", "stopped"):
                 state = "stopped"
-            headline = Headline(state, event.message, headline.running, headline.questions)
+            headline = replace(headline, connection=state, message=event.message)
     return headline
 
 
@@ -111,4 +152,4 @@ def after_status(headline: Headline, status: EngineStatus) -> Headline:
     )
     connection = "trouble" if status.trouble is not None else headline.connection
     message = status.trouble.message if status.trouble is not None else headline.message
-    return Headline(connection, message, running, status.open_requests)
+    return Headline(connection, message, running, status.open_requests, headline.cost)

@@ -10,7 +10,7 @@ from core.drawing.paint import Drawing, NodeLook
 from core.flow.graph import EdgeSpec
 from core.link.status import look_of
 from tui.graph_run import NodeState
-from tui.spans import Spans
+from tui.spans import SIGN_INKS, Spans
 
 
 class GraphRows:
@@ -24,6 +24,12 @@ class GraphRows:
         """The edges of the drawn graph, in its order."""
         self._states: dict[str, NodeState] = {}
         self._taken: frozenset[int] = frozenset()
+        self._marks: dict[str, str] = {}
+        self._edge_marks: dict[int, str] = {}
+
+    def set_marks(self, nodes: Mapping[str, str], edges: Mapping[int, str]) -> None:
+        """Take what a proposal does to nodes and edges: `+`, `-` or `~`."""
+        self._marks, self._edge_marks = dict(nodes), dict(edges)
 
     def show(self, drawing: Drawing | None, edges: Sequence[EdgeSpec]) -> None:
         """Take another drawing; `edges` are those of its graph."""
@@ -68,9 +74,11 @@ class GraphRows:
         """The whole drawing as plain text, with the statuses on it."""
         if self.drawing is None:
             return ""
-        return "\n".join(self.drawing.text_rows({node: self._look(node) for node in self._states}))
+        return "\n".join(self.drawing.text_rows({node: self._look(node) for node in {**self._states, **self._marks}}))
 
     def _edge_ink(self, edge: int) -> str:
+        if edge in self._edge_marks:
+            return SIGN_INKS[self._edge_marks[edge]]
         if self.edges[edge].from_id == self.selected:
             return "key"
         return "" if edge in self._taken else "dim"
@@ -85,6 +93,11 @@ class GraphRows:
         elif look is not None:
             border = "" if state.status == "completed" else look.ink
         stands_out = selected or state.status not in ("", "completed")
+        mark = self._marks.get(node, "")
+        if mark:
+            ink = SIGN_INKS[mark]
+            inks = {"border": border if selected else ink, "sign": ink, "name": "strong", "count": "dim"}
+            return [(text, inks[part]) for text, part in drawing.box_row(node, row, self._look(node))]
         inks = {
             "border": border,
             "sign": look.ink if look is not None else "",
@@ -95,5 +108,5 @@ class GraphRows:
 
     def _look(self, node: str) -> NodeLook:
         state = self._states.get(node, NodeState())
-        sign = look_of(state.status).sign if state.status else ""
+        sign = look_of(state.status).sign if state.status else self._marks.get(node, "")
         return NodeLook(sign, state.visits, node == self.selected)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A screen by its view, and the workflow or run on it."""
+    """A screen by its view, and the workflow, run or proposal on it."""
 
     view: str
     workflow: str = ""
     run_id: str = ""
+    proposal: str = ""

@@ -22,9 +22,11 @@ Span = tuple[str, str]
 Spans = list[Span]
 
 INKS = (
-    *("dim", "strong", "accent", "key", "rule", "match", "cursor"),
+    *("dim", "strong", "emphasis", "code", "accent", "key", "rule", "match", "cursor"),
     *("running", "waiting", "good", "bad", "added", "removed"),
 )
+SIGN_INKS = {"+": "added", "-": "removed", "~": "waiting"}
+"""The inks of what a change does."""
 FILLED = ("match", "cursor")
 """Inks that colour blanks too."""
 INK_CLASSES = {f"ink--{name}" for name in INKS}

@@ -40,6 +40,12 @@ def one_line(text: str) -> str:
     return " ".join(line for line in plain.replace("\t", " ").splitlines() if line)
 
 
+def many_lines(text: str) -> str:
+    """Pasted text with its lines kept, without control characters and colours."""
+    plain = _SEQUENCE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    return "\n".join(_CONTROL.sub("", line.replace("\t", "    ")) for line in plain.split("\n"))
+
+
 def fit(text: str, width: int, *, right: bool = False) -> str:
     """The text cut or padded to exactly `width` cells; what is cut ends in an ellipsis."""
     if width <= 0:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from chat_double import ChatDouble
 
 from core.engine.state_parts import preview, take_part
 from core.errors import (
@@ -110,10 +111,11 @@ class Run:
         return self.steps[-1].node if self.steps else None
 
 
-class EngineDouble:
+class EngineDouble(ChatDouble):
     """An engine without processes and files. `problems` maps a method's name to the error its next call raises."""
 
     def __init__(self, now: Callable[[], float] = lambda: NOW) -> None:
+        super().__init__()
         self.now = now
         self.workflows: dict[str, WorkflowDetail] = {}
         self.approvals: dict[str, ApprovalView] = {}

@@ -8,12 +8,13 @@ import pytest
 
 from tui.actions import EVERYWHERE, MOVING, Acting, Action, action, registry
 
-for module in ("command", "confirm", "consent", "help", "inputs", "run", "workflows"):
+for module in ("chat", "chats", "command", "confirm", "consent", "help", "inputs", "new_workflow", "run", "workflows"):
     importlib.import_module(f"tui.screens.{module}")
 
 ALL = [*registry]
 SCREENS = ("workflows", "run")
-SHEETS = ("command", "confirm", "consent", "help", "inputs")
+PARTS = ("conversation", "proposal")
+SHEETS = ("chats", "command", "confirm", "consent", "help", "inputs", "line", "new", "read")
 
 
 @pytest.mark.parametrize("found", ALL, ids=lambda found: found.id)
@@ -26,7 +27,7 @@ def test_every_action_says_what_it_is(found: Action) -> None:
 
 
 def test_screens_are_all_registered() -> None:
-    assert {found.view for found in ALL} >= {*SCREENS, *SHEETS, EVERYWHERE, MOVING, "choice"}
+    assert {found.view for found in ALL} >= {*SCREENS, *SHEETS, *PARTS, EVERYWHERE, MOVING, "choice"}
 
 
 @pytest.mark.parametrize("view", SCREENS)
@@ -39,7 +40,7 @@ def test_no_two_actions_of_a_screen_have_one_key(view: str) -> None:
                 owners[key] = found.id
 
 
-@pytest.mark.parametrize("view", SHEETS)
+@pytest.mark.parametrize("view", [*SHEETS, *PARTS])
 def test_no_two_actions_of_a_sheet_have_one_key(view: str) -> None:
     keys = [key for found in ALL if found.view == view for key in found.keys]
     assert len(keys) == len(set(keys))

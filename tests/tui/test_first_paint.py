@@ -20,8 +20,22 @@ HEAVY = (
     "jsonschema",
     "structlog",
     "watchfiles",
+    "pydantic_ai",
+    "openai",
+    "genai_prices",
 )
-LATER = ("tui.screens.graph", "tui.screens.run", "tui.screens.help", "core.link.session", "core.link.client")
+LATER = (
+    "tui.conversation",
+    "tui.markdown_lines",
+    "tui.widgets.chat_pane",
+    "tui.screens.chat",
+    "textual.widgets._text_area",
+    "tui.screens.graph",
+    "tui.screens.run",
+    "tui.screens.help",
+    "core.link.session",
+    "core.link.client",
+)
 
 PROGRAM = """
 import asyncio, json, sys

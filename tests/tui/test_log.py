@@ -67,10 +67,10 @@ async def test_following_really_stops_when_one_looks_up(double: EngineDouble, ap
         assert screen.log_view.scroll_offset == before
         assert "new 0" not in screen_text(app)
         assert double.calls.count("read_logs") == reads
-        await pilot.press("f")
+        await pilot.press("b")
         await shows(pilot, "new 199")
         await shows(pilot, "log ─ following")
-        await pilot.press("f")
+        await pilot.press("b")
         await shows(pilot, "not following")
 
 
@@ -241,7 +241,7 @@ async def test_an_empty_log_is_calm(double: EngineDouble, app_on: AppOn) -> None
     app = app_on(double)
     async with app.run_test(size=(100, 30)) as pilot:
         await open_log(pilot, run)
-        await pilot.press("j", "k", "G", "g", "g", "y", "v", "n", "N", "f", "z", "L", "pagedown", "pageup")
+        await pilot.press("j", "k", "G", "g", "g", "y", "v", "n", "N", "b", "z", "L", "pagedown", "pageup")
         await settled(pilot)
         double.log(run, "at last")
         await pilot.press("G")

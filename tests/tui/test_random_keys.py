@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
 import random
 from collections.abc import Callable
 
 import pytest
 import scenes
+from chat_double import ASKING, WEEKDAYS, weekday_proposal
 from engine_double import NOW, EngineDouble, Run
 from looking import screen_text, until
 from travelling import Travelling
 
-from core.link.types import FindingView
+from core.link.types import ErrorView, FindingView
 from tui.actions import registry
 from tui.app import RondoApp
 from tui.navigation import Place
 from tui.screens.workflows import WorkflowsScreen
+
+for module in ("chat", "chats", "graph", "graph_proposal", "new_workflow", "run"):
+    importlib.import_module(f"tui.screens.{module}")
 
 AppOn = Callable[[EngineDouble], RondoApp]
 
@@ -24,7 +29,7 @@ KEYS = sorted({part for found in registry for key in found.keys for part in key.
 
 def busy(double: EngineDouble, rng: random.Random, run: Run) -> None:
     """Something happens in the engine."""
-    match rng.randrange(9):
+    match rng.randrange(13):
         case 0:
             double.log_many(run, [f"noise {rng.random()}"] * rng.randrange(1, 400), node="post")
         case 1:
@@ -47,8 +52,39 @@ def busy(double: EngineDouble, rng: random.Random, run: Run) -> None:
         case 7:
             double.workflow(f"new_{rng.randrange(5)}", ["a", "b"], approved=rng.random() < 0.5)
             double.change_workflow("mail_triage")
+        case 8:
+            double.model_problem = rng.choice([None, ErrorView(type="NoModelKey", message="No key.")])
+        case 9 | 10 | 11:
+            converse(double, rng)
         case _:
             double.connected = True
+
+
+def converse(double: EngineDouble, rng: random.Random) -> None:
+    """Something happens in a conversation."""
+    chats = list(double.chats.values())
+    if not chats or rng.random() < 0.1:
+        double.chat(rng.choice([None, "mail_digest", "mail_archive"]), title="talk")
+        return
+    chat = chats[-1]
+    double.busy(chat, rng.random() < 0.5)
+    last = chat.entries[-1] if chat.entries else None
+    match rng.randrange(6):
+        case 0 if last is not None and last.kind == "model":
+            double.stream(chat, last, rng.choice(["word ", "# head\n", "```\ncode\n", "**b", "- a\n" * 30]))
+        case 1:
+            double.ask_questions(chat, WEEKDAYS, ASKING)
+        case 2:
+            status = rng.choice(["open", "open", "broken", "stale"])
+            number = len(double.proposals) + 1
+            double.propose(chat, weekday_proposal(chat, number=number, status=status, risky=rng.random() < 0.5))
+        case 3 if double.proposals:
+            name = rng.choice(list(double.proposals))
+            double.proposal_becomes(name, rng.choice(["applied", "stale", "rejected"]))
+        case 4:
+            double.use_tool(chat, "validate all", rng.choice(["writing", "running", "done", "failed"]), "x" * 90)
+        case _:
+            double.add(chat, "model", "It is *so*.\n", streaming=rng.random() < 0.5)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])

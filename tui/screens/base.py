@@ -12,9 +12,10 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from core.errors import EngineLost, EngineStopping, EngineUnreachable, RondoError
-from tui.actions import EVERYWHERE, Acting, action, registry
-from tui.messages import EngineFailed, EngineReady
+from tui.actions import EVERYWHERE, MOVING, Acting, action, registry
+from tui.messages import EngineEvents, EngineFailed, EngineReady
 from tui.navigation import Place
+from tui.screens.chat_side import ChatSide
 from tui.spans import InkWell
 from tui.widgets.footer import Footer, Notice
 from tui.widgets.header import Header
@@ -34,7 +35,7 @@ def needs_workflow(screen: RondoScreen) -> str:
     return "" if screen.workflow_name else "Select a workflow first"
 
 
-class RondoScreen(Acting, InkWell, Screen[None]):
+class RondoScreen(ChatSide, Acting, InkWell, Screen[None]):
     """A screen with header, notice and footer; subclasses name their `view` and compose a body.
 
     They hear `EngineReady` when the engine can be called (read everything) and `EngineEvents` for what changed. One
@@ -43,7 +44,11 @@ class RondoScreen(Acting, InkWell, Screen[None]):
 
     view = EVERYWHERE
     DEFAULT_CSS = """
-    RondoScreen { layout: vertical; }
+    RondoScreen { layout: vertical; layers: base chat; }
+    RondoScreen > .beside {
+        dock: right; width: 45%; min-width: 46; max-width: 84; margin: 1 0 0 0; border-left: solid $foreground 25%;
+    }
+    RondoScreen.-chat-alone > .beside { layer: chat; width: 100%; max-width: 100%; border-left: none; }
     """
 
     # Screens hold their parts and don't look them up: a message that comes while a screen goes finds them all the same.
@@ -99,8 +104,8 @@ class RondoScreen(Acting, InkWell, Screen[None]):
         return Place(self.view)
 
     def panes(self) -> list[Widget]:
-        """The panes that tab goes through, in order."""
-        return [widget for widget in self.focus_chain if widget.display]
+        """The panes that tab goes through, in order, without those of the chat beside."""
+        return [widget for widget in self.focus_chain if widget.display and self.chat not in widget.ancestors]
 
     def zoom_panes(self) -> bool:
         """Show the pane with the focus alone, or all panes again; False if there is nothing to zoom."""
@@ -141,11 +146,18 @@ class RondoScreen(Acting, InkWell, Screen[None]):
         """Connected, or events were lost: read everything again."""
         self.forget_outage()
         self.read_all()
+        if self.chat_shown and self.chat is not None and self.chat.is_mounted:
+            self.chat.read_all()
+
+    def on_engine_events(self, message: EngineEvents) -> None:
+        """The chat beside hears them too."""
+        self.hear_chat(message)
 
     def on_screen_resume(self) -> None:
         """Shown again: keys may mean something else by now, and rows too."""
         self.refresh_footer()
         self.catch_up()
+        self.sync_chat()
 
     @property
     def is_covered(self) -> bool:
@@ -170,13 +182,37 @@ class RondoScreen(Acting, InkWell, Screen[None]):
         self.header.crumbs = ("rondo", *self.crumbs())
 
     def refresh_footer(self) -> None:
-        """Show the keys that make sense now: not the one that leads to where one is."""
+        """Show the keys that make sense now: those of the part with the focus where it has some, else the screen's, but
+        for the one that leads to where one is."""
+        part = self.inner_part()
+        if part is not None:
+            own = [found for found in registry.footer(part.view) if found.view == part.view and not found.why_not(part)]
+            self.footer.show_actions(own)
+            return
         shown = (found for found in registry.footer(self.view) if found.id != f"go.{self.view}")
         self.footer.show_actions([found for found in shown if not found.why_not(self)])
+
+    def inner_part(self) -> Acting | None:
+        """The part with the focus that has keys of its own to show."""
+        for node in self.focused.ancestors if self.focused is not None else ():
+            if isinstance(node, Acting) and node is not self and node.view not in ("", MOVING, self.view):
+                return node
+        return None
+
+    def fit_body(self) -> None:
+        """The room beside the chat is another one now; screens that fold when it is narrow do so."""
+        for least, name in self.HORIZONTAL_BREAKPOINTS or ():
+            others = [width for width, _ in self.HORIZONTAL_BREAKPOINTS or () if width > least]
+            self.set_class(least <= self.body_width < min(others, default=10**6), name)
+
+    def on_resize(self) -> None:
+        self.fit_chat()
 
     def watch_focused(self) -> None:
         """The keys that work are others while something is typed."""
         self.footer.entry_keys = getattr(self.focused, "entry_keys", ())
+        if self.is_mounted:
+            self.refresh_footer()
 
     def ask(
         self,
@@ -205,7 +241,8 @@ class RondoScreen(Acting, InkWell, Screen[None]):
         self.notice.say(text, kind)
 
     def on_key(self, event: events.Key) -> None:
-        self.press_passed(event)
+        if not self.take_early(event):
+            self.press_passed(event)
 
     def on_paste(self) -> None:
         """Pasted where nothing can be typed: nothing of it is a key."""
@@ -270,7 +307,7 @@ class RondoScreen(Acting, InkWell, Screen[None]):
         self._focus_pane(-1)
 
     def _focus_pane(self, step: int) -> None:
-        panes = self.panes()
+        panes = self.chat_panes() if self.chat_alone else [*self.panes(), *self.chat_panes()]
         if not panes:
             return
         here = panes.index(self.focused) if self.focused in panes else -1 if step > 0 else 0

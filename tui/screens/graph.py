@@ -114,6 +114,11 @@ class GraphScreen(GraphKeys):
     def place(self) -> Place:
         return Place("graph", self._workflow, self._wanted_run)
 
+    @property
+    def failed_run(self) -> str:
+        run = self.run_shown
+        return run.run_id if run is not None and run.status == "failed" else ""
+
     def crumbs(self) -> tuple[str, ...]:
         return ("workflows", visible(self._workflow), "graph")
 

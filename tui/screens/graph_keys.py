@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from textual.message import Message
+
 from core.drawing.geometry import Direction, Zoom
 from core.drawing.parts import neighbourhood
 from core.flow.graph import Graph
+from core.link.chat_types import ProposalView
 from tui.actions import action
 from tui.graph_drawing import Wanted
+from tui.navigation import Place
 from tui.screens.base import RondoScreen
 from tui.text import plural
 from tui.widgets.graph_pane import NodePane
@@ -15,6 +19,14 @@ from tui.widgets.line_input import FilterLine
 
 NEAR_HOPS = 2
 """How many edges away a node is still near."""
+
+
+class ProposalsRead(Message, bubble=False):
+    """The proposals that wait for a workflow."""
+
+    def __init__(self, proposals: list[ProposalView]) -> None:
+        super().__init__()
+        self.proposals = proposals
 
 
 def has_graph(screen: GraphKeys) -> str:
@@ -188,3 +200,25 @@ class GraphKeys(RondoScreen):
         selected = self.view_of_graph.selected
         self.near = "" if self.near else selected
         self.draw(selected)
+
+    @action(
+        "graph.proposal",
+        "proposal",
+        keys="p",
+        help="The open proposal drawn on the graph; from there, its card",
+        footer=20,
+    )
+    def show_proposal(self) -> None:
+        name = self.workflow_name
+
+        async def call() -> list[ProposalView]:
+            return await self.api.list_proposals(name)
+
+        self.ask(call, ProposalsRead, group="proposals", doing="reading the proposals")
+
+    def on_proposals_read(self, message: ProposalsRead) -> None:
+        if message.proposals:
+            newest = max(message.proposals, key=lambda proposal: proposal.created_at)
+            self.rondo.go(Place("graph", self.workflow_name, proposal=newest.proposal_id))
+        else:
+            self.say("No proposal waits for this workflow: c asks for a change", "hint")

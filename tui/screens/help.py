@@ -10,6 +10,7 @@ from textual.widget import Widget
 
 from tui.actions import EVERYWHERE, MOVING, Action, action, registry
 from tui.filtering import keep
+from tui.screens.base import RondoScreen
 from tui.screens.sheet import Sheet
 from tui.spans import Spans
 from tui.text import fit
@@ -17,6 +18,8 @@ from tui.widgets.line_input import FilterLine
 from tui.widgets.line_list import LineList
 
 Chosen = tuple[Action, str]
+PART_TITLES = {"conversation": "The chat", "proposal": "The proposal"}
+"""What the parts of a screen are called that have keys of their own."""
 
 
 class HelpList(LineList):
@@ -85,7 +88,10 @@ class HelpSheet(Sheet[Chosen]):
     def __init__(self, screen: Screen[Any]) -> None:
         super().__init__("keys of this view")
         view = getattr(screen, "view", "")
+        part = screen.inner_part() if isinstance(screen, RondoScreen) else None
+        inner = [(PART_TITLES.get(part.view, "Here"), registry.of_view(part.view))] if part is not None else []
         self._sections = [
+            *inner,
             ("This view", registry.of_view(view)),
             ("Everywhere", registry.of_view(EVERYWHERE)),
             ("Moving", registry.of_view(MOVING)),

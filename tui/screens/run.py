@@ -96,6 +96,10 @@ class RunScreen(NestingActions, TravelActions, LogActions, QuestionActions):
     def place(self) -> Place:
         return Place("run", run_id=self.feed.run_id)
 
+    @property
+    def failed_run(self) -> str:
+        return self.feed.run_id if self.run is not None and self.run.status == "failed" else ""
+
     def crumbs(self) -> tuple[str, ...]:
         return ("workflows", visible(self.workflow_name or "…"), f"run {self.feed.run_id[-8:]}")
 

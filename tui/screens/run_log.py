@@ -117,7 +117,7 @@ class LogActions(RondoScreen):
     @action(
         "logs.follow",
         "follow",
-        keys="f",
+        keys="b",
         words="logs follow",
         help="Keep the newest log lines in view, or stop",
         footer=7,

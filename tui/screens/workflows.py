@@ -108,6 +108,12 @@ class WorkflowsScreen(RondoScreen):
         selected = self.table.selected
         return selected.last_run.run_id if selected is not None and selected.last_run is not None else ""
 
+    @property
+    def failed_run(self) -> str:
+        selected = self.table.selected
+        last = selected.last_run if selected is not None else None
+        return last.run_id if last is not None and last.status == "failed" else ""
+
     # What the engine says ----------------------------------------------------------------------------------------
 
     def read_all(self) -> None:
@@ -179,6 +185,7 @@ class WorkflowsScreen(RondoScreen):
             folder = home_path(str(self.rondo.workspace.workflows_dir))
             empty.text = (
                 f"No workflows yet.\n\nA folder with a graph and its nodes in {folder} appears here by itself."
+                f"\nn makes one, by describing it in chat or from a template."
                 f"\nAn example to begin with, in a terminal:  rondo init --example hello"
             )
         else:
@@ -226,6 +233,10 @@ class WorkflowsScreen(RondoScreen):
             self.rondo.go_run(self.run_id)
         else:
             self.go_graph()
+
+    @action("list.new", "new", keys="n", help="A new workflow: described in chat, or from a template", footer=45)
+    def new_here(self) -> None:
+        self.new_workflow()
 
     def on_line_list_chosen(self, event: LineList.Chosen) -> None:
         if event.lines is self.pane and self.pane.finding is not None:

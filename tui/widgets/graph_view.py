@@ -161,6 +161,12 @@ class GraphView(Inked, ScrollView, can_focus=True, inherit_bindings=False):
             self._redraw_node(node)
         self._redraw_edges(edges)
 
+    def set_marks(self, nodes: Mapping[str, str], edges: Mapping[int, str]) -> None:
+        """Show what a proposal does to nodes and edges: `+`, `-` or `~`."""
+        self._rows.set_marks(nodes, edges)
+        self._strips.clear()
+        self.refresh()
+
     # Drawing -----------------------------------------------------------------------------------------------------
 
     def on_resize(self) -> None:

@@ -20,6 +20,8 @@ class Headline:
     message: str = ""
     running: int = 0
     questions: int = 0
+    cost: str = ""
+    """What model calls cost today."""
 
     def spans(self) -> Spans:
         """The right side of the header."""
@@ -42,6 +44,8 @@ class Headline:
                 spans += [("engine ", "dim"), ("… connecting", "waiting")]
         if self.questions:
             spans += [("   ", ""), ("◐", "waiting"), (f" {plural(self.questions, 'question')}", "")]
+        if self.cost:
+            spans += [("   ", ""), (self.cost, "dim")]
         return spans
 
 
