@@ -42,7 +42,16 @@ from core.version import VERSION
 log = structlog.get_logger()
 
 IDLE_LOOK_SECONDS = 5.0
-PACKAGES = ("core.definition", "core.engine", "core.flow", "core.link", "core.runner", "core.sdk", "core.store")
+PACKAGES = (
+    "core.assistant",
+    "core.definition",
+    "core.engine",
+    "core.flow",
+    "core.link",
+    "core.runner",
+    "core.sdk",
+    "core.store",
+)
 
 
 class ServedEngine(EngineApi, WatchedEngine, Protocol):

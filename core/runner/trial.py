@@ -78,10 +78,9 @@ def limit(seconds: int) -> None:
 
 def guard(folder: str, scratch: str) -> None:
     """Refuse from here on what reaches out of the try; it can't be taken back in this process."""
-    roots = {sys.prefix, sys.base_prefix, sys.exec_prefix, os.path.dirname(os.path.dirname(os.path.dirname(__file__)))}
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    readable = _roots([*(path for path in sys.path if path), *roots - {os.path.dirname(package)}, package])
-    readable = [*readable, *_READABLE, *_roots([folder, scratch])]
+    python = [sys.prefix, sys.base_prefix, sys.exec_prefix, *(path for path in sys.path if path)]
+    readable = [*_roots([*python, package, folder, scratch]), *_READABLE]
     writable = [*_roots([scratch]), "/dev/null"]
     sys.addaudithook(_hook(readable, writable))
 
