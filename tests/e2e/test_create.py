@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pexpect
@@ -55,12 +56,20 @@ def changing() -> list[dict[str, Any]]:
     return [calls_all(plan(), ("propose_source", change, "")), says("Done.")]
 
 
+@pytest.fixture(scope="module")
+def shared_world(_running_model_server: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One workspace and one engine for all tests here, because both take their time to start."""
+    world = World(tmp_path_factory.mktemp("talking"))
+    world.environment |= _running_model_server.environment()
+    assert world.rondo("init", ".", "--no-example").code == 0
+    yield world
+    world.close()
+
+
 @pytest.fixture
-def talking(own: World, model_server: ModelServer) -> World:
-    """A workspace whose engine asks the scripted server."""
-    own.rondo("engine", "stop")
-    own.environment |= model_server.environment()
-    return own
+def talking(shared_world: World, model_server: ModelServer) -> World:
+    """That workspace, whose engine asks the scripted server; each test has workflows of names of its own."""
+    return shared_world
 
 
 def test_a_workflow_is_made_run_changed_and_undone_without_a_terminal(
@@ -103,7 +112,7 @@ def test_at_a_terminal_it_asks_shows_and_applies(talking: World, model_server: M
     model_server.script(calls_all(plan(LOW), ("ask_user", {"questions": [question]}, "")), *making())
     terminal = pexpect.spawn(
         RONDO,
-        ["create", "greeter", "Greet somebody by name"],
+        ["create", "asker", "Greet somebody by name"],
         cwd=str(talking.root),
         env={**talking.environment, "TERM": "dumb", "NO_COLOR": "1"},
         encoding="utf-8",
@@ -115,7 +124,7 @@ def test_at_a_terminal_it_asks_shows_and_applies(talking: World, model_server: M
         terminal.expect("2\\) German")
         terminal.expect("leave it to the assistant: ")
         terminal.sendline("1")
-        terminal.expect("Proposal 1 for greeter")
+        terminal.expect("Proposal 1 for asker")
         terminal.expect("class Greet")
         terminal.expect("\\[a\\]pply")
         terminal.sendline("t")
@@ -123,7 +132,7 @@ def test_at_a_terminal_it_asks_shows_and_applies(talking: World, model_server: M
         terminal.expect("dry run: passed")
         terminal.expect("\\[a\\]pply")
         terminal.sendline("a")
-        terminal.expect("greeter is now version")
+        terminal.expect("asker is now version")
         terminal.expect(pexpect.EOF)
         terminal.close()
         assert terminal.exitstatus == 0
@@ -132,13 +141,13 @@ def test_at_a_terminal_it_asks_shows_and_applies(talking: World, model_server: M
     talking.engine_pid()
     asked = json.dumps(model_server.requests()[1])
     assert "Which language? -> English" in asked
-    assert talking.json("run", "greeter")["status"] == "completed"
+    assert talking.json("run", "asker")["status"] == "completed"
 
 
 def test_questions_without_a_terminal_are_a_waiting_document(talking: World, model_server: ModelServer) -> None:
     question = {"text": "Which language?", "options": [{"label": "English"}, {"label": "German"}]}
     model_server.script(calls_all(plan(LOW), ("ask_user", {"questions": [question]}, "")))
-    outcome = talking.rondo("create", "greeter", "Greet", "--json")
+    outcome = talking.rondo("create", "waiter", "Greet", "--json")
     assert outcome.code == 3, outcome
     assert outcome.document["status"] == "asking"
     assert outcome.document["questions"]["questions"][0]["text"] == "Which language?"
@@ -149,19 +158,19 @@ def test_what_reaches_further_is_not_applied_by_yes_alone(talking: World, model_
         "        return f", "        import subprocess\n\n        subprocess.run(['true'])\n        return f"
     )
     model_server.script(*making(code))
-    outcome = talking.rondo("create", "greeter", "Greet", "--yes", "--json")
+    outcome = talking.rondo("create", "reacher", "Greet", "--yes", "--json")
     assert outcome.code == 4, outcome
     assert "process" in outcome.error["cause"]
-    waiting = talking.json("proposals")
-    assert [view["workflow"] for view in waiting] == ["greeter"]
+    waiting = talking.json("proposals", "reacher")
+    assert [view["workflow"] for view in waiting] == ["reacher"]
     accepted = talking.json("proposal", waiting[0]["proposal_id"], "--accept", "--allow", "all")
     assert accepted["edit"] == 1
 
 
 def test_a_failed_run_is_repaired_and_goes_on(talking: World, model_server: ModelServer) -> None:
     code = CODE.replace('return f"Hello, {name}!"', "return 1 / 0")
-    talking.workflow("greeter", code, "greet", initial_state={"name": "Ada"})
-    failed = talking.rondo("run", "greeter", "--json")
+    talking.workflow("breaker", code, "greet", initial_state={"name": "Ada"})
+    failed = talking.rondo("run", "breaker", "--json")
     assert failed.code == 1
     whole = CODE.partition("\n\n\n")[2]
     change = {"base_rev": 0, "class": "Greet", "mode": "replace", "code": whole, "why": "no division"}
@@ -174,19 +183,18 @@ def test_a_failed_run_is_repaired_and_goes_on(talking: World, model_server: Mode
 
 def test_a_conversation_is_listed_read_and_deleted(talking: World, model_server: ModelServer) -> None:
     model_server.script(says("It has no nodes yet."))
-    said = talking.rondo("chat", "-m", "What is there?")
+    said = talking.rondo("chat", "--new", "-m", "What is there?")
     assert said.code == 0 and "It has no nodes yet." in said.out, said
-    (chat,) = talking.json("chat", "--list")
-    assert chat["title"] == "What is there?"
-    history = talking.rondo("chat", "--history")
+    (chat,) = [row for row in talking.json("chat", "--list") if row["title"] == "What is there?"]
+    history = talking.rondo("chat", "--chat", chat["chat_id"][-8:], "--history")
     assert "you: What is there?" in history.out and "It has no nodes yet." in history.out
     assert talking.json("chat", "--chat", chat["chat_id"][-8:], "--delete")["deleted"]
-    assert talking.json("chat", "--list") == []
+    assert chat["chat_id"] not in [row["chat_id"] for row in talking.json("chat", "--list")]
 
 
 def test_a_model_that_is_refused_is_an_error_that_says_what_to_do(talking: World, model_server: ModelServer) -> None:
     model_server.script(fails(401, "invalid x-api-key"))
-    outcome = talking.rondo("create", "greeter", "Greet", "--json")
+    outcome = talking.rondo("create", "refuser", "Greet", "--json")
     assert outcome.code == 1, outcome
     assert outcome.error["type"] == "ModelKeyRefused"
 
@@ -207,4 +215,4 @@ def test_without_a_key_templates_still_make_workflows_that_run(own: World) -> No
 
 def test_a_broken_tool_call_is_told_to_the_model_and_nothing_is_lost(talking: World, model_server: ModelServer) -> None:
     model_server.script(calls("propose_graph", '{"base_rev": 0, "ops": [', text="Hm."), *making())
-    assert talking.json("create", "greeter", "Greet somebody", "--yes")["status"] == "applied"
+    assert talking.json("create", "mumbler", "Greet somebody", "--yes")["status"] == "applied"
