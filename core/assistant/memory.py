@@ -70,7 +70,7 @@ class TurnState:
     left_open: bool = False
     """All questions of the last round were skipped: the person wants no more of them."""
     gate_open: bool = False
-    """Questions were answered or skipped, so that something may be proposed below the threshold."""
+    """Something may be proposed below the threshold: questions were answered or skipped, or a change has begun."""
     changed: bool = False
     """The draft was changed."""
     repeats: int = 0

@@ -254,6 +254,8 @@ class Toolbox:
         if not reply.ok:
             return Outcome(text, True, "; ".join(problem.message for problem in reply.errors)[:200])
         self.memory.turn.changed = True
+        # Whoever may begin a change may correct it, even where failing checks have lowered the understanding meanwhile.
+        self.memory.turn.gate_open = True
         if self.memory.turn.tainted:
             self.memory.tainted_draft = True
         return Outcome(text, summary=f"revision {reply.rev}", changed="draft")

@@ -115,9 +115,10 @@ async def _converse(mode: str, steps: list[str], replies: list[dict[str, Any]]) 
         if proposal is not None:
             assert mode != "ask"
             assert memory.understanding is not None
-            assert memory.understanding.enough or memory.turn.gate_open
             assert not proposal.apply or (
-                mode == "auto" and not proposal.broken and not proposal.risks and not proposal.tainted
+                mode == "auto"
+                and memory.understanding.enough
+                and not (proposal.broken or proposal.risks or proposal.tainted)
             )
             assert proposal.changes.files(None) == proposal.changes.after
 

@@ -396,3 +396,15 @@ async def test_in_mode_ask_named_tools_are_not_proposed() -> None:
     talk.memory.draft = draft.to_json()
     talk.script({"text": "Not in this mode."})
     assert (await talk.session.send("Let it use slack.")).proposal is None
+
+
+async def test_a_change_that_fails_its_checks_can_be_corrected_though_that_lowers_the_understanding() -> None:
+    talk = Conversation(limits=SessionLimits(threshold=0.93))
+    broken = source(
+        "Sort", "replace", "class Sort(Node):\n    def execute(self, mails):\n        return nothing_like_it\n"
+    )
+    right = source("Sort", "replace", "class Sort(Node):\n    def execute(self, mails):\n        return mails\n")
+    talk.script({"calls": [plan("Sort"), broken]}, {"text": "Done."}, {"calls": [right]}, {"text": "Corrected."})
+    end = await talk.session.send("Sort in another way.")
+    assert end.proposal is not None and not end.proposal.broken
+    assert end.proposal.understanding is not None and not end.proposal.understanding.enough
