@@ -155,7 +155,8 @@ class Toolbox:
 
     async def _tools(self) -> list[str]:
         if self._known_tools is None:
-            self._known_tools = await self._workbench.tools()
+            own = self.draft.loaded().tools
+            self._known_tools = list(dict.fromkeys([*own, *await self._workbench.tools()]))
         return self._known_tools
 
     def document(self) -> dict[str, Any]:

@@ -384,6 +384,7 @@ async def test_tools_that_a_person_named_are_proposed_once_also_where_the_model_
     talk.script({"text": "Slack can be used now."})
     end = await talk.session.send("Let it use slack.")
     assert end.proposal is not None and end.proposal.changes.after["tools.json"] == b'["slack"]\n'
+    assert "tools of this workflow: slack" in talk.gateway.requests[0].messages[0].text
     talk.script({"text": "It posts messages."})
     assert (await talk.session.send("What does slack do?")).proposal is None
 
@@ -408,3 +409,13 @@ async def test_a_change_that_fails_its_checks_can_be_corrected_though_that_lower
     end = await talk.session.send("Sort in another way.")
     assert end.proposal is not None and not end.proposal.broken
     assert end.proposal.understanding is not None and not end.proposal.understanding.enough
+
+
+async def test_a_tool_that_the_person_named_is_known_though_no_other_workflow_has_it() -> None:
+    talk = Conversation()
+    talk.desk.tool_names = []
+    talk.desk.present["tools.json"] = b'["pager"]\n'
+    talk.script({"calls": [plan("Page me", tools=["pager", "pigeon"])]}, {"text": "Well."})
+    await talk.session.send("Page me when it fails.")
+    assert talk.memory.understanding is not None
+    assert talk.memory.understanding.facts == ("there is no tool 'pigeon'",)
