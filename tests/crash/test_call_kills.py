@@ -91,6 +91,8 @@ def test_a_model_call_is_paid_once_whoever_dies_between_its_record_and_its_resul
     assert shown(world, run_id)["state"] == {"said": ["one", "two"]}
     assert len(model_server.requests()) == 2
     assert [call["status"] for call in world.json("calls", run_id)["calls"]] == ["done", "done"]
+    assert "2 calls, 30 tokens" in world.rondo("show", run_id).out
+    assert "first?" in world.rondo("calls", run_id).out
 
 
 def test_a_call_that_may_have_acted_when_the_engine_died_is_not_repeated_unasked(
