@@ -393,3 +393,88 @@ class ConsentNeeded(ProposalProblem):
     """Something in it needs a yes of its own; `details` says what."""
 
     exit_code = 4
+
+
+# Tools -----------------------------------------------------------------------------------------------------------
+
+
+class ToolProblem(RondoError):
+    """A tool can't be used, or the call of one failed."""
+
+
+class ToolUnknown(ToolProblem):
+    """No provider has an app or an action of that name."""
+
+    exit_code = 2
+
+
+class ToolArguments(ToolProblem):
+    """The arguments don't fit the action; nothing was called."""
+
+    exit_code = 2
+
+
+class ToolSettingsProblem(ToolProblem):
+    """A file that says which tools there are can't be understood."""
+
+    exit_code = 2
+
+
+class ToolProviderMissing(ToolProblem):
+    """The provider is not installed, has no key, or was not trusted."""
+
+    exit_code = 4
+
+
+class ToolKeyRefused(ToolProblem):
+    """The provider does not take the key."""
+
+    exit_code = 4
+
+
+class NotConnected(ToolProblem):
+    """There is no account of the app that can be used; `details` holds `app`."""
+
+    exit_code = 4
+
+
+class ConnectionExpired(NotConnected):
+    """The account was connected, and its access has ended."""
+
+
+class ConnectFailed(ToolProblem):
+    """An account could not be connected."""
+
+
+class ToolRateLimited(ToolProblem):
+    """The service wants fewer calls; the call did not act."""
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds after which the service takes calls again, where it says so."""
+        seconds = self.details.get("retry_after") if isinstance(self.details, dict) else None
+        return float(seconds) if isinstance(seconds, int | float) else None
+
+
+class ToolRefused(ToolProblem):
+    """The tool was called and says that it could not do what was asked."""
+
+
+class ToolGone(ToolProblem):
+    """The service has taken away what was called."""
+
+
+class ToolUnreachable(ToolProblem):
+    """No connection, a time limit, or a server that fails; the call did not act, or acting again does no harm."""
+
+
+class ToolUncertain(ToolProblem):
+    """A call that may have acted had no whole answer, so nobody knows; it is not repeated by itself."""
+
+
+class ToolReplyProblem(ToolProblem):
+    """What came back is too large or not what the service is known to send."""
+
+
+class ToolsOffline(ToolProblem):
+    """The provider can't be reached, and nothing that it said earlier is kept."""

@@ -1,0 +1,1 @@
+"""Tools: services that workflows act on, their providers, and the accounts they are used with."""
