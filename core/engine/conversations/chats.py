@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,12 +17,12 @@ from core.definition.load import load_sources
 from core.engine.catalog import Catalog
 from core.engine.conversations.conversation import Act, Conversation, Surroundings
 from core.engine.conversations.entries import INTERRUPTED, Entry
-from core.engine.conversations.journal import Journal, require_name
+from core.engine.conversations.held import HeldChats, unknown_chat
+from core.engine.conversations.journal import Journal
 from core.engine.conversations.proposals import Proposals
 from core.engine.conversations.references import References
 from core.engine.conversations.views import chat_entry, chat_row, fitting, usage_view
 from core.errors import AlreadyAnswered, InvalidAnswer, RondoError, UsageError
-from core.identifiers import new_run_id
 from core.link.chat_types import (
     AnswerQuestions,
     ChatMode,
@@ -36,7 +35,6 @@ from core.link.chat_types import (
 )
 from core.store.operations import (
     DeleteChat,
-    InsertChat,
     Operation,
     RecordCommand,
     ReplaceEntries,
@@ -46,21 +44,8 @@ from core.store.store import Store
 
 log = structlog.get_logger()
 
-TITLE_LENGTH = 80
 TEXT_LIMIT = 100_000
 """Characters of one message."""
-HELD = 16
-"""Conversations that are kept in memory while nothing goes on in them."""
-NAME_WORDS = 3
-_SMALL_WORDS = frozenset(
-    word
-    for words in (
-        "a an and are be build can could create for from i in is it like make me my need new of on please that the",
-        "this to want which with workflow would write you",
-    )
-    for word in words.split()
-)
-
 Command = Callable[[str], RecordCommand]
 """A record of the command with this result (JSON)."""
 
@@ -78,16 +63,15 @@ class Chats:
     ) -> None:
         self._around = around
         self._store: Store = around.store
-        self._catalog = catalog
         self._journal = journal
         self._proposals = proposals
         self._references = references
-        self._held: dict[str, Conversation] = {}
+        self._held = HeldChats(around, catalog)
 
     @property
     def busy(self) -> bool:
         """True while a turn goes on anywhere."""
-        return any(chat.busy for chat in self._held.values())
+        return any(chat.busy for chat in self._held)
 
     async def recover(self) -> None:
         """Close what a killed engine left in the middle: it is said, and nothing goes on by itself."""
@@ -108,7 +92,7 @@ class Chats:
 
     async def close(self) -> None:
         """End every turn; what was said stays."""
-        for chat in list(self._held.values()):
+        for chat in self._held:
             await chat.close()
 
     # Reading ------------------------------------------------------------------------------------------------------
@@ -117,7 +101,7 @@ class Chats:
         """One conversation. Raises UsageError where it is gone."""
         found = await self._store.chat(chat_id)
         if found is None:
-            raise _unknown(chat_id)
+            raise unknown_chat(chat_id)
         used = await self._store.chat_usages([chat_id])
         return self._row(*found, used.get(chat_id))
 
@@ -163,14 +147,14 @@ class Chats:
                 cause=f"A message has 1 to {TEXT_LIMIT:,} characters.",
                 next_step="Say what you want in a few sentences.",
             )
-        chat = await self._chat_for(message, text)
+        chat = await self._held.for_message(message, text)
         try:
             await self._say(chat, message, text, command)
         except RondoError:
             if message.chat_id is None:
                 # Nothing was said in it.
                 await self._store.commit([DeleteChat(chat.id)])
-                self._held.pop(chat.id, None)
+                self._held.drop(chat.id)
             raise
         return await self.row(chat.id)
 
@@ -246,7 +230,7 @@ class Chats:
         """Open a conversation that begins with a failed run, and let the model repair it."""
         view, failure = await self._references.failed_run(run_id)
         words, _ = repair_words(failure)
-        chat = await self._new(view.workflow, f"Repair run {view.short_id}", view.workflow)
+        chat = await self._held.begin(view.workflow, f"Repair run {view.short_id}", view.workflow)
         # Whoever asks for a repair wants one proposed.
         chat.memory.mode = "propose"
         async with chat.lock:
@@ -276,7 +260,7 @@ class Chats:
         async with chat.lock:
             await chat.stop()
             await self._store.commit([DeleteChat(chat_id), command])
-            self._held.pop(chat_id, None)
+            self._held.drop(chat_id)
             chat.writer.tell()
 
     async def revise(self, chat_id: str, comment: str) -> None:
@@ -305,57 +289,9 @@ class Chats:
         await chat.writer.flush(*chat.state_operations())
         chat.writer.forget()
 
-    # Holding ------------------------------------------------------------------------------------------------------
-
     async def open(self, chat_id: str) -> Conversation:
         """The conversation, held in memory. Raises UsageError where there is none."""
-        held = self._held.get(chat_id)
-        if held is not None:
-            return held
-        found = await self._store.chat(chat_id)
-        if found is None:
-            raise _unknown(chat_id)
-        loaded = await Conversation.load(found[0], self._around)
-        # Another call may have been quicker.
-        chat = self._held.setdefault(chat_id, loaded)
-        self._let_go()
-        return chat
-
-    def _let_go(self) -> None:
-        idle = [chat for chat in self._held.values() if not chat.busy and not chat.lock.locked()]
-        for chat in idle[: max(0, len(self._held) - HELD)]:
-            del self._held[chat.id]
-
-    async def _chat_for(self, message: SendMessage, text: str) -> Conversation:
-        if message.chat_id is not None:
-            return await self.open(message.chat_id)
-        if message.workflow is not None:
-            require_name(message.workflow)
-        name = message.workflow or await self._free_name(text)
-        chat = await self._new(message.workflow, text, name)
-        chat.memory.mode = message.mode or chat.memory.mode
-        if message.tries:
-            await self._store.commit([UpdateChat(chat.id, self._around.now(), tries=True)])
-        return chat
-
-    async def _new(self, workflow: str | None, text: str, name: str) -> Conversation:
-        chat_id = new_run_id()
-        title = " ".join(text.split())[:TITLE_LENGTH]
-        mode = self._around.mode()
-        await self._store.commit([InsertChat(chat_id, workflow, title, mode, self._around.now())])
-        chat = await self.open(chat_id)
-        chat.memory.workflow, chat.memory.mode = name, mode
-        return chat
-
-    async def _free_name(self, text: str) -> str:
-        """A name for the workflow that a conversation may make, of its first words."""
-        words = [word for word in re.findall(r"[a-z0-9]+", text.lower()) if word not in _SMALL_WORDS]
-        name = "_".join(words[:NAME_WORDS])[:40] or "workflow"
-        taken = {loaded.name for loaded in await self._catalog.all()}
-        number, free = 2, name
-        while free in taken:
-            free, number = f"{name}_{number}", number + 1
-        return free
+        return await self._held.open(chat_id)
 
     # Inside -------------------------------------------------------------------------------------------------------
 
@@ -446,11 +382,3 @@ def _checked(questions: Sequence[Question], answers: Sequence[QuestionAnswer]) -
                 next_step="Choose among them, or answer with text.",
             )
     return [by_id.get(question.id, QuestionAnswer(id=question.id)) for question in questions]
-
-
-def _unknown(chat_id: str) -> UsageError:
-    return UsageError(
-        f"There is no conversation {chat_id!r}.",
-        cause="It was deleted, or the id is misspelt.",
-        next_step="See those there are: rondo chat --list",
-    )

@@ -256,7 +256,7 @@ async def test_what_an_engine_left_in_the_middle_is_shown_as_cut(desk: Desk) -> 
                 await anext(events)
         # What a kill leaves: rows that say that a turn goes on.
         assert await store.busy_chats() == [chat]
-        desk.engine._chats._held[chat]._finish = lambda proposal, why: asyncio.sleep(0)  # type: ignore[assignment]
+        desk.engine._chats._held._chats[chat]._finish = lambda proposal, why: asyncio.sleep(0)  # type: ignore[assignment]
     async with desk.running():
         entries = await desk.entries(chat)
         assert [(e.kind, e.streaming) for e in entries] == [("user", False), ("model", False), ("note", False)]
@@ -364,6 +364,24 @@ async def test_an_update_keeps_a_dated_copy_of_what_was_there(desk: Desk) -> Non
         backup = Path(decided.backup)
         assert backup.parent.name == "backups" and (backup / "nodes.py").read_bytes() == before["nodes.py"]
         assert b"Hi, {name}!" in desk.files()["nodes.py"]
+
+
+async def test_what_was_written_and_not_noted_is_noted_when_it_is_accepted_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with desk.running():
+        await desk.made()
+        before = desk.files()
+        proposal = await desk.proposed("Say Hi", "greeter", *changing())
+        with monkeypatch.context() as patched, pytest.raises(RuntimeError):
+            # What an engine leaves that dies between the two.
+            patched.setattr(desk.engine._store, "next_edit", lambda: exec("raise RuntimeError"))
+            await desk.decide(proposal)
+        assert b"Hi, {name}" in desk.files()["nodes.py"]
+        decided = await desk.decide(proposal)
+        assert decided.edit == 2
+        await desk.engine.undo_edit(new_id(), "greeter")
+        assert desk.files() == before
 
 
 async def test_a_decision_acts_once(desk: Desk) -> None:
