@@ -8,8 +8,8 @@ from typing import Any
 
 import pexpect
 import pytest
-from cli_world import LIMIT_SECONDS, RONDO, World
-from model_server import ModelServer, calls, calls_all, fails, says
+from cli_world import LIMIT_SECONDS, RONDO, World, wait_until
+from model_server import ModelServer, calls, calls_all, fails, says, slow
 
 HIGH = {"clarity": "high", "completeness": "high", "feasibility": "high", "specificity": "high"}
 LOW = dict.fromkeys(HIGH, "low")
@@ -216,3 +216,18 @@ def test_without_a_key_templates_still_make_workflows_that_run(own: World) -> No
 def test_a_broken_tool_call_is_told_to_the_model_and_nothing_is_lost(talking: World, model_server: ModelServer) -> None:
     model_server.script(calls("propose_graph", '{"base_rev": 0, "ops": [', text="Hm."), *making())
     assert talking.json("create", "mumbler", "Greet somebody", "--yes")["status"] == "applied"
+
+
+def test_an_engine_that_is_killed_in_a_turn_leaves_what_was_said(talking: World, model_server: ModelServer) -> None:
+    words = "one two three " + "and so on " * 1000
+    model_server.script(slow(words, chunk_milliseconds=200))
+    talker = talking.begin("chat", "counter", "-m", "Count for me")
+    wait_until(
+        lambda: "one two three" in talking.rondo("chat", "counter", "--history").out, "the beginning of the text"
+    )
+    talking.kill_engine()
+    out, err = talker.communicate(timeout=LIMIT_SECONDS)
+    assert talker.returncode == 0, err
+    assert "The engine ended while this was going on" in out
+    history = talking.rondo("chat", "counter", "--history").out
+    assert "one two three" in history and "The engine ended" in history
