@@ -178,6 +178,9 @@ class TryJournal:
         if record.node == self._until or len(self.steps) >= STEPS:
             raise Enough
 
+    def waits(self) -> None:
+        """A try waits for nobody."""
+
     async def request(self, request: Any) -> Any:
         """The answer that is easiest to give."""
         if request.kind in ("timer", "subflow"):

@@ -13,6 +13,7 @@ import pytest
 from scripted import ScriptedGateway, ask, graph, plan, source
 from workbench import Workbench
 
+from core.assistant.templates import read_template
 from core.engine.engine import Engine
 from core.errors import (
     AlreadyAnswered,
@@ -603,6 +604,17 @@ async def test_calls_and_questions_of_a_try_are_answered_by_made_up_values(desk:
         check = next(check for check in tried.checks if check.name == "dry run")
         assert check.status == "passed", check
         assert any("called llm" in finding for finding in check.findings)
+
+
+async def test_every_template_can_be_tried_in_either_mode(desk: Desk) -> None:
+    expected = {"approval": "passed", "batch": "passed", "csv_summary": "passed", "text_report": "passed"}
+    async with desk.running():
+        for template in await desk.engine.list_templates():
+            checks = await desk.engine._tries.checks("tried", read_template(template.name, "tried"))
+            status = {check.name: check.status for check in checks}
+            assert status["import"] == "passed", checks
+            # One starts a program, which a try does not.
+            assert status["dry run"] == expected.get(template.name, "warned"), checks
 
 
 async def test_code_that_does_not_end_is_ended(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
