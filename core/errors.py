@@ -327,6 +327,51 @@ class FolderReadOnly(DatabaseProblem):
     """The folder for runs can't be written."""
 
 
+# Secrets ----------------------------------------------------------------------------------------------------------
+
+
+class SecretProblem(RondoError):
+    """A secret can't be kept, had or used; no message holds its value."""
+
+
+class SecretMissing(SecretProblem):
+    """Nowhere is there a secret of that name."""
+
+    exit_code = 4
+
+
+class SecretNotGranted(SecretProblem):
+    """The workflow was not given the secret; `details` holds the names."""
+
+    exit_code = 4
+
+
+class SecretsLocked(SecretProblem):
+    """The secret is encrypted, and nobody has given the passphrase."""
+
+    exit_code = 4
+
+
+class PassphraseWrong(SecretProblem):
+    """The passphrase does not open the secrets; nothing changed."""
+
+
+class SecretsUnreadable(SecretProblem):
+    """The file of the secrets is damaged, or others can read it; it is left as it is."""
+
+    exit_code = 5
+
+
+class KeyringProblem(SecretProblem):
+    """The system's keyring refused, or did not answer in time."""
+
+    exit_code = 5
+
+
+class SecretInState(SecretProblem):
+    """What is to be kept holds the value of a secret; the message names the place. Nothing of it was kept."""
+
+
 # Models ----------------------------------------------------------------------------------------------------------
 
 
