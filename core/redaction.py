@@ -63,7 +63,7 @@ class JsonFinder:
         return None
 
     def place(self, document: Any) -> list[str | int] | None:
-        """The path to the first part of a JSON value that holds one, the dict where it is a key; None for no such part."""
+        """The path to the first part of a JSON value that holds one, or the dict with the key; None for none."""
         if isinstance(document, dict):
             for key, item in document.items():
                 if self._is_in(key):

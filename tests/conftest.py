@@ -37,5 +37,7 @@ def own_user_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
         ):
             monkeypatch.delenv(variable)
     monkeypatch.setenv("TZ", "UTC")
+    # Nobody's real keyring is asked or changed.
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
     monkeypatch.setenv("RONDO_ENGINE_IDLE_SECONDS", "60")
     return home

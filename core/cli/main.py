@@ -22,6 +22,7 @@ from core.cli.models import models_command
 from core.cli.output import Output, ReaderGone
 from core.cli.proposals import edits_command, proposal_command, proposals_command, redo_command, undo_command
 from core.cli.prune import prune_command
+from core.cli.secrets import secrets_app
 from core.cli.settings import settings_command
 from core.cli.transfer import export_command, import_command
 from core.cli.versions import diff_command, rollback_command, versions_command
@@ -94,6 +95,7 @@ app.command("import")(import_command)
 app.command("doctor")(doctor_command)
 app.command("settings")(settings_command)
 app.command("models")(models_command)
+app.add_typer(secrets_app, name="secrets")
 app.add_typer(engine_app, name="engine")
 
 

@@ -16,6 +16,7 @@ from core.engine.frames import Frames
 from core.engine.process_life import ProcessLife
 from core.engine.requests import Requests
 from core.engine.runlog import RunLog
+from core.engine.secrets import RunSecrets
 from core.engine.slots import Slots
 from core.engine.timers import Timers
 from core.errors import DatabaseDamaged, DatabaseProblem, EngineStopping, RondoError, RunAtRest
@@ -117,6 +118,10 @@ class World(Protocol):
         """Make operations durable; the patient wait while the disk is full, the others raise DiskFull."""
         ...
 
+    async def secrets_of(self, actor: RunActor) -> RunSecrets | None:
+        """What the run's code has been given, or would be now; None where it is given nothing."""
+        ...
+
     async def requests_of(self, line: int) -> list[RequestRow]: ...
     async def spawn(self, actor: RunActor) -> Process: ...
 
@@ -173,6 +178,8 @@ class RunActor:
         self.until = record.until
         self.initial_state: bytes | None = None
         """The state's JSON text of a run that has only begun, where it is still at hand."""
+        self.secrets: RunSecrets | None = None
+        """What its code has been given; None where its version declares no secrets."""
         self.in_flight: dict[str, InFlight] = {}
         self.failed_attempts: list[InsertAttempt] = []
         self.closed = asyncio.Event()
@@ -401,8 +408,10 @@ class RunActor:
         if self.status in FINAL:
             return
         now = self.world.now()
-        self.log.line(now, "ERROR", f"run failed: {error.type}: {error.message}", error.node or "")
+        said = f"run failed: {error.type}: {error.message}"
+        self.log.line(now, "ERROR", said if self.secrets is None else self.secrets.text(said), error.node or "")
         text = error_document(error)
+        text = text if self.secrets is None else self.secrets.text(text)
         node = error.node or self.position.next
         await self.commit(
             [

@@ -29,6 +29,7 @@ from core.engine.call_forms import (
     request_form,
     title_of,
     used_text,
+    without_secrets,
 )
 from core.engine.call_rows import LARGE, CallRows, defect
 from core.engine.http_calls import HttpCalls
@@ -140,6 +141,7 @@ class Broker:
 
         Cancelling the task ends the call at once. Raises the ModelProblem family; BudgetReached names the setting.
         """
+        request = await asyncio.to_thread(without_secrets, request, self._redact)
         asked = request_form(request)
         text = orjson.dumps(asked)
         start = InsertCall(
@@ -269,6 +271,9 @@ class Broker:
             if row.status in ("done", "replayed"):
                 return await self._recorded(row)
         asked = await _decoded(call.text)
+        if call.kind == LLM:
+            # A model needs no secret, and nobody knows what becomes of what it is told.
+            asked = await asyncio.to_thread(redacted, asked, self._redact)
         if record.replay:
             title = title_of(call.kind, asked)
             row = await self._replays.take(record, call.actor.line, call.node, call.visit, *identity[1:], title)
@@ -325,10 +330,11 @@ class Broker:
         return _Outcome({}, orjson.dumps(redacted(reply_form(reply), self._redact)))
 
     async def _call_outside(self, call: _RunCall, start: InsertCall, asked: dict[str, Any]) -> _Outcome:
-        """Call an address or a tool."""
+        """Call an address or a tool. What `secret:NAME` stands for in headers is put in here and kept nowhere."""
+        sent = await self._with_secrets(call, asked) if call.kind == HTTP else {}
         number = await self._rows.begin(start)
         try:
-            reply = await self._http.call(asked) if call.kind == HTTP else _call_tool(asked)
+            reply = await self._http.call(asked | sent) if call.kind == HTTP else _call_tool(asked)
         except BaseException as error:
             await self._rows.failed(number, start, error)
             raise
@@ -338,6 +344,12 @@ class Broker:
             seconds = self._now() - start.started_at
             self._say(call, "INFO", f"{start.title}: {reply['status']}, {len(form):,} bytes ({seconds:.1f} s)")
         return _Outcome({}, form)
+
+    async def _with_secrets(self, call: _RunCall, asked: dict[str, Any]) -> dict[str, Any]:
+        """What is sent in place of what was asked where headers refer to secrets; it goes to that address alone."""
+        run = call.actor
+        headers = await self._runs.secrets.resolved(run.record.workflow, run.version.files, asked.get("headers", {}))
+        return {} if headers is None else {"headers": headers, "follow": False}
 
     def _say(self, call: _RunCall, level: str, text: str) -> None:
         """Say it in the run's log, as the node's."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, cast
 
 import orjson
@@ -53,6 +53,16 @@ def request_form(request: ModelRequest) -> dict[str, Any]:
         "max_tokens": request.max_tokens,
         **({"tools": [asdict(tool) for tool in request.tools]} if request.tools else {}),
     }
+
+
+def without_secrets(request: ModelRequest, redact: Redact) -> ModelRequest:
+    """The request with what it says redacted; the same one where there is nothing to hide. May take a while."""
+    said = [message_to_json(message) for message in request.messages]
+    clean = redacted(said, redact)
+    system = redact(request.system)
+    if clean == said and system == request.system:
+        return request
+    return replace(request, messages=tuple(message_from_json(form) for form in clean), system=system)
 
 
 def reply_form(reply: ModelReply) -> dict[str, Any]:

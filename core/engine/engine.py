@@ -26,6 +26,7 @@ from core.engine.environments.making import Environments
 from core.engine.environments.service import EnvironmentService
 from core.engine.events import EventBus
 from core.engine.model_calls import ModelCalls
+from core.engine.process_log import redact_with
 from core.engine.processes import ProcessPool
 from core.engine.queries import Queries
 from core.engine.recovery import Recovery
@@ -34,6 +35,7 @@ from core.engine.retention_calls import RetentionCalls
 from core.engine.rollback import finish_interrupted
 from core.engine.run_commands import RunCommands
 from core.engine.runs import Runs
+from core.engine.secrets import Secrets
 from core.engine.state_parts import Path as StatePath
 from core.engine.subflows import Subflows
 from core.engine.transfer import Transfer
@@ -108,7 +110,8 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls, ModelCalls, CallRecords
         self._started_at = clock()
         self._noting: set[asyncio.Future[None]] = set()
         self._settings = LiveSettings(workspace)
-        self._models = Gateway(lambda: self._settings.now, Keys(os.environ))
+        self._secrets = Secrets(workspace.workflows_dir, os.environ)
+        self._models = Gateway(lambda: self._settings.now, Keys(os.environ, self._secrets.model_key))
         self._gateway: ModelGateway = gateway if gateway is not None else self._models
         self._black_box = BlackBox(workspace, clock)
         self._bus = EventBus()
@@ -121,6 +124,7 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls, ModelCalls, CallRecords
         async with contextlib.AsyncExitStack() as stack:
             await asyncio.to_thread(self._black_box.begin)
             stack.push_async_callback(self._note_end)
+            redact_with(self._redacted)
             self._store = await asyncio.to_thread(Store.open, self.workspace.database)
             stack.push_async_callback(self._store.close)
             crash_point("engine.start.opened")
@@ -140,6 +144,7 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls, ModelCalls, CallRecords
                 self._bus,
                 self._pool,
                 self._settings,
+                self._secrets,
                 self._environments if self._pool.has_interpreters else None,
                 now=self._now,
                 on_trouble=self.set_trouble,
@@ -178,8 +183,8 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls, ModelCalls, CallRecords
         return Broker(self._store, self._runs, budgets, self._gateway, self._redacted, self._now)
 
     def _redacted(self, text: str) -> str:
-        """The text without the keys of model providers."""
-        return self._models.keys.redactor.text(text)
+        """The text without the keys of model providers, and without every secret that this engine has handed out."""
+        return self._secrets.text(self._models.keys.redactor.text(text))
 
     async def close(self) -> None:
         """Bring running steps to their boundary, end every process, close the store."""
@@ -307,6 +312,9 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls, ModelCalls, CallRecords
     async def stop_engine(self) -> None:
         self.stop_requested.set()
 
+    async def unlock_secrets(self, passphrase: str) -> None:
+        await self._secrets.unlock(passphrase)
+
     async def doctor(self) -> Doctor:
         facts, problems = {}, []
         self._see_folder()
@@ -318,6 +326,10 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls, ModelCalls, CallRecords
             pass  # It is among those that were met.
         except DatabaseProblem as error:
             problems.append(error_view(error))
+        known, problem = await asyncio.to_thread(self._secrets.describe)
+        facts.update(known)
+        if problem is not None:
+            problems.append(error_view(problem))
         problems += [await self._damage_view(damage) for damage in self._store.damages.list()]
         free = shutil.disk_usage(self.workspace.runs_dir).free
         if free < 200 * 2**20:

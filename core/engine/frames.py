@@ -12,7 +12,8 @@ from core.engine.dag_rows import why_skipped
 from core.engine.onward import ALONE
 from core.engine.trials import CANCELLED
 from core.engine.trials import FINAL as FAILED_FOR_GOOD
-from core.errors import RunProcessDied
+from core.errors import RunProcessDied, SecretInState
+from core.flow.journal import SUBFLOW
 from core.flow.settling import Settling
 from core.link.types import FINAL, WAITING, ErrorView, InFlight, Status
 from core.runner.wire import encode_json
@@ -20,6 +21,7 @@ from core.store.operations import InsertAttempt, InsertSnapshot, InsertStep, Ope
 
 if TYPE_CHECKING:
     from core.engine.actor import RunActor
+    from core.engine.secrets import RunSecrets
 
 
 class Frames:
@@ -46,6 +48,13 @@ class Frames:
         actor = self._actor
         if actor.status in FINAL or header.get("e") != actor.process_life.epoch:
             return
+        if actor.secrets is not None:
+            try:
+                _check(actor.secrets, header, payload)
+            except SecretInState as error:
+                await self._refuse(error, header["node"])
+                return
+            header = actor.secrets.cleaned(header)
         match header["t"]:
             case "step":
                 await self._step(header, payload)
@@ -75,6 +84,17 @@ class Frames:
                 await actor.process_life.has_paused()
             case "ended":
                 await self._ended()
+
+    async def _refuse(self, error: SecretInState, node: str) -> None:
+        """Keep nothing of what holds a secret: the attempt has failed, and the run. Its own process sees it sooner."""
+        actor = self._actor
+        flight = actor.in_flight.get(node)
+        failure = {name: text for name, text in error.to_dict().items() if name != "details"}
+        if flight is not None:
+            facts = {"node": node, "visit": flight.visit, "attempt": flight.attempt, "started_at": flight.started_at}
+            now = actor.world.now()
+            self.attempt_failed({**facts, "ended_at": now, "failure": {**failure, "traceback": ""}, "final": True})
+        await actor.fail(ErrorView(**failure, node=node))
 
     async def _started(self, header: dict[str, Any]) -> None:
         actor = self._actor
@@ -340,3 +360,19 @@ class Frames:
                 traceback=failure.get("traceback", ""),
             )
         )
+
+
+def _check(secrets: RunSecrets, header: dict[str, Any], payload: bytes) -> None:
+    """Raise SecretInState where a state would hold a value: this one's, or that of a run that it wants begun."""
+    if header["t"] == "step":
+        place = header["delta"]
+        end = place + header.get("own", 0)
+        operations, own = payload[:place], payload[place:end]
+        blobs = []
+        for _, length in header["blobs"]:
+            # What the store has from an earlier step was looked at when it came; b"" keeps the others' places.
+            blobs.append(payload[end : end + length])
+            end += length
+        secrets.refuse_step(operations, own, blobs, header["node"])
+    elif header["t"] == "request" and header["kind"] == SUBFLOW:
+        secrets.refuse(encode_json(header["options"]), f"what {header['node']} gives to another workflow")

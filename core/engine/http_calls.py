@@ -116,7 +116,7 @@ class HttpCalls:
             request["url"],
             headers=request.get("headers", {}),
             **({"params": params} if params else {}),
-            follow_redirects=request["method"] in FOLLOWED,
+            follow_redirects=request.get("follow", request["method"] in FOLLOWED),
             **body,
         )
         async with stream as response:

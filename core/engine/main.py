@@ -51,6 +51,7 @@ PACKAGES = (
     "core.runner",
     "core.sdk",
     "core.store",
+    "core.tools",
 )
 
 

@@ -12,6 +12,7 @@ from core.engine.environments.own import OwnEnvironment
 from core.engine.logpipe import LogRecord
 from core.engine.runlog import LEVELS
 from core.engine.time_limits import TimeLimits
+from core.errors import SecretProblem
 from core.link.types import FINAL, WAITING, ErrorView, InFlight
 from core.store.operations import UpdateRun
 
@@ -99,7 +100,11 @@ class ProcessLife:
         self.epoch += 1
         actor.requests.new_process()
         actor.frames.new_process()
-        self.process = await actor.world.spawn(actor)
+        try:
+            self.process = await actor.world.spawn(actor)
+        except SecretProblem as problem:
+            await self._rest_without(problem)
+            return
         started = actor.record.started_at or actor.world.now()
         actor.change_record(started_at=started, epoch=self.epoch)
         pid, ticks = self.process.pid, self.process.started_ticks
@@ -108,6 +113,16 @@ class ProcessLife:
         crash_point("run.spawn.committed")
         actor.entered("running")
         self.set_timer(IMPORT_LIMIT_SECONDS, self._import_took_too_long)
+
+    async def _rest_without(self, problem: SecretProblem) -> None:
+        """Pause the run, because it can't be given a secret now: a person sees to that, and lets it go on."""
+        actor = self._actor
+        self._importing = False
+        text = (
+            f"paused: {problem.message} {problem.cause} Next: {problem.next_step}; then: rondo resume {actor.short_id}"
+        )
+        actor.log.line(actor.world.now(), "ERROR", text, "")
+        await actor.pause()
 
     def imported(self) -> None:
         """The workflow's code is there."""
@@ -150,6 +165,8 @@ class ProcessLife:
         """Take log lines; after the actor has left, the numbers of the lines belong to another."""
         if self._actor.closed.is_set():
             return
+        if (secrets := self._actor.secrets) is not None:
+            records = [(*record[:6], secrets.text(record[6])) for record in records]
         if any(record[2] == "raw" and record[1] >= LEVELS["ERROR"] for record in records):
             # A report of the fault handler, whose node is known once the frames that came before were taken: also those
             # that are being read just now, for output is looked for before each frame.
@@ -250,6 +267,8 @@ class ProcessLife:
         self.stop_timer()
         self.time_limits.clear()
         stack = self.process.last_stack if self.process is not None else ""
+        if actor.secrets is not None:
+            description, stack = actor.secrets.text(description), actor.secrets.text(stack)
         self.process = None
         self.environment.release()
         actor.world.slots.give_back(self)

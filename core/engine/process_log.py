@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -36,6 +38,21 @@ def speak_only_of_trouble() -> None:
         )
 
 
+def redact_with(redact: Callable[[str], str]) -> None:
+    """From now on everything that is written here passes this first, so that no secret stands in it."""
+    _redacts[:] = [redact]
+
+
+_redacts: list[Callable[[str], str]] = []
+
+
+def _last(_logger: Any, _method: str, rendered: Any) -> str:
+    text = str(rendered)
+    for redact in _redacts:
+        text = redact(text)
+    return text
+
+
 def _configure() -> None:
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -45,7 +62,7 @@ def _configure() -> None:
     ]
     renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
     structlog.configure(
-        processors=[*shared, renderer],
+        processors=[*shared, renderer, _last],
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
@@ -54,7 +71,7 @@ def _configure() -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer, _last],
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)

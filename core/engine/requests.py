@@ -287,6 +287,8 @@ class Requests:
             value = parse_answer(row.input_type, options, str(answer.value))
         else:
             value = check_answer(row.input_type, options, answer.value)
+        if (secrets := await actor.world.secrets_of(actor)) is not None:
+            secrets.refuse(json.dumps(value).encode(), "this answer")
         key = request_key(row)
         status = self._status_without(key)
         operations = [self._answering(row, value, by), *actor.status_operations(status), command]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from core.engine.onward import ALONE, alone, find_onward
 from core.engine.process_life import ProcessLife
 from core.engine.requests import request_key
 from core.engine.run_inputs import kept_inputs
+from core.engine.secrets import RunSecrets, Secrets
 from core.engine.slots import Slots
 from core.engine.timers import TimerKey, Timers
 from core.engine.trials import last_error_of, trials_of
@@ -34,6 +36,7 @@ from core.errors import (
     DatabaseProblem,
     DiskFull,
     RondoError,
+    SecretProblem,
     UnknownRun,
 )
 from core.flow.dag_shape import DagShape, first_node
@@ -101,6 +104,7 @@ class Runs:
         bus: EventBus,
         pool: Any,
         settings: LiveSettings,
+        secrets: Secrets,
         environments: Environments | None,
         *,
         now: Callable[[], float] = time.time,
@@ -116,6 +120,7 @@ class Runs:
         self._bus = bus
         self._pool = pool
         self._settings = settings
+        self.secrets = secrets
         self._environments = environments
         self._now = now
         self._on_trouble = on_trouble
@@ -198,6 +203,9 @@ class Runs:
         assert loaded.graph is not None and loaded.version is not None
         now = self.now()
         first, state, (inputs, large_inputs) = await asyncio.to_thread(_first_rows, loaded.graph, start.inputs, now)
+        given = await self.secrets.of(loaded.name, loaded.files)
+        if given is not None:
+            given.refuse(b"%b%b" % (state, dumps([start.inputs, start.answers])), "what the run is to begin with")
         run = InsertRun(
             id=run_id,
             workflow=loaded.name,
@@ -366,6 +374,13 @@ class Runs:
                 if not self._patient:
                     self._on_relief()
 
+    async def secrets_of(self, actor: RunActor) -> RunSecrets | None:
+        """What the run's code has been given, or would be now; None where it is given nothing."""
+        if actor.secrets is None:
+            with contextlib.suppress(SecretProblem):
+                actor.secrets = await self.secrets.of(actor.record.workflow, actor.version.files)
+        return actor.secrets
+
     async def requests_of(self, line: int) -> list[RequestRow]:
         """Every request of a line."""
         return await self._store.requests(line=line)
@@ -379,6 +394,7 @@ class Runs:
     async def spawn(self, actor: RunActor) -> Process:
         """Start the run's process from its last committed state."""
         record, position = actor.record, actor.position
+        actor.secrets = await self.secrets.of(record.workflow, actor.version.files)
         history = await self._history_of(actor)
         folder = self._workspace.workflows_dir / record.workflow
         answers = [
@@ -421,6 +437,9 @@ class Runs:
         if (found := actor.process_life.environment.found) is not None:
             python = str(found.python)
             init["environment"] = run_variables(found)
+        if actor.secrets is not None:
+            init["environment"] = {**init.get("environment", {}), **actor.secrets.values}
+            init["secrets"] = list(actor.secrets.values)
         process: Process = await self._pool.spawn(init, history.state, actor.process_life, python=python)
         self._usage.wake()
         crash_point("run.spawn.there")

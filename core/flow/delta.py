@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import is_
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from core.errors import StateValueError
 from core.flow.diff import Change, difference, identical, reordered
@@ -20,6 +20,8 @@ SNAPSHOT_BYTES = 256 * 1024
 SNAPSHOT_STEPS = 2_000
 
 State = dict[str, Any]
+Guard = Callable[[bytes, Sequence[bytes], str], None]
+"""Takes the operations and blobs of a delta, and whose they are."""
 
 
 class _Container:
@@ -72,6 +74,9 @@ class StateTracker:
     with those of others.
     """
 
+    guard: ClassVar[Guard | None] = None
+    """Refuses changes before they are committed, by what it raises; of a whole process, which has one run."""
+
     def __init__(self, state: State, since_snapshot: tuple[int, int] = (0, 0), *, fine: bool = False) -> None:
         self._fine = fine
         self._committed: State = {}
@@ -85,7 +90,8 @@ class StateTracker:
     def commit_delta(self, shared: State, node: str = "") -> Delta:
         """Take the state as it is now as committed and return what changed; changed values become the loaded ones.
 
-        Raises StateValueError, naming `node`, where a value is not JSON; then nothing is committed.
+        Raises StateValueError, naming `node`, where a value is not JSON, and what the guard raises; then nothing is
+        committed.
         """
         draft = _Draft(node, self._fine)
         committed = self._committed
@@ -102,9 +108,12 @@ class StateTracker:
                 draft.set_whole(key, value)
             elif value is not committed[key]:
                 self._compare(key, value, draft)
+        delta = draft.delta()
+        # What a run began with is not what a node did.
+        if node and StateTracker.guard is not None:
+            StateTracker.guard(delta.operations, delta.blobs, node)
         if draft.touched:
             self._adopt(shared, draft)
-        delta = draft.delta()
         self._delta_bytes += len(delta.operations) + sum(map(len, delta.blobs))
         self._delta_steps += 1
         return delta

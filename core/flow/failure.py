@@ -8,6 +8,7 @@ from pathlib import Path
 from core.errors import RondoError
 from core.flow.journal import Failure
 from core.flow.packages import missing_package
+from core.redaction import cleaned
 
 TEXT_LIMIT = 32_000
 """Characters of a message or traceback; of longer ones the middle is left out."""
@@ -79,6 +80,6 @@ def _trim(report: traceback.TracebackException) -> str:
 
 
 def _clean(text: str) -> str:
-    """Text that can be encoded and is of a bearable length."""
-    text = text.encode("utf-8", "backslashreplace").decode()
+    """Text that can be encoded, holds no secret and is of a bearable length."""
+    text = cleaned(text.encode("utf-8", "backslashreplace").decode())
     return text if len(text) <= TEXT_LIMIT else f"{text[: TEXT_LIMIT // 2]}\n…\n{text[-TEXT_LIMIT // 2 :]}"

@@ -216,6 +216,13 @@ class EngineApi(AssistantApi, Protocol):
         """Take over a run from such a file, once it was checked whole; nothing of it is executed or approved."""
         ...
 
+    async def unlock_secrets(self, passphrase: str) -> None:
+        """Tell the engine the passphrase of the encrypted secrets; it is kept in memory only.
+
+        Raises PassphraseWrong.
+        """
+        ...
+
     def events(self) -> AsyncIterator[list[Event]]:
         """Batches of events from now on, for as long as the iterator lives."""
         ...

@@ -150,6 +150,9 @@ class EngineCalls(RemoteModelCalls, RemoteCallRecords, ChatCalls, ABC):
     async def prune_environments(self, days: float) -> list[EnvironmentView]:
         return await self._call(list[EnvironmentView], "prune_environments", days=days)
 
+    async def unlock_secrets(self, passphrase: str) -> None:
+        return await self._call(NoneType, "unlock_secrets", passphrase=passphrase)
+
     async def start_run(self, start: StartRun) -> RunView:
         return await self._call(RunView, "start_run", start=start)
 

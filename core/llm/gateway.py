@@ -312,7 +312,7 @@ class Gateway:
         ready = [
             provider.title
             for provider in self.providers().values()
-            if not provider.local and self.keys.secret is None and self.keys.access(provider).key
+            if not provider.local and self.keys.has_at_hand(provider)
         ]
         more = (
             f" Or choose a model of {' or '.join(ready)}: [llm] model in rondo.toml."

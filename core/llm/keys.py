@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from core.errors import NoModelKey
+from core.errors import NoModelKey, RondoError
 from core.llm.providers import Provider, known_variables, providers
 from core.redaction import Redactor
 
@@ -18,7 +18,10 @@ LONGEST = 4096
 Source = Literal["client", "environment", "secret", "none", "not needed"]
 
 SecretStore = Callable[[str], str | None]
-"""Gives the value of a secret by its name, None where there is none; it is called in a thread, so it may take long."""
+"""Gives the value of a secret by its name, None where there is none; it is called in a thread, so it may take long.
+
+It may raise a RondoError where there is one that it can't give.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +64,20 @@ class Keys:
         self._offered.update(offered)
 
     def access(self, provider: Provider) -> Access:
-        """How to reach a provider, as things are now. Where a secret store is set, it is asked: call it in a thread."""
+        """How to reach a provider, as things are now. Where a secret store is set, it is asked: call it in a thread.
+
+        Raises NoModelKey where the store has the key and can't give it.
+        """
         access = self._find(provider)
         if access.key:
             self._handed.add(access.key)
         return access
 
-    def _find(self, provider: Provider) -> Access:
+    def has_at_hand(self, provider: Provider) -> bool:
+        """True where a key is known without asking the secret store."""
+        return not provider.key.startswith("secret:") and bool(self._find(provider, store=False).key)
+
+    def _find(self, provider: Provider, *, store: bool = True) -> Access:
         if provider.key == "none":
             return Access(self._address(provider, self._layers()), "not needed")
         if provider.key.startswith("secret:"):
@@ -82,10 +92,17 @@ class Keys:
                         name,
                         value,
                     )
-        for name in names if self.secret is not None else ():
-            found = self._from_store(provider, name)
+        problem: RondoError | None = None
+        for name in names if store and self.secret is not None else ():
+            try:
+                found = self._from_store(provider, name)
+            except NoModelKey as error:
+                problem = error
+                continue
             if found.key:
                 return found
+        if problem is not None and provider.key_needed:
+            raise problem
         return Access(self._address(provider, self._layers()), "none" if provider.key_needed else "not needed")
 
     @property
@@ -106,7 +123,14 @@ class Keys:
 
     def _from_store(self, provider: Provider, name: str) -> Access:
         address = self._address(provider, self._layers())
-        value = (self.secret(name) or "").strip() if self.secret is not None else ""
+        try:
+            value = (self.secret(name) or "").strip() if self.secret is not None else ""
+        except RondoError as error:
+            raise NoModelKey(
+                f"The key for {provider.title} can't be had from the secret store: {error.message}",
+                cause=error.cause,
+                next_step=error.next_step,
+            ) from error
         if not value:
             return Access(address, "none", f"secret:{name}")
         return Access(address, "secret", f"secret:{name}", value)
@@ -137,9 +161,9 @@ def check_access(provider: Provider, access: Access) -> None:
             else f"{names[0]} is not set."
             if names
             else f"[llm.providers.{provider.name}] names no key.",
-            next_step=f"Put the secret {names[0].removeprefix('secret:')} into the store."
+            next_step=f"Keep it: rondo secrets set {names[0].removeprefix('secret:')}"
             if store
-            else f"Set {names[0]} where you start rondo, for example: export {names[0]}=..."
+            else f"Keep it with rondo secrets set {names[0]}, or set the variable where you start rondo."
             if names
             else f"Set key under [llm.providers.{provider.name}] in the settings.",
         )

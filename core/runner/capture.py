@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any
 
+from core.redaction import cleaned
 from core.runner.log_share import TAIL_LINES, Allowance, Share, dropped_text
 from core.runner.wire import LINE_LIMIT, RECORD_PREFIX, encode_json
 
@@ -165,7 +166,7 @@ class LineStream(io.TextIOWrapper):
             for line in lines:
                 self._say(line, visit)
             if len(rest) > LINE_LIMIT:
-                *pieces, rest = cut_text(rest)
+                *pieces, rest = cut_text(cleaned(rest))
                 for piece in pieces:
                     self._say(piece, visit)
             if rest:
@@ -184,7 +185,7 @@ class LineStream(io.TextIOWrapper):
                 self._say(self._begun.pop(key), key[0])
 
     def _say(self, line: str, visit: Visit) -> None:
-        for piece in cut_text(line):
+        for piece in cut_text(cleaned(line)):
             self._writer.write(self._level, self._stream, piece, visit)
 
 
@@ -249,7 +250,7 @@ class RecordHandler(logging.Handler):
             if record.name not in OWN_LOGGERS:
                 text = f"{record.name}: {text}"
             for line in text.split("\n"):
-                for piece in cut_text(line):
+                for piece in cut_text(cleaned(line)):
                     self._writer.write(record.levelno, "log", piece, at=record.created)
         except Exception:
             self.handleError(record)

@@ -18,12 +18,16 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from core.crash_points import crash_point
+from core.flow.delta import StateTracker
 from core.flow.failure import describe_error
 from core.flow.journal import Failure
 from core.flow.packages import IN_RUN_PROCESS
+from core.flow.secrecy import state_guard
+from core.redaction import hide_here
 from core.runner import environment, sources
 from core.runner.capture import Capture, LogWriter
 from core.runner.channel import CLOSED_BY_OTHERS, LOST_ENGINE, SocketChannel
@@ -172,11 +176,20 @@ def _enter(init: dict[str, Any]) -> Capture:
     for name in os.environ.keys() - kept.keys():
         del os.environ[name]
     os.environ.update(kept)
+    _keep_secrets(init.get("secrets") or (), kept)
     sys.argv = [os.path.join(init["folder"], "nodes.py")]
     writer = LogWriter(LOGS, Allowance.of(limits))
     capture = Capture(writer)
     capture.install()
     return capture
+
+
+def _keep_secrets(names: Sequence[str], variables: Mapping[str, str]) -> None:
+    """Take what the run was given out of what this process says; a state that holds it is refused."""
+    values = {name: variables[name] for name in names}
+    if values:
+        hide_here(values.values())
+        StateTracker.guard = staticmethod(state_guard(values))
 
 
 def _load(

@@ -13,7 +13,7 @@ from core.errors import PassphraseWrong
 
 COST, BLOCK, PARALLEL = 2**17, 8, 1
 """Of scrypt: about a second and 128 MiB."""
-MEMORY = 256 * 1024 * 1024
+MEMORY = 2**31 - 1
 NONCE = 12
 CHECK_NAME = "\0check"
 CHECK_VALUE = "rondo"
@@ -24,13 +24,13 @@ class Seal:
     """A key that a passphrase was made into, and by what."""
 
     salt: bytes
-    cost: int = COST
+    cost: int
     key: bytes = field(default=b"", repr=False)
 
     @classmethod
     def new(cls, passphrase: str) -> Seal:
         """A key with a salt of its own. Takes about a second."""
-        seal = cls(os.urandom(16))
+        seal = cls(os.urandom(16), COST)
         seal.key = seal._derive(passphrase)
         return seal
 
@@ -90,6 +90,6 @@ class Seal:
             n=self.cost,
             r=BLOCK,
             p=PARALLEL,
-            maxmem=MEMORY * 8,
+            maxmem=MEMORY,
             dklen=32,
         )
