@@ -51,7 +51,7 @@ PACKAGES = (
     "core.runner",
     "core.sdk",
     "core.store",
-    "core.tools",
+    "core.tools.secrets",
 )
 
 
