@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -11,12 +12,14 @@ import msgspec
 
 from core.assistant.proposal import Proposal
 from core.assistant.templates import read_template, templates
+from core.engine.call_forms import redacted
 from core.engine.catalog import Catalog
 from core.engine.conversations.chats import Chats
 from core.engine.conversations.conversation import Conversation
 from core.engine.conversations.journal import Applied, Journal, require_name
 from core.engine.conversations.proposals import Proposals
 from core.engine.conversations.trying import Tries
+from core.engine.secrets import Secrets
 from core.errors import RondoError, UsageError
 from core.link.chat_types import (
     AnswerQuestions,
@@ -36,6 +39,7 @@ from core.store.operations import Operation, RecordCommand
 from core.store.store import Store
 
 T = TypeVar("T")
+Said = TypeVar("Said", SendMessage, AnswerQuestions, Decide)
 
 
 class ConversationCalls(ABC):
@@ -45,6 +49,7 @@ class ConversationCalls(ABC):
     _chats: Chats
     _journal: Journal
     _proposals: Proposals
+    _secrets: Secrets
     _store: Store
     _tries: Tries
 
@@ -53,6 +58,9 @@ class ConversationCalls(ABC):
 
     @abstractmethod
     def _command(self, command_id: str, method: str, run: str | None, arguments: dict[str, Any]) -> RecordCommand: ...
+
+    @abstractmethod
+    def _redacted(self, text: str) -> str: ...
 
     # Conversations ------------------------------------------------------------------------------------------------
 
@@ -64,11 +72,13 @@ class ConversationCalls(ABC):
 
     async def send_message(self, message: SendMessage) -> ChatRow:
         command = self._command_of(message.command_id, "send_message", {"chat": message.chat_id})
-        return await self._once(message.command_id, lambda: self._chats.send(message, command))
+        clean = await self._without_secrets(message)
+        return await self._once(message.command_id, lambda: self._chats.send(clean, command))
 
     async def answer_questions(self, answer: AnswerQuestions) -> ChatRow:
         command = self._command_of(answer.command_id, "answer_questions", {"chat": answer.chat_id})
-        return await self._once(answer.command_id, lambda: self._chats.answer(answer, command))
+        clean = await self._without_secrets(answer)
+        return await self._once(answer.command_id, lambda: self._chats.answer(clean, command))
 
     async def stop_chat(self, chat_id: str) -> ChatRow:
         return await self._chats.stop(chat_id)
@@ -93,6 +103,13 @@ class ConversationCalls(ABC):
     async def fix_run(self, command_id: str, run_id: str) -> ChatRow:
         command = self._command_of(command_id, "fix_run", {"run": run_id})
         return await self._once(command_id, lambda: self._chats.fix(run_id, command))
+
+    async def _without_secrets(self, said: Said) -> Said:
+        """What a person says, without the values of secrets: neither the database nor a model gets them."""
+        await asyncio.to_thread(self._secrets.learn)
+        plain = msgspec.to_builtins(said)
+        clean = redacted(plain, self._redacted)
+        return said if clean == plain else msgspec.convert(clean, type(said))
 
     async def _once(self, command_id: str, carry_out: Callable[[], Awaitable[ChatRow]]) -> ChatRow:
         """Carry out what is said in a conversation once; a repeated command only shows the conversation."""
@@ -123,6 +140,7 @@ class ConversationCalls(ABC):
 
     async def decide_proposal(self, decide: Decide) -> Decided:
         self._refuse_in_trouble()
+        decide = await self._without_secrets(decide)
         arguments = {"proposal": decide.proposal_id, "decision": decide.decision}
         command = self._command_of(decide.command_id, "decide_proposal", arguments)
         async with self._journal.writing:

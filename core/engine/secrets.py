@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,7 @@ class Secrets:
         self._store = SecretStore(environment=environment, passphrase=lambda: self._passphrase)
         self._grants = Grants()
         self._handed: set[str] = set()
+        self._handing = threading.Lock()
         self._redactor = Redactor(())
 
     def __repr__(self) -> str:
@@ -74,6 +76,17 @@ class Secrets:
         """
         found = self._store.find(name)
         return self._hand(found.value) if found is not None else None
+
+    def learn(self) -> None:
+        """Know every value that can be had without a keyring, so that it is redacted. Call it in a thread."""
+        try:
+            names = [info.name for info in self._store.list() if info.where != "keyring"]
+        except SecretProblem:
+            return
+        for name in names:
+            value = self._store.value(name)
+            if value is not None:
+                self._hand(value)
 
     async def of(self, workflow: str, files: Mapping[str, bytes]) -> RunSecrets | None:
         """What a run of this version is given; None where the version declares no secrets.
@@ -159,9 +172,10 @@ class Secrets:
         return self._hand(found.value)
 
     def _hand(self, value: str) -> str:
-        if value not in self._handed:
-            self._handed.add(value)
-            self._redactor = Redactor(self._handed)
+        with self._handing:
+            if value not in self._handed:
+                self._handed.add(value)
+                self._redactor = Redactor(self._handed)
         return value
 
 
