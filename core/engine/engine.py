@@ -111,7 +111,7 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls, ModelCalls, CallRecords
         self._noting: set[asyncio.Future[None]] = set()
         self._settings = LiveSettings(workspace)
         self._secrets = Secrets(workspace.workflows_dir, os.environ)
-        self._models = Gateway(lambda: self._settings.now, Keys(os.environ, self._secrets.model_key))
+        self._models = Gateway(lambda: self._settings.now, Keys(os.environ, self._secrets.own))
         self._gateway: ModelGateway = gateway if gateway is not None else self._models
         self._black_box = BlackBox(workspace, clock)
         self._bus = EventBus()

@@ -14,7 +14,7 @@ from core.flow.secrecy import refuse_changes, secret_in_state
 from core.redaction import SHORTEST, JsonFinder, Redactor
 from core.tools.secrets.declared import declared
 from core.tools.secrets.grants import Grants
-from core.tools.secrets.store import PASSPHRASE, SecretStore
+from core.tools.secrets.store import PASSPHRASE, SecretStore, Where
 
 REFERENCE = re.compile(r"\bsecret:([A-Za-z_][A-Za-z0-9_.-]*)")
 
@@ -69,13 +69,28 @@ class Secrets:
         """A text without any value that this engine has handed out."""
         return self._redactor.text(text)
 
-    def model_key(self, name: str) -> str | None:
-        """The value for a key of a model's provider; None where there is none. Call it in a thread.
+    def own(self, name: str) -> str | None:
+        """A value for the engine itself, such as the key of a model's provider; None where there is none.
 
-        Raises the SecretProblem family.
+        Call it in a thread. Raises the SecretProblem family.
         """
         found = self._store.find(name)
         return self._hand(found.value) if found is not None else None
+
+    def value(self, name: str) -> str | None:
+        """The same for providers of tools (`core.tools.provider.SecretValues`): None too where it can't be had."""
+        value = self._store.value(name)
+        return self._hand(value) if value is not None else None
+
+    def set(self, name: str, value: str) -> Where:
+        """Keep a value that a provider needs, such as a token that was renewed; call it in a thread."""
+        where = self._store.set(name, value)
+        self._hand(value)
+        return where
+
+    def remove(self, name: str) -> Where:
+        """Forget a value; raises SecretMissing where it is not kept. Call it in a thread."""
+        return self._store.remove(name)
 
     def learn(self) -> None:
         """Know every value that can be had without a keyring, so that it is redacted. Call it in a thread."""
@@ -179,5 +194,5 @@ class Secrets:
         return value
 
 
-def _listed(names: list[str]) -> str:
+def _listed(names: Sequence[str]) -> str:
     return f"the secret {names[0]}" if len(names) == 1 else f"the secrets {', '.join(names)}"

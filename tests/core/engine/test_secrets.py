@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import secrets
 import uuid
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +19,8 @@ from scripted_models import ScriptedGateway
 from workbench import Workbench
 
 from core.errors import PassphraseWrong, SecretInState, SecretMissing, SecretNotGranted
+from core.link.chat_types import ChatQuery, SendMessage
+from core.link.model_types import CallFilter
 from core.redaction import MARK
 from core.tools.secrets import sealing
 from core.tools.secrets.grants import Grants
@@ -389,3 +392,64 @@ async def test_the_key_of_a_model_is_found_in_the_store(bench: Workbench) -> Non
         providers = {view.name: view for view in (await engine.models_status()).providers}
         assert providers["anthropic"].key == "secret"
     assert_nowhere(bench, PLAIN)
+
+
+async def test_what_is_kept_of_a_call_has_no_secret_in_it_however_it_is_packed(bench: Workbench, address: str) -> None:
+    source = CALLER.replace("ADDRESS", f"{address}/?q={PLAIN}")
+    source = source.replace("headers=headers)", "headers=headers, params={'p': os.environ['TOKEN']})")
+    bench.write("caller", "import os\n" + source, permissions=PERMISSIONS)
+    keep(bench, "caller", value=PLAIN)
+    async with bench.running() as engine:
+        view = await bench.run("caller")
+        assert view.status == "completed", view.error
+        (row,) = await engine.list_calls(CallFilter(run_id=view.run_id))
+        call = await engine.read_call(row.number)
+        assert PLAIN not in str(row) + str(call)
+
+
+MANY = """
+import base64, os, urllib.parse
+
+class Many(Node):
+    async def execute(self, given):
+        for name in sorted(os.environ):
+            if name.startswith("CANARY_"):
+                value = os.environ[name]
+                raw = value.encode()
+                print(name, value, urllib.parse.quote(value), repr(value), raw.hex(), raw)
+                print(base64.b64encode(raw).decode(), base64.urlsafe_b64encode(b"xy" + raw).decode())
+                os.write(1, raw + b"\\n")
+        raise RuntimeError(" ".join(os.environ.values()))
+"""
+
+
+async def test_fifty_canaries_through_every_channel_are_in_no_stored_byte(bench: Workbench) -> None:
+    values = [f"canary {number} " + secrets.token_urlsafe(9) + '/+"\\é'[: number % 6] for number in range(50)]
+    names = [f"CANARY_{number}" for number in range(50)]
+    bench.write("many", MANY, permissions={"secrets": names})
+    for name, value in zip(names, values, strict=True):
+        keep(bench, "many", value=value, name=name)
+    async with bench.running() as engine:
+        view = await bench.run("many")
+        assert view.status == "failed" and view.error is not None and view.error.type == "RuntimeError"
+        assert len(await bench.log(view.run_id)) >= 150
+        await engine.export_run(uuid.uuid4().hex, view.run_id)
+        assert_nowhere(bench, *values)
+    assert_nowhere(bench, *values)
+
+
+async def test_a_secret_that_a_person_types_into_a_chat_goes_no_further(bench: Workbench) -> None:
+    SecretStore().set("TOKEN", VALUE)
+    models = ScriptedGateway()
+    async with bench.running(gateway=models) as engine:
+        chat = await engine.send_message(SendMessage(uuid.uuid4().hex, f"My token is {VALUE}, use it", workflow="new"))
+        await models.until_asked(1)
+        events = engine.events()
+        async with asyncio.timeout(30):
+            while (await engine.read_chat(ChatQuery(chat_id=chat.chat_id))).chat.busy:
+                await anext(events)
+        page = await engine.read_chat(ChatQuery(chat_id=chat.chat_id))
+        assert f"My token is {MARK}, use it" in str(page)
+        assert VALUE not in str(models.asked) and repr(VALUE)[1:-1] not in str(models.asked)
+        assert_nowhere(bench, VALUE)
+    assert_nowhere(bench, VALUE)
