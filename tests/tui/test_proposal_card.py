@@ -169,13 +169,6 @@ async def test_the_proposal_is_drawn_on_the_graph(double: EngineDouble, app_on: 
         await shows(pilot, "+ n > 50")
         assert "- removed" in screen_text(app)
         await shows(pilot, "weekday_gate  is added")
-        await pilot.press("p")
-        await until(pilot, lambda: isinstance(app.screen, ChatScreen))
-        app.go_back()
-        await pilot.press("g")
-        await shows(pilot, "7f3a09c1")
-        await pilot.press("p")
-        await shows(pilot, "+ weekday_gate")
 
 
 @given(st.data())

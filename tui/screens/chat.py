@@ -17,7 +17,8 @@ from tui.navigation import Place
 from tui.screens.base import RondoScreen
 from tui.starting import RunStarted
 from tui.text import visible
-from tui.widgets.chat_pane import ChatPane, ConversationChanged, ProposalOpened
+from tui.widgets.chat_messages import ConversationChanged, ProposalOpened
+from tui.widgets.chat_pane import ChatPane
 from tui.widgets.proposal_card import ProposalCard
 
 LOW = 32
@@ -111,6 +112,11 @@ class ChatScreen(RondoScreen):
     def toggle_chat(self) -> None:
         self._show_pane()
         self.pane.write()
+
+    def tab_out(self, step: int) -> None:
+        pane = [self.pane.log_view, self.pane.composer]
+        panes = self.card.panes() if self.card.display and self.size.height >= LOW else pane
+        self.set_focus(panes[0 if step > 0 else -1])
 
     def sync_chat(self) -> None:
         if self.pane.is_mounted:

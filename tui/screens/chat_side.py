@@ -181,6 +181,15 @@ class ChatSide:
         panes = screen.panes()
         screen.set_focus(panes[0] if panes else None)
 
+    def tab_out(self, step: int) -> None:
+        """Tab at the end of the chat: to the first pane of the screen, backwards to its last one."""
+        screen = _screen(self)
+        panes = [] if self.chat_alone else screen.panes()
+        if panes:
+            screen.set_focus(panes[0 if step > 0 else -1])
+        elif self.chat is not None:
+            screen.set_focus(self.chat.composer if step < 0 else self.chat.log_view)
+
     def sync_chat(self) -> None:
         """Shown again: the chat is where it was left on the screen before."""
         screen = _screen(self)

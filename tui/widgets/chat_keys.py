@@ -104,7 +104,7 @@ class ChatKeys(Acting):
         when=needs_proposal,
     )
     def to_proposal(self) -> None:
-        from tui.widgets.chat_pane import ProposalOpened
+        from tui.widgets.chat_messages import ProposalOpened
 
         proposal = _pane(self).conversation.open_proposal
         if proposal is not None:
@@ -314,7 +314,7 @@ class ChatKeys(Acting):
     # What comes of it --------------------------------------------------------------------------------------------
 
     def _change(self, call: Callable[[], Awaitable[ChatRow]], doing: str) -> None:
-        from tui.widgets.chat_pane import Sent
+        from tui.widgets.chat_messages import Sent
 
         pane = _pane(self)
         here = pane.conversation

@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.message import Message
-from textual.widgets import TextArea
 
 from core.errors import RondoError
 from core.link.chat_events import ChatChanged, ChatText, ProposalChanged
 from core.link.chat_types import (
     AnswerQuestions,
-    ChatRow,
-    SendMessage,
 )
-from core.link.model_types import ModelsStatus
 from core.link.types import Event, RunFilter, WorkflowDetail
-from tui.actions import registry
-from tui.chat_commands import References, command_of, looks_like_command, suggestions
+from tui.chat_commands import References
 from tui.chat_desk import ChatDesk
 from tui.chat_words import usage_text
-from tui.conversation import Conversation, Read
+from tui.conversation import Conversation
 from tui.messages import EngineFailed
 from tui.reader import Reader
 from tui.spans import Span
 from tui.text import visible
 from tui.widgets.chat_keys import ChatKeys
 from tui.widgets.chat_log import ChatLog
+from tui.widgets.chat_messages import (
+    About,
+    AboutRead,
+    ChatFound,
+    ChatRead,
+    ConversationChanged,
+    NotSent,
+    ProposalOpened,
+    Sent,
+)
 from tui.widgets.chat_questions import ChatQuestions
+from tui.widgets.chat_writing import ChatWriting
 from tui.widgets.composer import Composer, Suggestions
 from tui.widgets.line_list import LineList
 from tui.widgets.paragraph import Paragraph
@@ -43,72 +47,8 @@ if TYPE_CHECKING:
     from core.link.assistant_api import AssistantApi
     from tui.app import RondoApp
 
-STOP_SECONDS = 3.0
-"""How long the first Esc of an answer that runs waits for the second one, which stops it."""
 
-
-class ChatRead(Message, bubble=False):
-    """Entries of a conversation."""
-
-    def __init__(self, conversation: Conversation, read: Read) -> None:
-        super().__init__()
-        self.conversation = conversation
-        self.read = read
-
-
-class ChatFound(Message, bubble=False):
-    """The conversation to show for a workflow; None where there is none yet."""
-
-    def __init__(self, workflow: str, row: ChatRow | None) -> None:
-        super().__init__()
-        self.workflow = workflow
-        self.row = row
-
-
-class Sent(Message, bubble=False):
-    """The engine took what was sent."""
-
-    def __init__(self, conversation: Conversation, row: ChatRow) -> None:
-        super().__init__()
-        self.conversation = conversation
-        self.row = row
-
-
-class NotSent(Message, bubble=False):
-    """The engine did not take what was sent."""
-
-    def __init__(self, error: RondoError, text: str, doing: str) -> None:
-        super().__init__()
-        self.error = error
-        self.text = text
-        self.doing = doing
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """What the chat knows besides its conversation: the models, and what can be referred to."""
-
-    status: ModelsStatus | None
-    references: References
-
-
-class AboutRead(Message, bubble=False):
-    """The models and references were read."""
-
-    def __init__(self, about: About) -> None:
-        super().__init__()
-        self.about = about
-
-
-class ProposalOpened(Message):
-    """The person wants to see a proposal."""
-
-    def __init__(self, proposal_id: str) -> None:
-        super().__init__()
-        self.proposal_id = proposal_id
-
-
-class ChatPane(ChatKeys, Vertical):
+class ChatPane(ChatKeys, ChatWriting, Vertical):
     """The conversation of the desk. It shows and sends; what it means is the engine's."""
 
     view = "conversation"
@@ -123,8 +63,8 @@ class ChatPane(ChatKeys, Vertical):
         super().__init__()
         self.log_view = ChatLog()
         self.questions = ChatQuestions()
-        self._suggestions = Suggestions()
-        self.composer = Composer(self._suggestions)
+        self.suggestion_list = Suggestions()
+        self.composer = Composer(self.suggestion_list)
         self._rule = PaneRule()
         self._questions_rule = PaneRule()
         self._composer_rule = PaneRule()
@@ -133,8 +73,8 @@ class ChatPane(ChatKeys, Vertical):
         self.replaces = 0
         """The number of the message that the next one takes the place of; 0 for none."""
         self.references = References()
-        self._sending = False
-        self._stop_asked = 0.0
+        self.sending = False
+        self.stop_asked = 0.0
         self._early = ""
         self.chat_reader = Reader(self, "the chat", self._read_chat, lambda message: message)
         self._about_reader = Reader(self, "the models", self._read_about, AboutRead, period=1.0)
@@ -147,7 +87,7 @@ class ChatPane(ChatKeys, Vertical):
         yield self._questions_rule
         yield self.questions
         yield self._composer_rule
-        yield self._suggestions
+        yield self.suggestion_list
         yield self.composer
 
     def on_mount(self) -> None:
@@ -331,7 +271,7 @@ class ChatPane(ChatKeys, Vertical):
 
     def on_not_sent(self, message: NotSent) -> None:
         """Say why, and give the text back where nothing else was written since."""
-        self._sending = False
+        self.sending = False
         self.screen.post_message(EngineFailed(message.error, message.doing))
         if message.text and not self.composer.text:
             self.composer.put(message.text)
@@ -398,7 +338,7 @@ class ChatPane(ChatKeys, Vertical):
         )
         if self.replaces:
             text, ink, end = f"instead of message {self.replaces}", "waiting", "esc: leave it as it is"
-        elif here.busy or self._sending:
+        elif here.busy or self.sending:
             text, ink, end = "● working", "running", "esc esc stops"
         else:
             text, ink, end = "write", "strong", self._model
@@ -425,119 +365,6 @@ class ChatPane(ChatKeys, Vertical):
             self.conversation.wanted = event.where
             self.chat_reader.want()
 
-    # Writing -----------------------------------------------------------------------------------------------------
-
-    def write(self, early: str = "") -> None:
-        """Put the focus into the composer, with what was typed for it before it was there."""
-        self.screen.set_focus(self.composer)
-        if early:
-            self.composer.insert(early)
-
-    def on_text_area_changed(self, event: TextArea.Changed) -> None:
-        """Keep the draft, and show what could be completed."""
-        event.stop()
-        text = self.composer.text
-        if text:
-            self.desk.drafts[self.desk.draft_key] = text
-        else:
-            self.desk.drafts.pop(self.desk.draft_key, None)
-        self._suggest()
-
-    def _suggest(self) -> None:
-        before = self.composer.before_cursor if self.composer.text else ""
-        self._suggestions.show(suggestions(before, self.references))
-
-    def on_text_area_selection_changed(self, event: TextArea.SelectionChanged) -> None:
-        event.stop()
-        self._suggest()
-
-    def on_composer_paged(self, event: Composer.Paged) -> None:
-        step = max(1, self.log_view.size.height - 1) * event.pages
-        self.log_view.scroll_to(y=self.log_view.scroll_offset.y + step, animate=False, force=True)
-
-    def on_composer_left(self) -> None:
-        """Esc: out of an edit; of a running answer the first one asks, the second one stops it; else to the screen."""
-        now = asyncio.get_running_loop().time()
-        if self.replaces:
-            self.replaces = 0
-            self.composer.put("")
-            self.refresh_titles()
-        elif self.conversation.busy and now - self._stop_asked > STOP_SECONDS:
-            self._stop_asked = now
-            self.rondo.say("Esc once more stops the answer; tab leaves the chat", "hint")
-        elif self.conversation.busy:
-            self._stop_asked = 0.0
-            self.stop_turn()
-        else:
-            self.leave()
-
-    def leave(self) -> None:
-        """Give the keys back to what stands beside, else to the conversation."""
-        self.screen.leave_chat()  # type: ignore[attr-defined]
-
-    def on_composer_submitted(self, event: Composer.Submitted) -> None:
-        """A command, or something to say. Nothing written: to what waits for an answer."""
-        text = event.text
-        if not text:
-            self.go_to_what_waits()
-            return
-        command = command_of(text)
-        if command is not None:
-            self._do(registry[command[0].action_id], command[1])
-        elif looks_like_command(text):
-            self.composer.put(text)
-            self.rondo.say(f"There is no command {text.split()[0]}; / alone lists them", "hint")
-        else:
-            self.send(text)
-
-    def _do(self, found: Any, argument: str) -> None:
-        target = (
-            self if isinstance(self, found.owner) else self.screen if isinstance(self.screen, found.owner) else None
-        )
-        if target is None:
-            self.rondo.say(f"{found.title} does not belong to this screen", "hint")
-        else:
-            self.rondo.perform(found, target, argument)
-
-    def send(self, text: str) -> None:
-        """Say something to the assistant."""
-        here = self.conversation
-        if self._sending or (here.busy and not self.replaces):
-            self.composer.put(text)
-            self.rondo.say("It is still working; esc esc stops it. Your text stays", "hint")
-            return
-        message = SendMessage(
-            command_id=str(uuid4()),
-            text=text,
-            chat_id=here.chat_id or None,
-            workflow=here.workflow or None,
-            replaces=self.replaces or None,
-        )
-        if text not in self.composer.sent_before[-1:]:
-            self.composer.sent_before.append(text)
-        self.replaces = 0
-        self._sending = True
-        self.log_view.follow()
-        self.refresh_titles()
-
-        async def call() -> Message:
-            return Sent(here, await self.api.send_message(message))
-
-        self.call_engine(call, "sending", group="chat send", text=text)
-
-    def on_sent(self, message: Sent) -> None:
-        """The conversation has an id now, and goes on."""
-        self._sending = False
-        here = message.conversation
-        if not here.chat_id:
-            here.chat_id = message.row.chat_id
-            here.loaded = False
-        here.row = message.row
-        here.workflow = message.row.workflow or here.workflow
-        if here is self.conversation:
-            self.refresh_titles()
-            self.chat_reader.want()
-
     # Questions ---------------------------------------------------------------------------------------------------
 
     def on_chat_questions_answered(self, event: ChatQuestions.Answered) -> None:
@@ -549,7 +376,7 @@ class ChatPane(ChatKeys, Vertical):
         self.write()
         self.questions.show(None)
         self._questions_rule.display = False
-        self._sending = True
+        self.sending = True
         self.refresh_titles()
 
         async def call() -> Message:
@@ -584,7 +411,3 @@ class ChatPane(ChatKeys, Vertical):
         """What tab goes through here."""
         form = [self.questions] if self.questions.asks else []
         return [*([self.log_view] if self.log_view.display else []), *form, self.composer]
-
-
-class ConversationChanged(Message, bubble=False):
-    """What is shown of the conversation changed: for the screen that shows the proposal too."""

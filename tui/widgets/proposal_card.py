@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, ClassVar, cast
-from uuid import uuid4
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
@@ -13,18 +11,15 @@ from textual.strip import Strip
 from textual.timer import Timer
 from textual.widget import Widget
 
-from core.errors import RondoError
-from core.link.chat_types import Decide, Decided, ProposalView
-from tui.actions import Acting, action
-from tui.chat_lines import group_title
+from core.link.chat_types import ProposalView
 from tui.chat_words import STATUS_WORDS, check_spans, size_text, usage_text
-from tui.messages import EngineFailed
 from tui.proposal_choice import ProposalChoice
 from tui.proposal_lines import CardLine, card_lines, diff_lines
 from tui.spans import Inked, Spans, cut_spans
-from tui.text import plural, visible
+from tui.text import visible
 from tui.widgets.line_list import LineList
 from tui.widgets.paragraph import Paragraph
+from tui.widgets.proposal_keys import STATUS_HINTS, ProposalKeys
 from tui.widgets.rule import Bar, PaneRule, Title
 from tui.widgets.text_list import TextList
 
@@ -34,13 +29,6 @@ if TYPE_CHECKING:
 
 GRACE_SECONDS = 0.5
 """How long a card that gets the focus decides nothing: nobody agrees by what they typed for something else."""
-STATUS_HINTS = {
-    "applied": "applied: u takes it back",
-    "rejected": "rejected: nothing was changed",
-    "revised": "a later proposal took its place",
-    "broken": "checks fail, so it can't be applied: m sends it back with a comment",
-    "stale": "the workflow has changed since: m asks for it anew",
-}
 
 
 class ChangeList(LineList):
@@ -90,38 +78,7 @@ class CheckLine(Inked):
         return self.strip([(" ", ""), *cut_spans(self.spans, max(1, width - 2))]).crop_extend(0, width, self.rich_style)
 
 
-class ProposalRead(Message, bubble=False):
-    """The proposal as it is now."""
-
-    def __init__(self, proposal: ProposalView, said: str = "") -> None:
-        super().__init__()
-        self.proposal = proposal
-        self.said = said
-
-
-class ProposalDecided(Message, bubble=False):
-    """What became of a decision; `then` says that a run was asked for too."""
-
-    def __init__(self, decided: Decided, decide: Decide, then: bool) -> None:
-        super().__init__()
-        self.decided = decided
-        self.decide = decide
-        self.then = then
-
-
-def _open(card: ProposalCard) -> str:
-    if card.proposal is None:
-        return "There is no proposal"
-    return "" if card.proposal.status == "open" else STATUS_HINTS[card.proposal.status]
-
-
-def _commentable(card: ProposalCard) -> str:
-    if card.proposal is None:
-        return "There is no proposal"
-    return "" if card.proposal.status in ("open", "broken", "stale") else STATUS_HINTS[card.proposal.status]
-
-
-class ProposalCard(Acting, Vertical):
+class ProposalCard(ProposalKeys, Vertical):
     """One proposal. Decisions count from half a second after it got the focus on."""
 
     view = "proposal"
@@ -165,7 +122,6 @@ class ProposalCard(Acting, Vertical):
         self.diff = TextList(id="diff")
         self.armed = False
         self._arming: Timer | None = None
-        self._sending = False
         self._rule = PaneRule()
         self._why = Paragraph("", "", classes="why")
         self._checks = CheckLine()
@@ -269,292 +225,3 @@ class ProposalCard(Acting, Vertical):
     def panes(self) -> list[Widget]:
         """What tab goes through here."""
         return [self.changes, self.diff]
-
-    # Choosing ----------------------------------------------------------------------------------------------------
-
-    @action(
-        "proposal.toggle",
-        "toggle",
-        keys="space",
-        help="Take this change or leave it; say yes to a risk",
-        footer=1,
-        when=_open,
-    )
-    def toggle(self) -> None:
-        choice, line = self.choice, self.changes.line
-        if choice is None or line is None:
-            return
-        if line.risk is not None:
-            choice.toggle_risk(line.risk.id)
-        elif line.group is not None:
-            others = choice.toggle(line.group.id)
-            if others:
-                word = "Also taken" if line.group.id in choice.accepted else "Also left out"
-                self.rondo.say(f"{word}: {', '.join(visible(group_title(group.title)) for group in others)}", "info")
-        elif line.assumption is not None:
-            self.edit_assumption()
-            return
-        self.refresh_lines()
-
-    def on_line_list_chosen(self, event: LineList.Chosen) -> None:
-        """Enter: the text of a change, or another text for an assumption."""
-        event.stop()
-        line = self.changes.line
-        if event.lines is self.diff:
-            self.screen.set_focus(self.changes)
-        elif line is not None and line.assumption is not None:
-            self.edit_assumption()
-        else:
-            self.screen.set_focus(self.diff)
-
-    def edit_assumption(self) -> None:
-        """Change what is assumed."""
-        from tui.screens.chats import LineSheet
-
-        choice, line = self.choice, self.changes.line
-        reason = _open(self)
-        if choice is None or line is None or line.assumption is None or reason:
-            self.rondo.say(reason, "hint")
-            return
-        key = line.assumption.id
-
-        def written(text: str | None) -> None:
-            if text:
-                choice.assumptions[key] = text
-                self.refresh_lines()
-
-        self.rondo.push_screen(LineSheet("what is assumed", given=choice.assumptions[key], enter="keep"), written)
-
-    @action("proposal.next", "next", keys="n", help="To the next change", footer=7)
-    def next_change(self) -> None:
-        self._to_change(1)
-
-    @action("proposal.previous", "before", keys="p", help="To the change before", footer=8)
-    def previous_change(self) -> None:
-        self._to_change(-1)
-
-    def _to_change(self, step: int) -> None:
-        places = [
-            place for place, line in enumerate(self.changes.lines) if line.kind in ("group", "risk", "assumption")
-        ]
-        here = self.changes.cursor
-        ahead = [place for place in places if (place - here) * step > 0]
-        if ahead:
-            self.changes.move_to(min(ahead) if step > 0 else max(ahead))
-        self.screen.set_focus(self.changes)
-
-    # Deciding ----------------------------------------------------------------------------------------------------
-
-    @action(
-        "proposal.apply",
-        "apply",
-        keys="a",
-        words="apply",
-        help="Apply what is marked, with a backup; u takes it back",
-        footer=2,
-        when=_open,
-    )
-    def apply(self) -> None:
-        self._accept(then=False)
-
-    @action(
-        "proposal.apply-and-run",
-        "apply and run",
-        keys="A",
-        words="apply and run",
-        help="Apply, then run; after a repair the failed run goes on",
-        footer=3,
-        when=_open,
-    )
-    def apply_and_run(self) -> None:
-        self._accept(then=True)
-
-    def _accept(self, *, then: bool) -> None:
-        choice = self.choice
-        if choice is None or not self._may_decide():
-            return
-        if not choice.accepted:
-            self.rondo.say("Nothing is marked: space marks a change, x rejects all", "hint")
-            return
-        risks = choice.open_risks
-        if risks:
-            place = next(
-                n for n, line in enumerate(self.changes.lines) if line.risk is not None and line.risk.id == risks[0].id
-            )
-            self.changes.move_to(place)
-            self.screen.set_focus(self.changes)
-            count = plural(len(risks), "risk wants", "risks want")
-            self.rondo.say(f"{count} a yes of their own: read the text, then space on each", "hint")
-            return
-        decide = Decide(
-            command_id=str(uuid4()),
-            proposal_id=choice.proposal.proposal_id,
-            decision="accept",
-            accept=choice.accept,
-            consent=choice.given_consent,
-            assumptions=choice.edited_assumptions,
-        )
-        self._decide(decide, "applying", then=then)
-
-    def _may_decide(self) -> bool:
-        if self._sending:
-            self.rondo.say("It is being decided", "hint")
-            return False
-        if not self.armed:
-            self.rondo.say("That came too soon to be meant: press it once more", "hint")
-            return False
-        return True
-
-    @action(
-        "proposal.reject",
-        "reject",
-        keys="x",
-        words="reject",
-        help="Reject all of it; you may say why",
-        footer=5,
-        when=_commentable,
-    )
-    def reject(self) -> None:
-        self._with_comment(
-            "Reject this proposal?", "Why not? It may stay empty. Nothing is changed.", "reject", "reject"
-        )
-
-    @action(
-        "proposal.revise",
-        "comment",
-        keys="m",
-        words="revise",
-        help="Send it back with a comment, for another proposal",
-        footer=4,
-        when=_commentable,
-    )
-    def revise(self) -> None:
-        self._with_comment("What should be different?", "The assistant makes another proposal.", "send", "revise")
-
-    def _with_comment(self, title: str, text: str, enter: str, decision: Any) -> None:
-        from tui.screens.chats import LineSheet
-
-        proposal = self.proposal
-        if proposal is None or not self._may_decide():
-            return
-        command = str(uuid4())
-
-        def written(comment: str | None) -> None:
-            if comment is None:
-                return
-            if decision == "revise" and not comment:
-                self.rondo.say("Nothing was sent: a comment says what should be different", "hint")
-                return
-            decide = Decide(command_id=command, proposal_id=proposal.proposal_id, decision=decision, comment=comment)
-            self._decide(decide, "rejecting" if decision == "reject" else "sending the comment", then=False)
-
-        self.rondo.push_screen(LineSheet(title, text, enter=enter), written)
-
-    @action(
-        "proposal.try",
-        "try",
-        keys="t",
-        words="try",
-        help="Import the code and run it dry in an isolated process; asks first",
-        footer=6,
-        when=_open,
-    )
-    def try_it(self) -> None:
-        from tui.screens.confirm import ConfirmSheet
-
-        proposal = self.proposal
-        if proposal is None:
-            return
-        command = str(uuid4())
-
-        def decided(yes: bool | None) -> None:
-            if yes:
-                self.rondo.say("Trying it…", "info")
-
-                async def call() -> Message:
-                    tried = await self.api.try_proposal(command, proposal.proposal_id)
-                    return ProposalRead(tried, "Tried: the checks say how it went")
-
-                self._call(call, "trying it")
-
-        text = "This runs code that a model wrote, in a process of its own: an import, and a run with stubbed calls."
-        self.rondo.push_screen(ConfirmSheet("Try this proposal?", text, yes="try it"), decided)
-
-    @action(
-        "proposal.graph",
-        "on the graph",
-        keys="g",
-        help="The proposal drawn on the graph: + - ~ at nodes and edges",
-        footer=9,
-    )
-    def show_on_graph(self) -> None:
-        if self.proposal is not None:
-            self.post_message(self.Shown(self.proposal))
-
-    @action("proposal.close", "close", keys="escape", help="Back to the conversation", footer=12)
-    def close(self) -> None:
-        self.post_message(self.Closed())
-
-    # What comes of it --------------------------------------------------------------------------------------------
-
-    def _decide(self, decide: Decide, doing: str, *, then: bool) -> None:
-        self._sending = True
-
-        async def call() -> Message:
-            return ProposalDecided(await self.api.decide_proposal(decide), decide, then)
-
-        self._call(call, doing)
-
-    def _call(self, call: Callable[[], Awaitable[Message]], doing: str) -> None:
-        async def work() -> None:
-            try:
-                message = await call()
-            except RondoError as error:
-                message = EngineFailed(error, doing)
-            self.post_message(message)
-
-        self.run_worker(work, group="proposal", name=doing)  # type: ignore[arg-type]
-
-    def on_engine_failed(self, message: EngineFailed) -> None:
-        """Say why it was not done, and read how the proposal stands: it may be stale or decided elsewhere."""
-        self._sending = False
-        self.screen.post_message(EngineFailed(message.error, message.doing))
-        proposal = self.proposal
-
-        async def work() -> None:
-            if proposal is None:
-                return
-            try:
-                self.post_message(ProposalRead(await self.api.get_proposal(proposal.proposal_id)))
-            except RondoError:
-                return
-
-        self.run_worker(work, group="proposal read", exclusive=True)  # type: ignore[arg-type]
-
-    def on_proposal_read(self, message: ProposalRead) -> None:
-        if self.proposal is not None and message.proposal.proposal_id == self.proposal.proposal_id:
-            self._take(message.proposal)
-            if message.said:
-                self.rondo.say(message.said, "good")
-
-    def _take(self, proposal: ProposalView) -> None:
-        """Show the proposal as it is now, and let the conversation know it so."""
-        self.rondo.desk.conversation.proposals[proposal.proposal_id] = proposal
-        self.show(proposal)
-
-    def on_proposal_decided(self, message: ProposalDecided) -> None:
-        """Say what became of it."""
-        self._sending = False
-        proposal, decide = message.decided.proposal, message.decide
-        self._take(proposal)
-        match decide.decision:
-            case "accept":
-                backup = f", backup {visible(message.decided.backup)}" if message.decided.backup else ""
-                self.rondo.say(f"Applied to {visible(proposal.workflow)}{backup}; u takes it back", "good")
-                if message.then:
-                    self.post_message(self.Applied(proposal))
-            case "reject":
-                self.rondo.say("Rejected; nothing was changed", "good")
-            case "revise":
-                self.rondo.say("Sent back with your comment", "good")
-        self.post_message(self.Closed())
