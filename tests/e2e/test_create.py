@@ -86,7 +86,8 @@ def test_a_workflow_is_made_run_changed_and_undone_without_a_terminal(
     shown = talking.rondo("proposals")
     assert "greeter" in shown.out and "open" in shown.out
     applied = talking.json("proposal", document["proposal"]["proposal_id"][-8:], "--accept")
-    assert applied["edit"] == 1 and applied["backup"] is None
+    made = applied["edit"]
+    assert made > 0 and applied["backup"] is None
     folder = talking.root / "workflows" / "greeter"
     assert {path.name for path in folder.iterdir()} == {"greeter.json", "nodes.py", "tools.json"}
     assert json.loads((folder / "tools.json").read_text()) == ["gmail"]
@@ -96,11 +97,11 @@ def test_a_workflow_is_made_run_changed_and_undone_without_a_terminal(
     before = (folder / "nodes.py").read_bytes()
     model_server.script(*changing())
     changed = talking.json("update", "greeter", "More polite", "--yes")
-    assert changed["status"] == "applied" and changed["edit"] == 2
+    assert changed["status"] == "applied" and changed["edit"] > made
     assert b"Good day" in (folder / "nodes.py").read_bytes()
     (backup,) = (folder / "backups").iterdir()
     assert backup.name.startswith("20") and (backup / "nodes.py").read_bytes() == before
-    assert [edit["edit"] for edit in talking.json("edits", "greeter")] == [2, 1]
+    assert [edit["edit"] for edit in talking.json("edits", "greeter")] == [changed["edit"], made]
     undone = talking.json("undo", "greeter")
     assert undone["written"] == ["nodes.py"] and (folder / "nodes.py").read_bytes() == before
     talking.json("redo", "greeter")
@@ -164,7 +165,7 @@ def test_what_reaches_further_is_not_applied_by_yes_alone(talking: World, model_
     waiting = talking.json("proposals", "reacher")
     assert [view["workflow"] for view in waiting] == ["reacher"]
     accepted = talking.json("proposal", waiting[0]["proposal_id"], "--accept", "--allow", "all")
-    assert accepted["edit"] == 1
+    assert accepted["edit"] > 0
 
 
 def test_a_failed_run_is_repaired_and_goes_on(talking: World, model_server: ModelServer) -> None:
