@@ -83,7 +83,7 @@ class Composer(TextArea):
     takes_letters = True
     entry_keys = (
         ("enter", "send"),
-        ("alt+enter", "new line"),
+        ("^j", "new line"),
         ("@ /", "complete"),
         ("↑", "history"),
         ("pgup", "scroll"),
