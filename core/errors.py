@@ -487,6 +487,10 @@ class ConnectionExpired(NotConnected):
     """The account was connected, and its access has ended."""
 
 
+class ToolNotTrusted(NotConnected):
+    """A person has not said that this server may be used, or it offers something else than it did then."""
+
+
 class ConnectFailed(ToolProblem):
     """An account could not be connected."""
 
