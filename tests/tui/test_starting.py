@@ -18,7 +18,8 @@ from tui.screens.run import RunScreen
 AppOn = Callable[[EngineDouble], RondoApp]
 
 
-async def test_a_held_key_starts_one_run(double: EngineDouble, app_on: AppOn) -> None:
+async def test_a_held_key_starts_one_run(double: EngineDouble, app_on: AppOn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starting, "REPEAT_SECONDS", 60.0)
     double.workflow("hello", ["greet"])
     app = app_on(double)
     async with app.run_test(size=(100, 30)) as pilot:
