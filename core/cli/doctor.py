@@ -27,6 +27,7 @@ from core.link.model_types import ModelsStatus
 from core.link.types import UncleanEnd
 from core.places import Workspace
 from core.settings import read_settings, settings_files
+from core.tools.secrets.keyring_place import KeyringPlace
 
 DISK_LOW = 200 * 2**20
 DISK_EMPTY = 20_000_000
@@ -115,6 +116,7 @@ def _place_facts(workspace: Workspace) -> dict[str, str]:
         "engine log": str(workspace.engine_log),
         "socket": str(workspace.socket),
         "approvals": str(places.data_folder()),
+        "keyring": KeyringPlace().name() or "none that encrypts: secrets are kept in a file",
         "state": str(places.state_folder()),
         "environments": str(places.cache_folder() / "environments"),
         "settings": str(settings_files(workspace)[0]),

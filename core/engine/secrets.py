@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -112,6 +113,16 @@ class Secrets:
         if not names:
             return None
         return await asyncio.to_thread(lambda: RunSecrets(self._values(workflow, names)))
+
+    async def refuse(self, workflow: str, files: Mapping[str, bytes], values: Any) -> None:
+        """Raise SecretInState where a run is to begin with a value that it is given as a secret."""
+        try:
+            given = await self.of(workflow, files)
+        except SecretProblem:
+            # The run will be paused before it runs any code; a person who sees to that says what it begins with.
+            return
+        if given is not None:
+            given.refuse(json.dumps(values, default=str).encode(), "what the run is to begin with")
 
     async def resolved(
         self, workflow: str, files: Mapping[str, bytes], headers: Mapping[str, str]

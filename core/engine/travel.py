@@ -124,6 +124,7 @@ class Travel:
             run = replace(run, inputs_of=record.number)
         operations: list[Operation] = [run]
         if fork.edits:
+            await self._runs.secrets.refuse(loaded.name, loaded.files, [edit.value for edit in fork.edits])
             following = (await step_row(self._store, line, seq)).next
             operations.append(await self._edit(line, seq, fork.edits, following, EDIT, now))
         note = _note(f"forked from step {seq} of run {record.id[-8:]}", record, loaded, effects)
@@ -134,6 +135,7 @@ class Travel:
         loaded = await self._workflows.runnable(wanted.workflow, wanted.version)
         graph, now = _graph_of(loaded), self._runs.now()
         require_node(graph, wanted.node)
+        await self._runs.secrets.refuse(loaded.name, loaded.files, [wanted.inputs, wanted.answers])
         edits = [StateEdit(path=[key], value=value) for key, value in wanted.inputs.items()]
         inputs = await asyncio.to_thread(kept_inputs, wanted.inputs)
         note = f"runs {wanted.node} alone"

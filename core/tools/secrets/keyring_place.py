@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
@@ -13,6 +14,8 @@ from core.errors import KeyringProblem
 SERVICE = "rondo"
 SECONDS = 5.0
 """How long an answer may take in the background: a locked keyring may ask a person who is not there."""
+SILENT_SECONDS = 60.0
+"""How long a keyring that did not answer is not asked again: a thread stays behind each time."""
 SECONDS_OF_PERSON = 60.0
 """The same where a person has just asked, and may be typing a password."""
 
@@ -43,7 +46,7 @@ class KeyringPlace:
         self._seconds = seconds
         self._find = find or find_backend
         self._found: tuple[Backend, str] | None = None
-        self._silent = False
+        self._silent_until = 0.0
 
     def name(self) -> str | None:
         """Which keyring there is, in words; None where none can be used."""
@@ -93,7 +96,7 @@ class KeyringPlace:
 
     def _asked(self, question: Callable[[], T]) -> T:
         """The answer; raises KeyringProblem where there is none in time. Nobody can end a call that hangs."""
-        if self._silent:
+        if time.monotonic() < self._silent_until:
             raise self._no_answer()
         answers: list[T] = []
         errors: list[BaseException] = []
@@ -109,7 +112,7 @@ class KeyringPlace:
         thread.start()
         thread.join(self._seconds)
         if thread.is_alive():
-            self._silent = True
+            self._silent_until = time.monotonic() + SILENT_SECONDS
             raise self._no_answer()
         if errors:
             # Its words are not repeated: nobody knows what stands in them.
@@ -124,8 +127,8 @@ class KeyringPlace:
         return KeyringProblem(
             f"The keyring did not answer within {self._seconds:g} s.",
             cause="It may be locked, and wait for a password on another screen.",
-            next_step="Unlock it and try again; an engine that runs asks again once it was restarted: "
-            "rondo engine stop. Or keep the secret in the file: rondo secrets set NAME --to file",
+            next_step="Unlock it and try again in a minute, or keep the secret in the file: "
+            "rondo secrets set NAME --to file",
         )
 
 

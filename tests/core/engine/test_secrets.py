@@ -20,6 +20,7 @@ from workbench import Workbench
 
 from core.errors import PassphraseWrong, SecretInState, SecretMissing, SecretNotGranted
 from core.link.chat_types import ChatQuery, SendMessage
+from core.link.commands import Fork, RunNode, StateEdit
 from core.link.model_types import CallFilter
 from core.redaction import MARK
 from core.tools.secrets import sealing
@@ -201,13 +202,17 @@ class Ask(Node):
         for fields in ({"inputs": {"a": VALUE}}, {"answers": [("ask", f"it is {VALUE}")]}):
             with pytest.raises(SecretInState):
                 await bench.start("asker", **fields)
+        with pytest.raises(SecretInState):
+            await engine.run_node(RunNode(command_id="n", workflow="asker", node="ask", inputs={"deep": [VALUE]}))
         started = await bench.start("asker")
         await bench.until(started.run_id, lambda view: view.status == "waiting_input")
         with pytest.raises(SecretInState):
             await bench.answer(started.run_id, "ask", f"so {VALUE}")
         await bench.answer(started.run_id, "ask", "nothing")
         assert (await bench.rest(started.run_id)).status == "completed"
-        assert engine.busy is False
+        with pytest.raises(SecretInState):
+            edit = StateEdit(path=["answer"], value=f"no, {VALUE}")
+            await engine.fork_run(Fork(command_id="f", run_id=started.run_id, step=0, edits=[edit]))
         assert_nowhere(bench, VALUE)
 
 
