@@ -242,7 +242,8 @@ class Broker:
             outcome = None
             self._tell_of_trouble(call.actor, error)
         except RondoError as error:
-            outcome = _Outcome({"error": error.to_dict()})
+            # A library may name a header in its complaint.
+            outcome = _Outcome({"error": redacted(error.to_dict(), self._redact)})
         except Exception as error:
             log.exception("a call failed inside the engine", run=call.actor.record.id)
             outcome = _Outcome({"error": defect(error).to_dict()})

@@ -62,6 +62,8 @@ class Secrets:
         self._handed: set[str] = set()
         self._handing = threading.Lock()
         self._redactor = Redactor(())
+        if self._passphrase is not None:
+            self._hand(self._passphrase)
 
     def __repr__(self) -> str:
         return "Secrets(...)"
@@ -149,7 +151,7 @@ class Secrets:
     async def unlock(self, passphrase: str) -> None:
         """Remember the passphrase, in memory only, once it was seen to open the file; raises PassphraseWrong."""
         await asyncio.to_thread(self._store.file.unlock, passphrase)
-        self._passphrase = passphrase
+        self._passphrase = self._hand(passphrase)
 
     def describe(self) -> tuple[dict[str, str], SecretProblem | None]:
         """Which store is used, in words, and what keeps it from being used. Call it in a thread; no value is read."""

@@ -359,6 +359,18 @@ async def test_what_is_sent_with_a_secret_follows_no_redirect(bench: Workbench, 
         assert len(Echo.seen) == 1
 
 
+async def test_a_header_that_can_not_be_sent_is_not_shown_in_the_complaint(bench: Workbench, address: str) -> None:
+    value = "first-line-of-it\nsecond-line-of-it"
+    bench.write("caller", CALLER.replace("ADDRESS", address), permissions=PERMISSIONS)
+    keep(bench, "caller", value=value)
+    async with bench.running():
+        view = await bench.run("caller")
+        assert view.status == "failed" and view.error is not None and view.error.type == "CallProblem"
+        for line in value.splitlines():
+            assert line not in str(view.error)
+        assert_nowhere(bench, *value.splitlines())
+
+
 async def test_a_reference_that_is_not_declared_sends_nothing(bench: Workbench, address: str) -> None:
     bench.write("caller", CALLER.replace("ADDRESS", address))
     keep(bench, "caller", value=PLAIN)
