@@ -170,6 +170,10 @@ class RunningVisit(Visit):
         if self._limit is not None:
             self._limit.end()
 
+    @property
+    def out_of_time(self) -> bool:
+        return self._limit is not None and self._limit.is_over
+
     def phase(self) -> AbstractContextManager[None]:
         """Stands around each phase: at the time limit it is cancelled and fails with NodeTimeout."""
         return LimitedPhase(self._limit) if self._limit is not None else _NO_LIMIT

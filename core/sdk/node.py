@@ -81,9 +81,9 @@ class Node(Caller):
 
     async def _process_item(self, item: Any) -> Any:
         """Run `execute` once."""
-        beside_others = self._visit is not None and self._visit.beside_others
-        if beside_others and not inspect.iscoroutinefunction(self.execute):
-            return await settle(in_thread, self.execute, item)
+        visit = self._visit
+        if visit is not None and visit.beside_others and not inspect.iscoroutinefunction(self.execute):
+            return await settle(in_thread, self.execute, item, lambda: visit.out_of_time)
         return await settle(self.execute, item)
 
     async def _execute_with_retry(self, prepared: Any) -> Any:

@@ -13,18 +13,21 @@ from typing import Any
 from core.errors import NodeExit
 
 
-async def in_thread(function: Any, *arguments: Any) -> Any:
+async def in_thread(function: Any, argument: Any, out_of_time: Callable[[], bool] = lambda: False) -> Any:
     """Call a plain function in a thread of its own and return what it comes to; the event loop goes on meanwhile.
 
-    Where nobody waits for it any more the thread is left behind: nothing can end it but the end of its process.
+    Where nobody waits for it any more the thread is left behind: nothing can end it but the end of its process. In a
+    process of the run's own a thread that is `out_of_time` is therefore waited for: its attempt has not ended while it
+    acts, and whoever watches the time limit ends the process (docs/workflows.md).
     """
     loop = asyncio.get_running_loop()
     result: asyncio.Future[Any] = loop.create_future()
+    ended = asyncio.Event()
     context = contextvars.copy_context()
 
     def work() -> None:
         try:
-            found = context.run(function, *arguments)
+            found = context.run(function, argument)
         except StopIteration as error:
             tell(result.set_exception, RuntimeError(f"the code raised StopIteration: {error}"))
         except BaseException as error:
@@ -33,11 +36,21 @@ async def in_thread(function: Any, *arguments: Any) -> Any:
             tell(result.set_result, found)
 
     def tell(settle_result: Callable[[Any], None], value: Any) -> None:
+        def take() -> None:
+            ended.set()
+            if not result.done():
+                settle_result(value)
+
         with contextlib.suppress(RuntimeError):  # The loop is closed: the program ends.
-            loop.call_soon_threadsafe(lambda: None if result.done() else settle_result(value))
+            loop.call_soon_threadsafe(take)
 
     threading.Thread(target=work, name=getattr(function, "__qualname__", "node"), daemon=True).start()
-    found = await result
+    try:
+        found = await result
+    except asyncio.CancelledError:
+        if Interrupts.own and out_of_time():
+            await ended.wait()
+        raise
     return await found if inspect.isawaitable(found) else found
 
 

@@ -49,6 +49,11 @@ class Visit:
         self._maps = 0
 
     @property
+    def out_of_time(self) -> bool:
+        """True once the time limit of the present attempt is over."""
+        return False
+
+    @property
     def idempotency_key(self) -> str:
         """Text that is the same for every attempt of this visit, or of this item of a map, and for no other."""
         place = self.place

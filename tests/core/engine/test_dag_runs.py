@@ -379,3 +379,29 @@ async def test_a_workflow_of_mode_dag_runs_in_library_mode_too(tmp_path: Path) -
     with TaskOrchestrator(workflows_dir=bench.workspace.workflows_dir, storage_dir=tmp_path / "library") as library:
         done = await library.run_workflow("meet")
     assert done["status"] == "completed" and done["shared_state"]["joined"] == ["a", "b", "c"]
+
+
+async def test_a_plain_node_that_is_out_of_time_does_not_act_on_behind_the_run(
+    bench: Workbench, tmp_path: Path
+) -> None:
+    source = f"""
+        import os, time
+
+        class Endless(Node):
+            def execute(self, prepared):
+                with open({str(tmp_path / "pid")!r}, "w") as file:
+                    file.write(str(os.getpid()))
+                while True:
+                    time.sleep(0.05)
+
+        class Ask(Node):
+            async def prepare(self, shared, request_input):
+                await request_input("Well?")
+    """
+    graph = [{"id": "a", "class": "Endless", "timeout": 0.3, "on_error": "skip"}, {"id": "ask", "class": "Ask"}]
+    bench.write("endless", source, mode="dag", nodes=graph, edges=[("a", "ask")])
+    async with bench.running():
+        view = await bench.run("endless")
+        assert view.status == "waiting_input"
+        with pytest.raises(ProcessLookupError):
+            os.kill(int((tmp_path / "pid").read_text()), 0)
