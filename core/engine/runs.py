@@ -61,6 +61,7 @@ from core.store.operations import (
 )
 from core.store.records import AttemptRow, RequestRow, RunRecord, StepRow, VersionRecord
 from core.store.store import Store
+from core.tools.pins import tool_names
 
 RETRY_SECONDS = 2.0
 CLOSE_GRACE_SECONDS = 5.0
@@ -416,6 +417,7 @@ class Runs:
                 for path, data in actor.version.files.items()
                 if path.endswith(".py")
             },
+            "tools": tool_names(actor.version.files.get("tools.json")),
             "folder": str(folder),
             "output_dir": str(self._workspace.output / record.id),
             "workspace": str(self._workspace.root),

@@ -14,7 +14,7 @@ from core.flow.nodes import set_retry
 from core.flow.position import NEW, Trial
 from core.flow.visit import RunningVisit, VisitFailed
 from core.sdk.node import Node
-from core.sdk.tools import Tools
+from core.sdk.tools import PRESENT, Tools
 from core.sdk.visit import LastError
 
 
@@ -85,6 +85,7 @@ class Performer:
         )
         visit.beside_others = self._graph.mode == "dag"
         self.running[node_id] = visit
+        present = PRESENT.set(visit)
         try:
             while True:
                 try:
@@ -93,6 +94,7 @@ class Performer:
                     if await self._goes_on(visit, spec, failed):
                         return Performed(visit, tracker.commit_delta(state, node_id), failed.failure)
         finally:
+            PRESENT.reset(present)
             del self.running[node_id]
 
     async def _try(self, visit: RunningVisit, spec: NodeSpec, state: dict[str, Any], tracker: Tracker) -> Delta:

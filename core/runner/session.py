@@ -24,6 +24,7 @@ from core.runner.journal import ChannelJournal, LogSink, ReadWithin, Send
 from core.runner.sources import PRIVATE
 from core.runner.wire import decode_json
 from core.sdk import Node
+from core.sdk.tools import ToolProxy
 from core.sdk.visit import LastError
 
 MODULE = "nodes"
@@ -182,6 +183,7 @@ def _make_interpreter(
         "line": init["line"],
         "output_dir": Path(init["output_dir"]),
         "since_snapshot": (size, steps),
+        "tools": {name: ToolProxy(name) for name in init.get("tools") or ()},
     }
     if graph.mode == "dag":
         initial, history = _read_history(init, state)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from core.sdk.calls import HTTP, LLM, TOOL, Response, http_request, llm_request, llm_value
+from core.sdk.tools import REGISTERED
 from core.sdk.visit import Visit
 
 HTTP_SECONDS = 30.0
@@ -69,6 +70,12 @@ class Caller:
         return Response(await self._present_visit("http").call(HTTP, request))
 
     async def tool(self, name: str, action: str, args: Mapping[str, Any] | None = None) -> Any:
-        """Call an action of one of the workflow's tools and return its result; raises ToolMissing."""
+        """Call an action of one of the workflow's tools and return its result.
+
+        Raises ToolMissing, and the ToolProblem family. A tool that was registered in the code is called right here.
+        """
+        own = REGISTERED.get(str(name))
+        if own is not None:
+            return await own.call(str(action), args)
         request = {"tool": str(name), "action": str(action), "args": dict(args or {})}
         return (await self._present_visit("tool").call(TOOL, request))["value"]

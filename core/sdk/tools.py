@@ -2,23 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 from core.errors import ToolMissing
 
+PRESENT: ContextVar[Any] = ContextVar("present visit", default=None)
+"""The visit (`core.sdk.visit.Visit`) whose code runs."""
+
+REGISTERED: dict[str, Any] = {}
+"""Tools of one's own by name (`core.sdk.custom_tools.ToolManager`)."""
+
+
+class ToolProxy:
+    """A tool in node code: each attribute is an action that is called through the engine. It holds nothing of a run,
+    and is no JSON value, so the state can't keep it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return f"<tool {self._name}>"
+
+    def __getattr__(self, action: str) -> Callable[..., Awaitable[Any]]:
+        if action.startswith("_"):
+            raise AttributeError(action)
+
+        async def call(arguments: Mapping[str, Any] | None = None) -> Any:
+            from core.sdk.custom_tools import call_tool
+
+            return await call_tool(self._name, action, arguments)
+
+        return call
+
 
 class Tools(Mapping[str, Any]):
-    """The tools of a workflow by name; a missing one is a `ToolMissing` (also a KeyError) that names it."""
+    """The tools of a workflow by name, and those that were registered; a missing one is a `ToolMissing` (also a
+    KeyError) that names it."""
 
     def __init__(self, tools: Mapping[str, Any] | None = None) -> None:
         self._tools = dict(tools or {})
 
     def __getitem__(self, name: str) -> Any:
+        if name in REGISTERED:
+            return REGISTERED[name]
         try:
             return self._tools[name]
         except KeyError:
-            known = ", ".join(sorted(self._tools)) or "none"
+            known = ", ".join(sorted(self)) or "none"
             raise ToolMissing(
                 f"There is no tool {name!r}.",
                 cause=f"The tools of this workflow are: {known}.",
@@ -26,10 +58,10 @@ class Tools(Mapping[str, Any]):
             ) from None
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._tools)
+        return iter({**self._tools, **REGISTERED})
 
     def __len__(self) -> int:
-        return len(self._tools)
+        return len({**self._tools, **REGISTERED})
 
 
 class SharedView(Mapping[str, Any]):
@@ -39,11 +71,14 @@ class SharedView(Mapping[str, Any]):
     """
 
     def __init__(self, tools: Tools | None = None) -> None:
-        self._tools = tools if tools is not None else Tools()
+        self._tools = tools
 
     def __getitem__(self, key: str) -> Any:
         if key == "tools":
-            return self._tools
+            if self._tools is not None:
+                return self._tools
+            visit = PRESENT.get()
+            return visit.tools if visit is not None else Tools()
         raise KeyError(
             f"{key!r}: outside of prepare and cleanup, `shared` holds only 'tools'; "
             f"take shared[{key!r}] in prepare(self, shared, request_input) and return it to execute"
@@ -57,4 +92,4 @@ class SharedView(Mapping[str, Any]):
 
 
 shared_view = SharedView()
-"""The view for workflows without tools."""
+"""The view that workflow modules are given: it shows the tools of the node that runs."""

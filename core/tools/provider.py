@@ -172,6 +172,10 @@ class ToolProvider(Protocol):
         """Its short name: `composio`, `direct`, `mcp`, `custom`."""
         ...
 
+    async def require(self) -> None:
+        """Raise ToolProviderMissing where it can't be used at all, such as without a key; nobody is asked."""
+        ...
+
     async def list_apps(self, query: str = "", cursor: str = "") -> Page[App]:
         """Its apps, those that fit the words, in parts."""
         ...

@@ -36,6 +36,9 @@ class Composio:
     async def close(self) -> None:
         await self._wire.close()
 
+    async def require(self) -> None:
+        await self._wire.found_key()
+
     async def check(self) -> str:
         page = await self._wire.get("/toolkits", {"limit": "1"})
         total = page.get("total_items")

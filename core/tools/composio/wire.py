@@ -77,7 +77,7 @@ class Wire:
     ) -> dict[str, Any]:
         """Send a request once and return its answer; raises the ToolProblem family."""
         effects = effects or ("read" if method == "GET" else "write")
-        headers = {"x-api-key": await self._found_key(), "accept": "application/json"}
+        headers = {"x-api-key": await self.found_key(), "accept": "application/json"}
         if key:
             headers["idempotency-key"] = key
         answer = await self._client.send(
@@ -95,7 +95,8 @@ class Wire:
             raise _odd()
         return value
 
-    async def _found_key(self) -> str:
+    async def found_key(self) -> str:
+        """The key; raises ToolProviderMissing."""
         key = (await asyncio.to_thread(self._key) or "").strip()
         if not key:
             raise ToolProviderMissing(

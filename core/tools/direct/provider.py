@@ -73,6 +73,9 @@ class Direct:
         for client in self._clients.values():
             await client.close()
 
+    async def require(self) -> None:
+        """Always there."""
+
     async def check(self) -> str:
         connected = [one.app for one in await self.list_connections()]
         return f"connected: {', '.join(connected)}" if connected else "no account is connected"

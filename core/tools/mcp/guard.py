@@ -38,12 +38,18 @@ class Guard:
     def run(self) -> int:
         """Pass messages until either side ends; returns the exit status."""
         signal.signal(signal.SIGTERM, lambda *_: self._ending.set())
-        for work in (self._to_server, self._from_server, self._errors):
-            threading.Thread(target=work, daemon=True).start()
+        works = [
+            threading.Thread(target=work, daemon=True) for work in (self._errors, self._from_server, self._to_server)
+        ]
+        for work in works:
+            work.start()
         while not self._ending.is_set() and self._process.poll() is None:
             self._ending.wait(0.05)
         status = self._process.poll()
         self._end()
+        for work in works[:2]:
+            # What the server said last is passed on; a child of it may hold the pipe open for ever.
+            work.join(GRACE / 2)
         return status if status is not None else 0
 
     def _to_server(self) -> None:

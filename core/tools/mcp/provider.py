@@ -57,6 +57,9 @@ class McpServers:
         self._servers.clear()
         await asyncio.gather(*(server.close() for server in servers))
 
+    async def require(self) -> None:
+        """Always there."""
+
     async def check(self) -> str:
         configs = await asyncio.to_thread(self._configs)
         return f"servers: {', '.join(configs)}" if configs else "no server is configured"
