@@ -196,6 +196,10 @@ class StateTracker:
             if len(path) == 1:
                 self._note_size(change.kind, str(path[0]), len(written.text))
         for key, text in draft.texts.items():
+            known = self._containers.get(key)
+            if known is not None and key in draft.in_parts and shared[key] is not known.live:
+                # Another object stands there, perhaps one that stands elsewhere too: after a load it would not.
+                shared[key] = loads(text)
             self._containers[key] = _Container(text, shared[key])
             self._note_size("set", key, len(text))
         for written in draft.grown:
@@ -221,6 +225,8 @@ class _Draft:
         self.written: list[_Written] = []
         self.texts: dict[str, bytes] = {}
         """The new JSON text of every changed key that holds a dict or list."""
+        self.in_parts: set[str] = set()
+        """Those of them that are not set as a whole."""
         self.grown: list[_Written] = []
         """The appends to top-level lists of immutable items; their text is made of the one before."""
         self.without_container: set[str] = set()
@@ -267,6 +273,7 @@ class _Draft:
         else:
             self.written.extend(parts)
             self.texts[key] = text
+            self.in_parts.add(key)
 
     def _write(self, change: Change) -> _Written:
         if change.kind == "del":

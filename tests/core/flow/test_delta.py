@@ -553,3 +553,18 @@ def test_a_resumed_tracker_goes_on_counting() -> None:
     live: dict[str, Any] = {"n": 0}
     tracker = WITH_ORJSON.StateTracker(live, since_snapshot=(300_000, 10))
     assert tracker.take_snapshot() == b'{"n":0}'
+
+
+def test_a_list_that_stands_in_two_places_again_and_again_is_two_lists() -> None:
+    state: dict[str, Any] = {}
+    tracker = core.flow.delta.StateTracker(state)
+    kept: list[int] = []
+    for number in range(3):
+        kept.append(number)
+        state.update(a=kept, b=kept)
+        tracker.commit_delta(state)
+        assert state["a"] is not state["b"]
+    kept.append(9)
+    assert tracker.commit_delta(state).changed == 0
+    state["a"].append(5)
+    assert core.flow.delta.changes(tracker.commit_delta(state)) == [("append", ["a"])]
