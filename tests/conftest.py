@@ -19,7 +19,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "daily"))
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DISPLAY_VARIABLES = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES")
-MODEL_VARIABLES = ("_API_KEY", "_AUTH_TOKEN", "_BASE_URL", "OLLAMA_HOST")
+MODEL_VARIABLES = ("_API_KEY", "_TOKEN", "_BASE_URL", "OLLAMA_HOST")
 """Endings of variables that no test may take over: a key that is really somebody's, or the way to a real service."""
 
 

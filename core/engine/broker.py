@@ -35,19 +35,24 @@ from core.engine.call_rows import LARGE, CallRows, defect
 from core.engine.http_calls import HttpCalls
 from core.engine.repeats import is_uncertain, repeat_question
 from core.engine.replays import Replays
+from core.engine.tool_calls import ToolService, connection_question
 from core.errors import (
     CallInterrupted,
     DatabaseProblem,
     ModelRefusal,
     ModelSettingsProblem,
+    NotConnected,
     RondoError,
     ToolMissing,
+    ToolUncertain,
 )
 from core.link.types import FINAL
 from core.llm.messages import Listener, ModelGateway, ModelReply, ModelRequest
-from core.sdk.calls import HTTP, LLM
+from core.sdk.calls import LLM, TOOL
+from core.store.call_operations import CallCost
 from core.store.operations import InsertCall, InterruptCalls, SpendCalls
-from core.store.records import CallRecord, RunRecord
+from core.store.records import CallRecord, RequestRow, RunRecord
+from core.tools.hub import Ready
 
 if TYPE_CHECKING:
     from core.engine.actor import RunActor
@@ -99,7 +104,10 @@ class Broker:
         gateway: ModelGateway | None,
         redact: Redact,
         now: Callable[[], float],
+        tools: ToolService | None = None,
     ) -> None:
+        self._tools = tools
+        self._by_hand: dict[str, asyncio.Task[dict[str, Any]]] = {}
         self._store = store
         self._runs = runs
         self.budgets = budgets
@@ -125,6 +133,7 @@ class Broker:
         """End every call; those of runs are made again by the next engine."""
         self._rows.closing = True
         tasks = [call.task for call in self._calls.values() if call.task is not None]
+        tasks += list(self._by_hand.values())  # type: ignore[arg-type]
         for task in tasks:
             task.cancel()
         if tasks:
@@ -280,7 +289,7 @@ class Broker:
             row = await self._replays.take(record, call.actor.line, call.node, call.visit, *identity[1:], title)
             self._say(call, "INFO", f"{row.title}: replayed")
             return await self._recorded(row)
-        if known and is_uncertain(known[-1], call.kind, asked):
+        if call.kind != TOOL and known and is_uncertain(known[-1], call.kind, asked):
             rows = await self._store.requests(line=call.actor.line)
             ask = repeat_question(known[-1], rows, call.node, call.visit)
             if ask is not None:
@@ -303,7 +312,9 @@ class Broker:
         )
         if call.kind == LLM:
             return await self._call_model(call, start, model_request(asked))
-        return await self._call_outside(call, start, asked)
+        if call.kind == TOOL:
+            return await self._call_tool(call, start, asked)
+        return await self._call_address(call, start, asked)
 
     async def _recorded(self, row: CallRecord) -> _Outcome:
         if row.error:
@@ -330,21 +341,101 @@ class Broker:
             self._say(call, "WARNING", "the model's reply was cut off at its limit of tokens")
         return _Outcome({}, orjson.dumps(redacted(reply_form(reply), self._redact)))
 
-    async def _call_outside(self, call: _RunCall, start: InsertCall, asked: dict[str, Any]) -> _Outcome:
-        """Call an address or a tool. What `secret:NAME` stands for in headers is put in here and kept nowhere."""
-        sent = await self._with_secrets(call, asked) if call.kind == HTTP else {}
+    async def _call_address(self, call: _RunCall, start: InsertCall, asked: dict[str, Any]) -> _Outcome:
+        """Call an address. What `secret:NAME` stands for in headers is put in here and kept nowhere."""
+        sent = await self._with_secrets(call, asked)
         number = await self._rows.begin(start)
         try:
-            reply = await self._http.call(asked | sent) if call.kind == HTTP else _call_tool(asked)
+            reply = await self._http.call(asked | sent)
         except BaseException as error:
             await self._rows.failed(number, start, error)
             raise
         form = orjson.dumps(await asyncio.to_thread(redacted, reply, self._redact))
         await self._rows.done(number, start, form)
-        if call.kind == HTTP:
-            seconds = self._now() - start.started_at
-            self._say(call, "INFO", f"{start.title}: {reply['status']}, {len(form):,} bytes ({seconds:.1f} s)")
+        seconds = self._now() - start.started_at
+        self._say(call, "INFO", f"{start.title}: {reply['status']}, {len(form):,} bytes ({seconds:.1f} s)")
         return _Outcome({}, form)
+
+    async def _call_tool(self, call: _RunCall, start: InsertCall, asked: dict[str, Any]) -> _Outcome:
+        """Call a tool, after asking for the account that it needs. What has acted, or may have, is not done again by
+        itself: not in another try of the node either."""
+        if self._tools is None:
+            raise ToolMissing("This engine has no tools.", cause="It was made without any.", next_step="Use rondo run.")
+        actor = call.actor
+        try:
+            ready = await self._tools.ready(actor.record.workflow, actor.version.files, asked)
+        except NotConnected as problem:
+            return await self._ask_to_connect(call, problem)
+        known = await self._store.tool_calls(*call.identity) if ready.action.effects == "write" else []
+        for row in reversed(known):
+            if row.status in ("done", "replayed"):
+                self._say(call, "INFO", f"{row.title} acted in an earlier try; its result is given again")
+                return await self._recorded(row)
+        if known and is_uncertain(known[-1], call.kind, asked):
+            ask = repeat_question(known[-1], await self._asked_before(call), call.node, call.visit)
+            if ask is not None:
+                return _Outcome({"ask": ask})
+        number = await self._rows.begin(start)
+        key = hashlib.sha256(f"{start.key}{start.nth}{start.hash}".encode()).hexdigest()[:32]
+        try:
+            reply = await self._tools.call(
+                ready, asked.get("args") or {}, key, lambda text: self._say(call, "WARNING", text)
+            )
+        except BaseException as error:
+            await self._rows.failed(number, start, error)
+            if isinstance(error, NotConnected):
+                return await self._ask_to_connect(call, error)
+            if isinstance(error, ToolUncertain):
+                last = (await self._store.tool_calls(*call.identity))[-1]
+                return _Outcome({"ask": repeat_question(last, await self._asked_before(call), call.node, call.visit)})
+            raise
+        form = orjson.dumps(await asyncio.to_thread(redacted, reply, self._redact))
+        await self._rows.done(number, start, form, CallCost(cost=reply["cost"]))
+        note = f", log {reply['log_id']}" if reply["log_id"] else ""
+        self._say(call, "INFO", f"{start.title}: done by {reply['provider']} ({reply['seconds']:.1f} s{note})")
+        return _Outcome({}, form)
+
+    async def _ask_to_connect(self, call: _RunCall, problem: NotConnected) -> _Outcome:
+        ask = connection_question(problem, await self._asked_before(call), call.node, call.visit)
+        return _Outcome({"ask": ask})
+
+    async def _asked_before(self, call: _RunCall) -> list[RequestRow]:
+        return await self._store.requests(line=call.actor.line)
+
+    async def call_by_hand(self, command_id: str, asked: dict[str, Any], ready: Ready) -> dict[str, Any]:
+        """Call a tool for a person, once for each command, and return the reply; raises what it came to."""
+        task = self._by_hand.get(command_id)
+        if task is None:
+            task = self._by_hand[command_id] = asyncio.create_task(self._do_by_hand(command_id, asked, ready))
+            task.add_done_callback(lambda _: self._by_hand.pop(command_id, None))
+        return await asyncio.shield(task)
+
+    async def _do_by_hand(self, command_id: str, asked: dict[str, Any], ready: Ready) -> dict[str, Any]:
+        assert self._tools is not None
+        for row in reversed(await self._store.calls_by_hand(command_id)):
+            if row.error:
+                raise RondoError.from_dict(json.loads(row.error))
+            _, recorded = await self._store.call_content(row.number)
+            return await _decoded(recorded)
+        start = InsertCall(
+            kind=TOOL,
+            status="running",
+            key=command_id,
+            nth=0,
+            hash=hashlib.sha256(orjson.dumps(asked)).hexdigest(),
+            started_at=self._now(),
+            request=await self._rows.request(TOOL, asked),
+            title=self._redact(title_of(TOOL, asked)),
+        )
+        number = await self._rows.begin(start)
+        try:
+            reply = await self._tools.call(ready, asked["args"], command_id, lambda text: None)
+        except BaseException as error:
+            await self._rows.failed(number, start, error)
+            raise
+        reply = await asyncio.to_thread(redacted, reply, self._redact)
+        await self._rows.done(number, start, orjson.dumps(reply), CallCost(cost=reply["cost"]))
+        return reply
 
     async def _with_secrets(self, call: _RunCall, asked: dict[str, Any]) -> dict[str, Any]:
         """What is sent in place of what was asked where headers refer to secrets; it goes to that address alone."""
@@ -362,11 +453,3 @@ class Broker:
 async def _decoded(text: bytes) -> dict[str, Any]:
     decoded: dict[str, Any] = await asyncio.to_thread(orjson.loads, text) if len(text) > LARGE else orjson.loads(text)
     return decoded
-
-
-def _call_tool(asked: dict[str, Any]) -> dict[str, Any]:
-    raise ToolMissing(
-        f"There is no tool {asked.get('tool')!r}.",
-        cause="This version of Rondo has no tools yet.",
-        next_step="Call the address with self.http, or use a library in the node.",
-    )

@@ -11,11 +11,12 @@ from typing import Any, cast
 import orjson
 
 from core.engine.http_calls import kept_request
+from core.engine.tool_calls import kept_tool_request
 from core.link.model_types import CallRow, CallView
 from core.link.types import ErrorView
 from core.link.usage_types import UsageView, money
 from core.llm.messages import Effort, ModelReply, ModelRequest, message_from_json, message_to_json
-from core.sdk.calls import HTTP, LLM
+from core.sdk.calls import HTTP, LLM, TOOL
 from core.store.call_operations import CallCost
 from core.store.call_reads import CallTotals
 from core.store.records import CallRecord
@@ -109,7 +110,11 @@ def pack(text: bytes) -> bytes:
 
 def kept(kind: str, asked: dict[str, Any], redact: Redact) -> bytes:
     """The JSON text of a request as it is kept: without secrets."""
-    return orjson.dumps(redacted(kept_request(asked) if kind == HTTP else asked, redact))
+    if kind == HTTP:
+        asked = kept_request(asked)
+    elif kind == TOOL:
+        asked = kept_tool_request(asked)
+    return orjson.dumps(redacted(asked, redact))
 
 
 def redacted(value: Any, redact: Redact) -> Any:

@@ -38,6 +38,8 @@ from core.engine.runs import Runs
 from core.engine.secrets import Secrets
 from core.engine.state_parts import Path as StatePath
 from core.engine.subflows import Subflows
+from core.engine.tool_api import ToolCalls
+from core.engine.tool_calls import ToolService
 from core.engine.transfer import Transfer
 from core.engine.travel import Travel
 from core.engine.versions import Versions
@@ -84,12 +86,14 @@ from core.places import Workspace
 from core.settings import LiveSettings
 from core.store.schema import SCHEMA_VERSION
 from core.store.store import Store
+from core.tools.hub import ToolHub
+from core.tools.making import make_providers
 from core.version import VERSION
 
 log = structlog.get_logger()
 
 
-class Engine(RunCommands, WorkflowCalls, RetentionCalls, ModelCalls, CallRecords, ConversationCalls):
+class Engine(RunCommands, WorkflowCalls, RetentionCalls, ModelCalls, ToolCalls, CallRecords, ConversationCalls):
     """Implements `core.link.api.EngineApi`; made by the engine process, or inside another program (library mode)."""
 
     def __init__(
@@ -113,6 +117,8 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls, ModelCalls, CallRecords
         self._secrets = Secrets(workspace.workflows_dir, os.environ)
         self._models = Gateway(lambda: self._settings.now, Keys(os.environ, self._secrets.own))
         self._gateway: ModelGateway = gateway if gateway is not None else self._models
+        self._hub = ToolHub(make_providers(workspace.root, self._secrets, os.environ), now=clock)
+        self._tools = ToolService(self._hub)
         self._black_box = BlackBox(workspace, clock)
         self._bus = EventBus()
 
@@ -129,6 +135,7 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls, ModelCalls, CallRecords
             stack.push_async_callback(self._store.close)
             crash_point("engine.start.opened")
             stack.push_async_callback(self._models.close)
+            stack.push_async_callback(self._hub.close)
             await self._store.start_reads()
             self._approvals = Approvals(self.workspace.root, consent=self._consent)
             self._catalog = Catalog(self.workspace.workflows_dir, self._store, self._bus, now=self._now)
@@ -180,7 +187,9 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls, ModelCalls, CallRecords
 
     def _make_broker(self) -> Broker:
         budgets = Budgets(self._store, lambda: self._settings.now, self._now)
-        return Broker(self._store, self._runs, budgets, self._gateway, self._redacted, self._now)
+        return Broker(
+            self._store, self._runs, budgets, self._gateway, self._redacted, self._now, ToolService(self._hub)
+        )
 
     def _redacted(self, text: str) -> str:
         """The text without the keys of model providers, and without every secret that this engine has handed out."""

@@ -14,11 +14,13 @@ from core.store.records import CallRecord, RequestRow
 
 INTERRUPTED = "CallInterrupted"
 """The type of the error of calls that an engine left under way."""
+BROKEN_OFF = "ToolUncertain"
+"""The type of the error of calls of tools that had no whole answer."""
 
 
 def is_uncertain(row: CallRecord, kind: str, asked: dict[str, Any]) -> bool:
     """True for a call that may have acted, and nobody knows."""
-    if row.status != "failed" or not row.error or json.loads(row.error).get("type") != INTERRUPTED:
+    if row.status != "failed" or not row.error or json.loads(row.error).get("type") not in (INTERRUPTED, BROKEN_OFF):
         return False
     return kind != LLM and not (kind == HTTP and may_repeat(asked))
 
@@ -35,13 +37,16 @@ def repeat_question(row: CallRecord, rows: Sequence[RequestRow], node: str, visi
     if answered:
         if json.loads(answered[-1].answer or "null") == FAIL:
             raise CallUncertain(
-                f"{row.title} was under way when the engine ended, and is not repeated.",
+                f"{row.title} may have acted, and is not repeated.",
                 cause="Nobody knows whether the other side acted; a person decided against a second time.",
                 next_step="Look there, mend what is to be mended, then: rondo retry RUN",
             )
         return None
     opened = next((one for one in ours if one.status == "open"), None)
+    error = json.loads(row.error or "{}")
     text = f"The engine ended while {node} called {row.title}. Nobody knows whether that acted; again?"
+    if error.get("type") == BROKEN_OFF:
+        text = f"{node} called {row.title}: {error.get('message', '')} Nobody knows whether that acted; again?"
     return {
         "node": node,
         "visit": visit,

@@ -121,7 +121,9 @@ BUDGET = "budget"
 """Kind of the request that asks whether calls may go on beyond a budget; its id names the budget."""
 REPEAT = "repeat"
 """Kind and id of the request that asks whether calls are to be repeated of which nobody knows whether they acted."""
-FOR_PEOPLE = frozenset({"input", ERROR, BUDGET, REPEAT})
+CONNECTION = "connection"
+"""Kind of the request for an account of a tool; it is also answered by connecting one."""
+FOR_PEOPLE = frozenset({"input", ERROR, BUDGET, REPEAT, CONNECTION})
 """The kinds of requests that only a person answers."""
 
 

@@ -28,6 +28,7 @@ from core.link.model_types import (
     ModelView,
     UsageView,
 )
+from core.link.tool_api import ToolApi
 
 
 class ModelApi(Protocol):
@@ -125,5 +126,5 @@ class ProposalApi(Protocol):
         ...
 
 
-class AssistantApi(ModelApi, CallApi, ChatApi, ProposalApi, Protocol):
+class AssistantApi(ModelApi, ToolApi, CallApi, ChatApi, ProposalApi, Protocol):
     """All of it."""

@@ -27,6 +27,7 @@ from core.link.liveness import Liveness
 from core.link.messages import CANCEL, NOT_DECODABLE, PING, SUBSCRIBE, Incoming, events_decoder, incoming_decoder
 from core.link.model_calls import RemoteModelCalls
 from core.link.retention_types import ExportedRun, ImportedRun, Prune, PruneReport
+from core.link.tool_api import RemoteToolCalls
 from core.link.types import (
     PROTOCOL,
     REPLY_LIMIT,
@@ -87,7 +88,7 @@ def _decoder(kind: Hashable) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind)
 
 
-class EngineCalls(RemoteModelCalls, RemoteCallRecords, ChatCalls, ABC):
+class EngineCalls(RemoteModelCalls, RemoteToolCalls, RemoteCallRecords, ChatCalls, ABC):
     """The methods of `EngineApi`, each as one call by its name; `core.link.api` says what they do."""
 
     @abstractmethod

@@ -78,6 +78,20 @@ class CallReads(Reader):
         )
         return [CallRecord(*row) for row in rows]
 
+    async def tool_calls(self, run: int, key: str, nth: int, hash: str) -> list[CallRecord]:
+        """The same of a call of a tool, oldest first, also where the try that had it failed: what acted has acted."""
+        rows = await self._fetch(
+            f"{SELECT_CALLS} WHERE key = ? AND nth = ? AND hash = ? AND run = ? ORDER BY number", (key, nth, hash, run)
+        )
+        return [CallRecord(*row) for row in rows]
+
+    async def calls_by_hand(self, key: str) -> list[CallRecord]:
+        """The calls of tools under this command's id, which belong to no run."""
+        rows = await self._fetch(
+            f"{SELECT_CALLS} WHERE key = ? AND run IS NULL AND kind = 'tool' ORDER BY number", (key,)
+        )
+        return [CallRecord(*row) for row in rows]
+
     async def recorded_call(self, run: int, line: int, node: str, visit: int, nth: int, hash: str) -> CallRecord | None:
         """What a call of a replayed run's line is answered from: the same call, else the node's next like it."""
         rows = await self._fetch(

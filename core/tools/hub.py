@@ -160,6 +160,11 @@ class ToolHub:
         connection = await self._account(provider, pin) if app else ""
         return Ready(provider, found, connection)
 
+    async def find_action(self, pin: Pin, action: str) -> tuple[str, Action]:
+        """An action with the name of its provider; raises ToolUnknown."""
+        provider = await self.provider_of(pin)
+        return provider.name, await self._action(provider, pin, action)
+
     async def call(
         self, ready: Ready, arguments: Mapping[str, Any], *, key: str, seconds: float, noted: Noted | None = None
     ) -> ToolResult:
@@ -173,8 +178,10 @@ class ToolHub:
 
         try:
             result = await self._patience.keep_at(once, noted)
-        except NotConnected:
+        except NotConnected as problem:
             self._accounts.clear()
+            if not isinstance(problem.details, dict) or not problem.details.get("app"):
+                problem.details = {"app": ready.action.app}
             raise
         return replace(result, seconds=time.monotonic() - started)
 
@@ -182,11 +189,25 @@ class ToolHub:
 
     async def connect(
         self, name: str, *, provider: str = "", scheme: str = "", values: Mapping[str, str] | None = None
-    ) -> ConnectRequest:
-        """Begin to connect an account of an app."""
+    ) -> tuple[str, ConnectRequest]:
+        """Begin to connect an account of an app; returns the provider's name, too."""
         self._accounts.clear()
         found = await self.provider_of(Pin(name, provider))
-        return await found.connect(name.lower(), scheme, values)
+        return found.name, await found.connect(name.lower(), scheme, values)
+
+    async def account_of(self, pin: Pin) -> tuple[str, Connection | None]:
+        """The provider and the account that a tool would be called with now; None where it needs none.
+
+        Raises NotConnected and the rest of the family.
+        """
+        provider = await self.provider_of(pin)
+        if not await self._needs_connection(provider, pin.service):
+            return provider.name, None
+        found = [one for one in await provider.list_connections(pin.service) if pin.account in ("", one.id)]
+        usable = next((one for one in found if one.usable), None)
+        if usable is None:
+            raise _no_account(pin, found)
+        return provider.name, usable
 
     async def connection(self, name: str, connection_id: str, provider: str = "") -> Connection:
         """How an account is now."""

@@ -64,7 +64,7 @@ class World:
         self.slept.append(seconds)
 
     async def connected(self) -> str:
-        request = await self.hub.connect("gmail")
+        _, request = await self.hub.connect("gmail")
         self.fake.accounts[request.connection_id]["status"] = "ACTIVE"
         return request.connection_id
 

@@ -1,0 +1,232 @@
+"""The part of the EngineApi that is about tools and accounts; see `core.link.tool_api`."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import structlog
+
+from core.engine.broker import Broker
+from core.engine.catalog import Catalog
+from core.engine.tool_calls import CONNECTED, request_id_of
+from core.errors import RondoError, ToolMissing, ToolProblem
+from core.flow.journal import CONNECTION
+from core.link.tool_types import (
+    ActionRow,
+    ActionView,
+    ConnectionView,
+    ConnectView,
+    FieldView,
+    SchemeView,
+    ToolDetail,
+    ToolList,
+    ToolReply,
+    ToolRow,
+    WorkflowTool,
+)
+from core.link.types import Answer, RunView
+from core.store.store import Store
+from core.tools.hub import ToolHub
+from core.tools.pins import Pin, read_pins
+from core.tools.provider import Action, App, ConnectField, Connection
+
+MOST_ROWS = 300
+MOST_ACTIONS = 1000
+DESCRIPTION = 300
+"""Characters of a description in a list: a reply has its limits, and so has a line."""
+
+log = structlog.get_logger()
+
+
+class ToolCalls:
+    """What an engine says of tools and does with accounts."""
+
+    _hub: ToolHub
+    _catalog: Catalog
+    _store: Store
+    _broker: Broker
+
+    async def answer(self, answer: Answer) -> RunView:
+        raise NotImplementedError
+
+    async def list_tools(self, query: str = "", connected: bool = False, refresh: bool = False) -> ToolList:
+        listing = await self._hub.list_apps(query, connected=connected, refresh=refresh)
+        users = await self._users()
+        rows = [_row(app, _of(app, listing.connections), users) for app in listing.apps]
+        # Those that are used come first; the order of each provider stays.
+        rows.sort(key=lambda row: (row.connection is None, not row.workflows))
+        left = max(0, len(rows) - MOST_ROWS)
+        return ToolList(tools=rows[:MOST_ROWS], age=listing.age, notes=list(listing.notes), left_out=left)
+
+    async def get_tool(self, name: str, provider: str = "", refresh: bool = False) -> ToolDetail:
+        found = await self._hub.details(name, provider, refresh=refresh)
+        notes = list(found.notes)
+        if len(found.actions) > MOST_ACTIONS:
+            notes.append(f"{len(found.actions) - MOST_ACTIONS} more actions are not shown.")
+        return ToolDetail(
+            row=_row(found.app, found.connections, await self._users()),
+            schemes=[
+                SchemeView(
+                    name=one.name,
+                    title=one.title,
+                    managed=one.managed,
+                    fields=_fields(one.fields if one.managed else (*one.setup_fields, *one.fields)),
+                )
+                for one in found.app.schemes
+            ],
+            actions=[_action_row(one) for one in found.actions[:MOST_ACTIONS]],
+            connections=[_connection(one) for one in found.connections],
+            age=found.age,
+            notes=notes,
+        )
+
+    async def get_action(self, name: str, action: str, provider: str = "") -> ActionView:
+        served, found = await self._hub.find_action(Pin(name, provider), action)
+        row = _action_row(found)
+        row.description = found.description
+        return ActionView(
+            row=row, app=found.app, provider=served, inputs=dict(found.inputs), outputs=dict(found.outputs)
+        )
+
+    # Accounts -----------------------------------------------------------------------------------------------------
+
+    async def connect_tool(
+        self, name: str, provider: str = "", scheme: str = "", values: dict[str, str] | None = None
+    ) -> ConnectView:
+        served, request = await self._hub.connect(name, provider=provider, scheme=scheme, values=values)
+        if request.done:
+            await self._go_on(request.app)
+        return ConnectView(
+            app=request.app,
+            provider=served,
+            connection_id=request.connection_id,
+            state=request.state,
+            link=request.link,
+            expires_at=request.expires_at,
+            scheme=request.scheme,
+            fields=_fields(request.fields),
+        )
+
+    async def check_connection(self, name: str, connection_id: str, provider: str = "") -> ConnectionView:
+        found = await self._hub.connection(name, connection_id, provider)
+        if found.usable:
+            await self._go_on(found.app)
+        return _connection(found)
+
+    async def disconnect_tool(self, name: str, provider: str = "", account: str = "") -> list[ConnectionView]:
+        return [_connection(one) for one in await self._hub.disconnect(name, provider, account)]
+
+    async def _go_on(self, app: str) -> None:
+        """Answer every run that waits for an account of this app."""
+        for row in await self._store.requests(status="open"):
+            if row.kind != CONNECTION or row.request_id != request_id_of(app):
+                continue
+            record = await self._store.run_by_number(row.run)
+            key = f"{row.node}:{row.visit}:{row.request_id}:{row.nth}"
+            try:
+                await self.answer(Answer(command_id=str(uuid.uuid4()), run_id=record.id, request=key, value=CONNECTED))
+            except RondoError as error:
+                # Somebody answered meanwhile, or the run has ended.
+                log.info("a run was not told of a connection", run=record.id, problem=error.message)
+
+    # Calls --------------------------------------------------------------------------------------------------------
+
+    async def call_tool(
+        self,
+        command_id: str,
+        name: str,
+        action: str,
+        arguments: dict[str, Any],
+        provider: str = "",
+        account: str = "",
+    ) -> ToolReply:
+        ready = await self._hub.ready(Pin(name, provider, account=account), action)
+        asked = {"tool": name, "action": ready.action.name, "args": arguments}
+        reply = await self._broker.call_by_hand(command_id, asked, ready)
+        known = ("value", "log_id", "cost", "seconds", "provider", "effects")
+        return ToolReply(**{field: reply[field] for field in known})
+
+    async def workflow_tools(self, workflow: str) -> list[WorkflowTool]:
+        loaded = await self._catalog.fresh(workflow)
+        return [await self._checked(pin) for pin in read_pins(loaded.files.get("tools.json")).values()]
+
+    async def _checked(self, pin: Pin) -> WorkflowTool:
+        tool = WorkflowTool(
+            name=pin.name, app=pin.service, provider=pin.provider, version=pin.version, account=pin.account
+        )
+        try:
+            tool.provider, connection = await self._hub.account_of(pin)
+            tool.connection = _connection(connection) if connection is not None else None
+        except (ToolProblem, ToolMissing) as problem:
+            tool.problem, tool.next_step = f"{problem.message} {problem.cause}".strip(), problem.next_step
+        return tool
+
+    async def _users(self) -> dict[str, list[str]]:
+        """The workflows that name each app."""
+        users: dict[str, list[str]] = {}
+        for loaded in await self._catalog.all():
+            for pin in read_pins(loaded.files.get("tools.json")).values():
+                users.setdefault(pin.service, []).append(loaded.name)
+        return users
+
+
+def _of(app: App, connections: Iterable[Connection]) -> list[Connection]:
+    return [one for one in connections if (one.provider, one.app) == (app.provider, app.name)]
+
+
+def _row(app: App, connections: Sequence[Connection], users: dict[str, list[str]]) -> ToolRow:
+    used = next((one for one in connections if one.usable), connections[0] if connections else None)
+    return ToolRow(
+        name=app.name,
+        title=app.title,
+        provider=app.provider,
+        description=app.description[:DESCRIPTION],
+        categories=list(app.categories),
+        actions=app.actions,
+        needs_connection=app.needs_connection,
+        deprecated=app.deprecated,
+        connection=_connection(used) if used is not None else None,
+        workflows=users.get(app.name, []),
+    )
+
+
+def _connection(one: Connection) -> ConnectionView:
+    return ConnectionView(
+        id=one.id,
+        app=one.app,
+        provider=one.provider,
+        state=one.state,
+        account=one.account,
+        scheme=one.scheme,
+        created_at=one.created_at,
+        expires_at=one.expires_at,
+        reason=one.reason,
+    )
+
+
+def _action_row(one: Action) -> ActionRow:
+    return ActionRow(
+        name=one.name,
+        id=one.id,
+        title=one.title,
+        description=one.description[:DESCRIPTION],
+        effects=one.effects,
+        version=one.version,
+        deprecated=one.deprecated,
+    )
+
+
+def _fields(fields: Iterable[ConnectField]) -> list[FieldView]:
+    return [
+        FieldView(
+            name=one.name,
+            title=one.title,
+            description=one.description,
+            required=one.required,
+            secret=one.secret,
+            default=one.default,
+        )
+        for one in fields
+    ]

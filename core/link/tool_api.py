@@ -1,0 +1,109 @@
+"""The part of the EngineApi that is about tools and accounts, and how a client calls it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Protocol, TypeVar
+
+from core.link.tool_types import (
+    ActionView,
+    ConnectionView,
+    ConnectView,
+    ToolDetail,
+    ToolList,
+    ToolReply,
+    WorkflowTool,
+)
+
+T = TypeVar("T")
+
+
+class ToolApi(Protocol):
+    """Tools of all providers; every method raises the ToolProblem family."""
+
+    async def list_tools(self, query: str = "", connected: bool = False, refresh: bool = False) -> ToolList: ...
+
+    async def get_tool(self, name: str, provider: str = "", refresh: bool = False) -> ToolDetail: ...
+
+    async def get_action(self, name: str, action: str, provider: str = "") -> ActionView: ...
+
+    async def connect_tool(
+        self, name: str, provider: str = "", scheme: str = "", values: dict[str, str] | None = None
+    ) -> ConnectView:
+        """Begin to connect an account; `values` are what was filled in. None of them is kept in the database."""
+        ...
+
+    async def check_connection(self, name: str, connection_id: str, provider: str = "") -> ConnectionView:
+        """How an account is now; once it is ACTIVE, runs that wait for it go on."""
+        ...
+
+    async def disconnect_tool(self, name: str, provider: str = "", account: str = "") -> list[ConnectionView]: ...
+
+    async def call_tool(
+        self,
+        command_id: str,
+        name: str,
+        action: str,
+        arguments: dict[str, Any],
+        provider: str = "",
+        account: str = "",
+    ) -> ToolReply:
+        """Call an action once, for a person; it is recorded as calls of nodes are."""
+        ...
+
+    async def workflow_tools(self, workflow: str) -> list[WorkflowTool]:
+        """The tools that a workflow names, and what keeps each from being called."""
+        ...
+
+
+class RemoteToolCalls(ABC):
+    """The methods of `ToolApi`, each as one call by its name."""
+
+    @abstractmethod
+    async def _call(self, returns: type[T], method: str, **params: object) -> T:
+        """Call the engine and give back what it answers; raises RondoError."""
+
+    async def list_tools(self, query: str = "", connected: bool = False, refresh: bool = False) -> ToolList:
+        return await self._call(ToolList, "list_tools", query=query, connected=connected, refresh=refresh)
+
+    async def get_tool(self, name: str, provider: str = "", refresh: bool = False) -> ToolDetail:
+        return await self._call(ToolDetail, "get_tool", name=name, provider=provider, refresh=refresh)
+
+    async def get_action(self, name: str, action: str, provider: str = "") -> ActionView:
+        return await self._call(ActionView, "get_action", name=name, action=action, provider=provider)
+
+    async def connect_tool(
+        self, name: str, provider: str = "", scheme: str = "", values: dict[str, str] | None = None
+    ) -> ConnectView:
+        return await self._call(ConnectView, "connect_tool", name=name, provider=provider, scheme=scheme, values=values)
+
+    async def check_connection(self, name: str, connection_id: str, provider: str = "") -> ConnectionView:
+        return await self._call(
+            ConnectionView, "check_connection", name=name, connection_id=connection_id, provider=provider
+        )
+
+    async def disconnect_tool(self, name: str, provider: str = "", account: str = "") -> list[ConnectionView]:
+        return await self._call(list[ConnectionView], "disconnect_tool", name=name, provider=provider, account=account)
+
+    async def call_tool(
+        self,
+        command_id: str,
+        name: str,
+        action: str,
+        arguments: dict[str, Any],
+        provider: str = "",
+        account: str = "",
+    ) -> ToolReply:
+        return await self._call(
+            ToolReply,
+            "call_tool",
+            command_id=command_id,
+            name=name,
+            action=action,
+            arguments=arguments,
+            provider=provider,
+            account=account,
+        )
+
+    async def workflow_tools(self, workflow: str) -> list[WorkflowTool]:
+        return await self._call(list[WorkflowTool], "workflow_tools", workflow=workflow)
