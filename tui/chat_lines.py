@@ -14,7 +14,7 @@ from tui.chat_words import (
 )
 from tui.markdown_lines import Markdown, fitted, plain_lines, wrap_spans
 from tui.spans import SIGN_INKS, Span, Spans, cut_spans
-from tui.text import duration, visible
+from tui.text import duration, plural, visible
 
 GUTTER = 7
 """Cells before the text, in which it stands who speaks."""
@@ -228,7 +228,8 @@ def _proposal_lines(proposal: ProposalView | None, width: int) -> list[Spans]:
         sign = group_sign(proposal, group.id)
         lines.append(cut_spans([(sign, SIGN_INKS[sign]), (f" {visible(group_title(group.title))}", "")], room))
     if proposal.risks and proposal.status == "open":
-        lines.append([(f"! {len(proposal.risks)} of it want a yes of their own", "bad")])
+        wants = plural(len(proposal.risks), "risk wants a yes", "risks want a yes")
+        lines.append([(f"! {wants} of its own" if len(proposal.risks) == 1 else f"! {wants} of their own", "bad")])
     if proposal.usage is not None:
         lines.append([(usage_text(proposal.usage), "dim")])
     if proposal.status in ("open", "broken", "stale"):

@@ -105,18 +105,18 @@ class StartsRuns(App[int]):
         """Start a run of the folder as it is."""
         from core.link.types import StartRun
 
-        if self._is_repeat():
+        if self.is_repeat():
             return
         start = StartRun(command_id=str(uuid4()), workflow=workflow, inputs=inputs or {})
         self._begin(lambda: self._check_and_start(start), f"starting {workflow}")
 
     def ask_for_inputs(self, workflow: str, given: dict[str, Any] | None = None) -> None:
         """Show the form for a run's inputs."""
-        if self._is_repeat():
+        if self.is_repeat():
             return
         self._begin(lambda: self._read_inputs(workflow, given or {}, ""), f"reading {workflow}")
 
-    def _is_repeat(self) -> bool:
+    def is_repeat(self) -> bool:
         """True, with a word, for a press that means nothing of its own: one run for one deliberate press."""
         now = monotonic()
         since, self._last_press = now - self._last_press, now

@@ -90,6 +90,8 @@ class Memory:
 
     workflow: str
     mode: Mode = "propose"
+    name_open: bool = False
+    """Nobody named the workflow, which is not there yet: the goal of the first plan does."""
     messages: list[Message] = field(default_factory=list)
     draft: dict[str, Any] | None = None
     tainted_draft: bool = False
@@ -198,6 +200,7 @@ class Memory:
         return {
             "workflow": self.workflow,
             "mode": self.mode,
+            "name_open": self.name_open,
             "messages": [message_to_json(message) for message in self.messages],
             "draft": self.draft,
             "tainted_draft": self.tainted_draft,

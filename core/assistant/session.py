@@ -260,7 +260,7 @@ class Session:
             raise ModelRefusal(
                 "The model refused to answer.",
                 cause=message.text or "It gave no reason.",
-                next_step="Say it in other words, or choose another model with rondo config.",
+                next_step="Say it in other words, or choose another model in the settings.",
             )
         if reply.stop == "length":
             self._tell(Noted("The reply was cut: it is longer than the model may write at once."))
@@ -275,7 +275,7 @@ class Session:
                 self._tell(TextGrew(text))
             case Waiting(seconds, reason, again):
                 self._partial = "" if again else self._partial
-                self._tell(TextVoid(seconds, reason) if again else Noted(f"Waiting {seconds:.0f} s: {reason}"))
+                self._tell(TextVoid(seconds, reason) if again else Noted(_again_words(seconds, reason)))
             case ToolCallDelta(call_id, name, characters):
                 self._tell(ToolWriting(call_id, name, characters))
 
@@ -399,6 +399,11 @@ class Session:
 
     async def _store(self) -> None:
         await self._keep(self.memory.to_json())
+
+
+def _again_words(seconds: float, reason: str) -> str:
+    """That a call is tried again, and when."""
+    return f"{reason}. Trying again {f'in {seconds:.0f} s' if seconds >= 0.5 else 'at once'}"
 
 
 def _draft_of(memory: Memory, present: dict[str, bytes]) -> tuple[Draft, ProposalStale | None]:

@@ -315,6 +315,10 @@ class Toolbox:
     async def _set_plan(self, given: dict[str, Any]) -> Outcome:
         memory = self.memory
         memory.goal = one_line(given["goal"], 200)
+        renamed = memory.name_open and not self.draft.files
+        if renamed:
+            memory.workflow = self.draft.name = await self._workbench.name_for(memory.goal)
+            memory.name_open = False
         memory.tasks = [
             Task(
                 str(task["id"]),
@@ -337,6 +341,8 @@ class Toolbox:
             turn.gate_open = False
         enough = memory.understanding.enough or turn.gate_open
         reply: dict[str, Any] = {"understood": memory.understanding.score, "may_propose": enough}
+        if renamed:
+            reply["workflow"] = memory.workflow
         if not enough:
             reply |= {"because": list(memory.understanding.facts), "next": "ask_user"}
         return Outcome(_compact(reply), summary=f"understood {memory.understanding.score:.0%}", changed="plan")

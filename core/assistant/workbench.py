@@ -39,6 +39,10 @@ class Workbench(Protocol):
         """The files of the workflow's version as they are now, by path; none where there is no workflow yet."""
         ...
 
+    async def name_for(self, goal: str) -> str:
+        """A name for the workflow that is not there yet, after its goal; from now on this stands for that one."""
+        ...
+
     async def tools(self) -> list[str]:
         """The names of the tools that workflows of this workspace can use."""
         ...

@@ -37,7 +37,8 @@ def show_card(output: Output, proposal: ProposalView, *, whole: bool = False) ->
         for change in group.graph:
             output.line((f"   {change.sign} {change.what} {change.text}", SIGN_STYLES[change.sign]))
         for code in group.classes:
-            output.line((f"   {code.sign} {code.file} {code.name or 'between the classes'}", SIGN_STYLES[code.sign]))
+            rest = "imports and the rest" if code.file.endswith(".py") else ""
+            output.line((f"   {code.sign} {code.file} {code.name or rest}".rstrip(), SIGN_STYLES[code.sign]))
             _show_diff(output, code.diff, whole)
     output.line("")
     _show_checks(output, proposal.checks)

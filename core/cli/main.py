@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -53,50 +54,66 @@ def root(
     """Take the options that may stand before the command."""
 
 
-app.command("init")(init.init_command)
-app.command("new")(new_command)
-app.command("create")(create_command)
-app.command("update")(update_command)
-app.command("fix")(fix_command)
-app.command("chat")(chat_command)
-app.command("proposals")(proposals_command)
-app.command("proposal")(proposal_command)
-app.command("edits")(edits_command)
-app.command("undo")(undo_command)
-app.command("redo")(redo_command)
-app.command("list")(workflows.list_command)
-app.command("validate")(workflows.validate_command)
-app.command("graph")(workflows.graph_command)
-app.command("run")(run.run_command)
-app.command("step")(run.step_command)
-# A value may begin with a dash: -5 is a number, not an option.
-app.command("answer", context_settings={"ignore_unknown_options": True})(run.answer_command)
-app.command("pause")(act.pause_command)
-app.command("resume")(act.resume_command)
-app.command("cancel")(act.cancel_command)
-app.command("retry")(act.retry_command)
-app.command("rerun")(travel.rerun_command)
-app.command("rewind")(travel.rewind_command)
-app.command("fork")(travel.fork_command)
-app.command("runs")(show.runs_command)
-app.command("show")(show.show_command)
-app.command("changes")(changes_command)
-app.command("calls")(calls_command)
-app.command("logs")(show.logs_command)
-app.command("approve")(workflows.approve_command)
-app.command("versions")(versions_command)
-# -1 is a version, not an option.
-app.command("diff", context_settings={"ignore_unknown_options": True})(diff_command)
-app.command("rollback", context_settings={"ignore_unknown_options": True})(rollback_command)
-app.command("env")(environment_command)
-app.command("prune")(prune_command)
-app.command("export")(export_command)
-app.command("import")(import_command)
-app.command("doctor")(doctor_command)
-app.command("settings")(settings_command)
-app.command("models")(models_command)
-app.add_typer(secrets_app, name="secrets")
-app.add_typer(engine_app, name="engine")
+_DASHED = {"ignore_unknown_options": True}
+"""For commands whose values may begin with a dash: -5 is a number and -1 a version, not an option."""
+
+
+def _panel(title: str, **commands: Callable[..., Any]) -> None:
+    """Commands that the help shows together, in this order."""
+    for name, function in commands.items():
+        settings = _DASHED if name in ("answer", "diff", "rollback") else {}
+        app.command(name.rstrip("_"), rich_help_panel=title, context_settings=settings)(function)
+
+
+_panel(
+    "Workflows",
+    list=workflows.list_command,
+    graph=workflows.graph_command,
+    validate=workflows.validate_command,
+    init=init.init_command,
+    new=new_command,
+    approve=workflows.approve_command,
+    versions=versions_command,
+    diff=diff_command,
+    rollback=rollback_command,
+    env=environment_command,
+)
+_panel(
+    "Conversations",
+    create=create_command,
+    update=update_command,
+    fix=fix_command,
+    chat=chat_command,
+    proposals=proposals_command,
+    proposal=proposal_command,
+    edits=edits_command,
+    undo=undo_command,
+    redo=redo_command,
+)
+_panel(
+    "Runs",
+    run=run.run_command,
+    step=run.step_command,
+    answer=run.answer_command,
+    runs=show.runs_command,
+    show=show.show_command,
+    logs=show.logs_command,
+    changes=changes_command,
+    pause=act.pause_command,
+    resume=act.resume_command,
+    cancel=act.cancel_command,
+    retry=act.retry_command,
+    rerun=travel.rerun_command,
+    rewind=travel.rewind_command,
+    fork=travel.fork_command,
+    export=export_command,
+    import_=import_command,
+    prune=prune_command,
+)
+_panel("Models and tools", models=models_command, calls=calls_command)
+app.add_typer(secrets_app, name="secrets", rich_help_panel="Models and tools")
+_panel("This machine", settings=settings_command, doctor=doctor_command)
+app.add_typer(engine_app, name="engine", rich_help_panel="This machine")
 
 
 def main(arguments: list[str]) -> int:

@@ -114,6 +114,7 @@ class Talk:
             questions = self._open_questions()
             if questions is not None:
                 if not await self._answer(questions):
+                    self._next("answer", "chat", "--chat", short(self.chat_id))
                     return WAITS
                 continue
             error = self._error()
@@ -194,6 +195,11 @@ class Talk:
         await self._client.ask(lambda engine: engine.answer_questions(answer))
         return True
 
+    def _next(self, what: str, *words: str) -> None:
+        """Say where what waits can be done later."""
+        if not self._call.as_json:
+            self.output.note(("next:  ", "bold"), f"{what}: {self._call.command_line(*words)}")
+
     # Proposals ----------------------------------------------------------------------------------------------------
 
     async def _decide(self, proposal: ProposalView) -> int | None:
@@ -203,6 +209,7 @@ class Talk:
         if self._wishes.yes:
             return await self._apply_unasked(proposal)
         if not (self._wishes.ask and self.output.can_ask):
+            self._next("decide", "proposal", short(proposal.proposal_id), "--accept")
             return WAITS
         return await self._ask_about(proposal)
 

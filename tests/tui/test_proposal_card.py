@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import scenes
 from chat_double import Chat, weekday_proposal
 from engine_double import EngineDouble
@@ -18,6 +19,7 @@ from core.link.chat_types import ChangeGroup, ProposalView, ResumeOffer
 from tui.app import RondoApp
 from tui.proposal_choice import ProposalChoice
 from tui.screens.chat import ChatScreen
+from tui.widgets import proposal_card
 
 AppOn = Callable[[EngineDouble], RondoApp]
 
@@ -78,7 +80,7 @@ async def test_groups_risks_and_assumptions_are_decided_one_by_one(double: Engin
         decide = double.decided[0]
         assert (decide.decision, decide.accept, decide.consent) == ("accept", ["g3"], ["r1", "r2"])
         assert [entry.text for entry in decide.assumptions or []] == ["it is UTC"]
-        await shows(pilot, "Applied to mail_digest, backup backups/2026-01-02; u takes it back")
+        await shows(pilot, "Applied to mail_digest, backup in backups/2026-01-02; u takes it back")
         await shows(pilot, "✓ applied")
         await pilot.press("u")
         await until(pilot, lambda: getattr(app.screen, "armed", False) and app.screen.view == "confirm")  # type: ignore[attr-defined]
@@ -89,15 +91,20 @@ async def test_groups_risks_and_assumptions_are_decided_one_by_one(double: Engin
         await shows(pilot, "Both changed Post.")
 
 
-async def test_keys_that_come_too_soon_decide_nothing(double: EngineDouble, app_on: AppOn) -> None:
+async def test_keys_that_come_too_soon_decide_nothing(
+    double: EngineDouble, app_on: AppOn, monkeypatch: pytest.MonkeyPatch
+) -> None:
     proposed(double, risky=False)
+    # Long enough for any machine; then as short as it is.
+    monkeypatch.setattr(proposal_card, "GRACE_SECONDS", 3600)
     app = app_on(double)
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await on_card(pilot)
-        screen.card.armed = False
         await pilot.press("a")
         assert not double.decided
         await shows(pilot, "too soon to be meant")
+        monkeypatch.setattr(proposal_card, "GRACE_SECONDS", 0.5)
+        await pilot.press("enter", "enter")
         assert "a apply" in line_with(app, "space toggle")
         await armed(pilot, screen)
         await pilot.press("t")

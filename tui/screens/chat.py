@@ -113,6 +113,12 @@ class ChatScreen(RondoScreen):
         self._show_pane()
         self.pane.write()
 
+    def go_to_card(self) -> bool:
+        proposal = self.rondo.desk.conversation.open_proposal
+        if proposal is not None:
+            self.open_card(proposal)
+        return proposal is not None
+
     def tab_out(self, step: int) -> None:
         pane = [self.pane.log_view, self.pane.composer]
         panes = self.card.panes() if self.card.display and self.size.height >= LOW else pane
@@ -206,7 +212,7 @@ class ChatScreen(RondoScreen):
         offer = event.proposal.resume
         if offer is None:
             self.rondo.start_run(event.proposal.workflow)
-        else:
+        elif not self.rondo.is_repeat():
             self._resume(Rewind(command_id=str(uuid4()), run_id=offer.run_id, step=offer.seq))
 
     def _resume(self, rewind: Rewind) -> None:

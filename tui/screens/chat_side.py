@@ -181,6 +181,10 @@ class ChatSide:
         panes = screen.panes()
         screen.set_focus(panes[0] if panes else None)
 
+    def go_to_card(self) -> bool:
+        """To the proposal that waits, where this screen shows one; False where it does not."""
+        return False
+
     def tab_out(self, step: int) -> None:
         """Tab at the end of the chat: to the first pane of the screen, backwards to its last one."""
         screen = _screen(self)
@@ -339,7 +343,8 @@ class ChatSide:
         undone = message.undone
         files = [*undone.written, *(f"{name} (removed)" for name in undone.removed)]
         kept = "\nWhat was changed by hand since then is kept." if undone.kept_later_changes else ""
-        text = f"{message.word}: {visible(undone.edit.title)}  ({', '.join(visible(name) for name in files)}){kept}"
+        title = undone.edit.title.removeprefix("Undo: ").removeprefix("Redo: ")
+        text = f"{message.word}: {visible(title)}  ({', '.join(visible(name) for name in files)}){kept}"
         _screen(self).say(text, "good")
 
     def on_undo_refused(self, message: UndoRefused) -> None:

@@ -15,7 +15,7 @@ from tui.actions import action
 from tui.chat_words import cost_text, money
 from tui.screens.sheet import Sheet
 from tui.spans import Spans
-from tui.text import fit, number, plural, relative_time, visible
+from tui.text import fit, number, plural, relative_time, visible, wrap
 from tui.widgets.line_input import LineInput, Note
 from tui.widgets.line_list import LineList
 from tui.widgets.paragraph import Paragraph
@@ -77,6 +77,10 @@ class ChatsSheet(Sheet[Choice]):
 
     def on_line_list_chosen(self, event: LineList.Chosen) -> None:
         self.dismiss(("open", self.chats_list.rows[event.cursor]))
+
+    @action("chats.open", "open", keys="enter", help="Go on with this conversation", footer=1)
+    def open(self) -> None:
+        self.chats_list.choose()
 
     @action("chats.delete", "delete", keys="d", help="Delete the conversation; asks first", footer=2)
     def delete(self) -> None:
@@ -153,7 +157,8 @@ def models_lines(status: ModelsStatus, budgets: Sequence[BudgetView]) -> list[Sp
     lines: list[Spans] = []
     if status.problem is not None:
         lines += [[("✗ ", "bad"), (visible(status.problem.message), "bad")]]
-        lines += [[("  " + visible(text), "dim")] for text in (status.problem.cause, status.problem.next_step) if text]
+        why = [visible(text) for text in (status.problem.cause, status.problem.next_step) if text]
+        lines += [[("  " + line, "dim")] for text in why for line in wrap(text, 74)]
         lines.append([])
     lines.append(
         [("profile ", "dim"), (visible(status.profile), "strong"), (f"   of {', '.join(status.profiles)}", "dim")]

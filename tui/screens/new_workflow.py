@@ -103,7 +103,8 @@ class NewWorkflowSheet(Sheet[NewWorkflow]):
         self._row.display = True
         self.line.placeholder = "its name" if template is not None else "its name, or nothing yet"
         self.line.value = self._free(template.name) if template is not None else ""
-        self.line.cursor_position = len(self.line.value)
+        # What is typed takes the place of the name that is only offered.
+        self.line.select_all()
         self.set_focus(self.line)
 
     def _free(self, name: str) -> str:

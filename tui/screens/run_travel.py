@@ -80,6 +80,9 @@ class TravelActions(StepActions):
 
     @action("run.rerun", "run again", keys="A", words="rerun", help="A new run with the same inputs", when=needs_run)
     def rerun(self) -> None:
+        # A key that is held on a card, to apply and run, would begin a second run here.
+        if self.rondo.is_repeat():
+            return
         command = Rerun(command_id=str(uuid4()), run_id=self.feed.run_id)
         self.ask(lambda: self.engine.rerun(command), self._run_begun, group="travel", doing="running again")
 

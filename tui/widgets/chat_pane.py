@@ -16,7 +16,7 @@ from core.link.chat_types import (
     AnswerQuestions,
 )
 from core.link.types import Event, RunFilter, WorkflowDetail
-from tui.chat_commands import References
+from tui.chat_commands import References, suggestions
 from tui.chat_desk import ChatDesk
 from tui.chat_words import usage_text
 from tui.conversation import Conversation
@@ -65,6 +65,7 @@ class ChatPane(ChatKeys, ChatWriting, Vertical):
         self.questions = ChatQuestions()
         self.suggestion_list = Suggestions()
         self.composer = Composer(self.suggestion_list)
+        self.composer.completions = lambda before: suggestions(before, self.references)
         self._rule = PaneRule()
         self._questions_rule = PaneRule()
         self._composer_rule = PaneRule()
@@ -334,7 +335,12 @@ class ChatPane(ChatKeys, ChatWriting, Vertical):
         name = f"chat: {visible(here.workflow)}" if here.workflow else "chat: a new workflow"
         self._rule.titles = (Title(name, active=log.has_focus, details=tuple(details), end=end),)
         self._questions_rule.titles = (
-            Title(self.questions.title, active=self.questions.answering, ink="waiting", end="tab to answer"),
+            Title(
+                self.questions.title,
+                active=self.questions.answering,
+                ink="waiting",
+                end="" if self.questions.answering else "tab to answer",
+            ),
         )
         if self.replaces:
             text, ink, end = f"instead of message {self.replaces}", "waiting", "esc: leave it as it is"
@@ -342,7 +348,9 @@ class ChatPane(ChatKeys, ChatWriting, Vertical):
             text, ink, end = "● working", "running", "esc esc stops"
         else:
             text, ink, end = "write", "strong", self._model
-        self._composer_rule.titles = (Title(text, active=self.composer.has_focus, ink=ink, end=end),)
+        waits = here.open_proposal is not None and not self.questions.asks and not here.busy
+        more = (("a proposal waits: enter", "waiting"),) if waits and not self.composer.text else ()
+        self._composer_rule.titles = (Title(text, active=self.composer.has_focus, ink=ink, details=more, end=end),)
 
     @property
     def _model(self) -> str:

@@ -12,7 +12,7 @@ from textual.widgets import TextArea
 
 from core.link.chat_types import SendMessage
 from tui.actions import registry
-from tui.chat_commands import command_of, looks_like_command, suggestions
+from tui.chat_commands import command_of, looks_like_command
 from tui.widgets.chat_log import ChatLog
 from tui.widgets.chat_messages import Sent
 from tui.widgets.composer import Composer, Suggestions
@@ -49,19 +49,17 @@ class ChatWriting:
         """Keep the draft, and show what could be completed."""
         event.stop()
         text = self.composer.text
+        if bool(text) != (self._pane.desk.draft_key in self._pane.desk.drafts):
+            self._pane.call_next(self._pane.refresh_titles)
         if text:
             self._pane.desk.drafts[self._pane.desk.draft_key] = text
         else:
             self._pane.desk.drafts.pop(self._pane.desk.draft_key, None)
-        self._suggest()
-
-    def _suggest(self) -> None:
-        before = self.composer.before_cursor if self.composer.text else ""
-        self.suggestion_list.show(suggestions(before, self._pane.references))
+        self.composer.suggest()
 
     def on_text_area_selection_changed(self, event: TextArea.SelectionChanged) -> None:
         event.stop()
-        self._suggest()
+        self.composer.suggest()
 
     def on_composer_paged(self, event: Composer.Paged) -> None:
         step = max(1, self.log_view.size.height - 1) * event.pages
@@ -80,6 +78,7 @@ class ChatWriting:
         elif self._pane.conversation.busy:
             self.stop_asked = 0.0
             self._pane.stop_turn()
+            self._pane.rondo.say("Stopping it", "info")
         else:
             self.leave()
 
@@ -90,6 +89,8 @@ class ChatWriting:
         event.stop()
         event.prevent_default()
         pane = self._pane
+        if event.key == "tab" and self.composer.has_focus and self.tab_to_what_waits():
+            return
         parts = [part for part in (pane.log_view, pane.questions, pane.composer) if part.display]
         focused = pane.screen.focused
         around = focused.ancestors_with_self if focused is not None else []
@@ -101,6 +102,14 @@ class ChatWriting:
             pane.questions.begin()
         else:
             pane.screen.set_focus(parts[wanted])
+
+    def tab_to_what_waits(self) -> bool:
+        """From the text to the open questions, else to the card that is shown; False where nothing waits."""
+        pane = self._pane
+        if pane.questions.asks:
+            pane.questions.begin()
+            return True
+        return bool(pane.screen.go_to_card())  # type: ignore[attr-defined]
 
     def leave(self) -> None:
         """Give the keys back to what stands beside, else to the conversation."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from textual import events
 from textual.binding import Binding
 from textual.message import Message
@@ -14,6 +16,8 @@ from tui.widgets.line_list import LineList
 
 SHOWN_AT_MOST = 6
 NEWLINE_KEYS = ("alt+enter", "shift+enter", "ctrl+j")
+COMPLETION_KEYS = ("enter", "tab", "up", "down", "escape")
+"""Keys that act on the list, which must then be that of the text and not of what it was some keys ago."""
 OWN_KEYS = ("up", "down", "pageup", "pagedown", "tab", "escape", "enter")
 
 
@@ -123,8 +127,11 @@ class Composer(TextArea):
         self._suggestions = list_of
         self.sent_before: list[str] = []
         """What was sent before, oldest first."""
+        self.completions: Callable[[str], Sequence[Suggestion]] = lambda before: ()
+        """What could be meant by the text before the cursor."""
         self._history_at: int | None = None
         self._unsent = ""
+        self._closed_at: str | None = None
 
     def put(self, text: str) -> None:
         """Let a text stand there, with the cursor after it."""
@@ -142,6 +149,8 @@ class Composer(TextArea):
         if event.is_printable:
             self._history_at = None
             return
+        if key in COMPLETION_KEYS:
+            self.suggest()
         handled = True
         if key == "enter":
             self._enter()
@@ -162,6 +171,13 @@ class Composer(TextArea):
         if handled:
             event.stop()
             event.prevent_default()
+
+    def suggest(self) -> None:
+        """Show what could be meant by the text as it stands now; nothing where Esc closed the list on it."""
+        before = self.before_cursor if self.text else ""
+        if before != self._closed_at:
+            self._closed_at = None
+        self._suggestions.show(list(self.completions(before)) if self._closed_at is None else [])
 
     def _enter(self) -> None:
         chosen = self._suggestions.selected
@@ -184,6 +200,7 @@ class Composer(TextArea):
 
     def _escape(self) -> None:
         if self._suggestions.entries:
+            self._closed_at = self.before_cursor
             self._suggestions.show([])
         else:
             self.post_message(self.Left())

@@ -176,7 +176,8 @@ class ProposalCard(ProposalKeys, Vertical):
         end = visible(proposal.workflow)
         self._rule.titles = (Title(f"proposal {proposal.number}", active=active, details=tuple(details), end=end),)
         hint = STATUS_HINTS.get(proposal.status, "")
-        self._why.text = "\n".join(text for text in (visible(proposal.title), visible(proposal.why), hint) if text)
+        why = "; ".join(visible(line) for line in proposal.why.splitlines() if line.strip())
+        self._why.text = "\n".join(text for text in (visible(proposal.title), why, hint) if text)
         usage: Spans = [("   ", ""), (usage_text(proposal.usage), "dim")] if proposal.usage is not None else []
         self._checks.spans = [*check_spans(proposal.checks), *usage]
         self._checks.refresh()
@@ -205,6 +206,7 @@ class ProposalCard(ProposalKeys, Vertical):
 
     def on_descendant_blur(self) -> None:
         self._disarm()
+        self.refresh_lines()
 
     def _arm(self) -> None:
         self.armed = True

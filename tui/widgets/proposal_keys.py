@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
@@ -13,7 +14,7 @@ from core.link.chat_types import Decide, Decided, ProposalView
 from tui.actions import Acting, action
 from tui.chat_lines import group_title
 from tui.messages import EngineFailed
-from tui.text import plural, visible
+from tui.text import visible
 from tui.widgets.line_list import LineList
 
 if TYPE_CHECKING:
@@ -130,11 +131,11 @@ class ProposalKeys(Acting):
             LineSheet("what is assumed", given=choice.assumptions[key], enter="keep"), written
         )
 
-    @action("proposal.next", "next", keys="n", help="To the next change", footer=7)
+    @action("proposal.next", "next", keys="n", help="To the next change", footer=10)
     def next_change(self) -> None:
         self._to_change(1)
 
-    @action("proposal.previous", "before", keys="p", help="To the change before", footer=8)
+    @action("proposal.previous", "before", keys="p", help="To the change before", footer=11)
     def previous_change(self) -> None:
         self._to_change(-1)
 
@@ -192,8 +193,10 @@ class ProposalKeys(Acting):
             )
             _card(self).changes.move_to(place)
             _card(self).screen.set_focus(_card(self).changes)
-            count = plural(len(risks), "risk wants", "risks want")
-            _card(self).rondo.say(f"{count} a yes of their own: read the text, then space on each", "hint")
+            text = "1 risk wants a yes of its own: read the text, then press space on it"
+            if len(risks) > 1:
+                text = f"{len(risks)} risks want a yes of their own: read the text, then press space on each"
+            _card(self).rondo.say(text, "hint")
             return
         decide = Decide(
             command_id=str(uuid4()),
@@ -294,7 +297,7 @@ class ProposalKeys(Acting):
         "on the graph",
         keys="g",
         help="The proposal drawn on the graph: + - ~ at nodes and edges",
-        footer=9,
+        footer=7,
     )
     def show_on_graph(self) -> None:
         if _card(self).proposal is not None:
@@ -358,7 +361,11 @@ class ProposalKeys(Acting):
         self._take(proposal)
         match decide.decision:
             case "accept":
-                backup = f", backup {visible(message.decided.backup)}" if message.decided.backup else ""
+                backup = (
+                    f", backup in backups/{visible(PurePath(message.decided.backup).name)}"
+                    if message.decided.backup
+                    else ""
+                )
                 _card(self).rondo.say(f"Applied to {visible(proposal.workflow)}{backup}; u takes it back", "good")
                 if message.then:
                     _card(self).post_message(_card(self).Applied(proposal))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from core.engine.catalog import Catalog
 from core.engine.conversations.conversation import Conversation, Surroundings
 from core.engine.conversations.journal import require_name
+from core.engine.conversations.naming import free_name, name_after, name_given
 from core.errors import UsageError
 from core.identifiers import new_run_id
 from core.link.chat_types import SendMessage
@@ -16,15 +16,6 @@ from core.store.operations import InsertChat, UpdateChat
 TITLE_LENGTH = 80
 HELD = 16
 """Conversations that are kept in memory while nothing goes on in them."""
-NAME_WORDS = 3
-_SMALL_WORDS = frozenset(
-    word
-    for words in (
-        "a an and are be build can could create for from i in is it like make me my need new of on please that the",
-        "this to want which with workflow would write you",
-    )
-    for word in words.split()
-)
 
 
 class HeldChats:
@@ -71,8 +62,11 @@ class HeldChats:
             return await self.open(message.chat_id)
         if message.workflow is not None:
             require_name(message.workflow)
-        name = message.workflow or await self._free_name(text)
+        given = message.workflow or name_given(text)
+        name = message.workflow or free_name(given or name_after(text), await self._taken())
         chat = await self.begin(message.workflow, text, name)
+        # Until the plan says what it is for.
+        chat.memory.name_open = not given
         chat.memory.mode = message.mode or chat.memory.mode
         if message.tries:
             await self._around.store.commit([UpdateChat(chat.id, self._around.now(), tries=True)])
@@ -88,15 +82,8 @@ class HeldChats:
         chat.memory.workflow, chat.memory.mode = name, mode
         return chat
 
-    async def _free_name(self, text: str) -> str:
-        """A name for the workflow that a conversation may make, of its first words."""
-        words = [word for word in re.findall(r"[a-z0-9]+", text.lower()) if word not in _SMALL_WORDS]
-        name = "_".join(words[:NAME_WORDS])[:40] or "workflow"
-        taken = {loaded.name for loaded in await self._catalog.all()}
-        number, free = 2, name
-        while free in taken:
-            free, number = f"{name}_{number}", number + 1
-        return free
+    async def _taken(self) -> set[str]:
+        return {loaded.name for loaded in await self._catalog.all()}
 
 
 def unknown_chat(chat_id: str) -> UsageError:

@@ -47,8 +47,8 @@ def make_conversations(engine: Engine) -> tuple[Journal, Proposals, Tries, Chats
     tries = Tries(catalog, store, allowed)
 
     def workbench(chat_id: str, workflow: str) -> EngineWorkbench:
-        async def try_run(files: Mapping[str, bytes], inputs: dict[str, Any], until: str | None) -> DryRun:
-            return await tries.dry_run(chat_id, workflow, files, inputs, until)
+        async def try_run(name: str, files: Mapping[str, bytes], inputs: dict[str, Any], until: str | None) -> DryRun:
+            return await tries.dry_run(chat_id, name, files, inputs, until)
 
         return EngineWorkbench(workflow, catalog, journal, try_run)
 

@@ -12,13 +12,14 @@ from core.definition.examples import example_names, examples_folder
 from core.definition.load import LoadedWorkflow, load_folder
 from core.engine.catalog import Catalog
 from core.engine.conversations.journal import Journal
+from core.engine.conversations.naming import free_name, name_after
 from core.errors import RondoError
 
 SOURCE_LIMIT = 6_000
 """Characters of a class that is shown as an example."""
 _WORD = re.compile(r"[a-z]+|\d+")
 
-TryRun = Callable[[Mapping[str, bytes], dict[str, Any], str | None], Awaitable[DryRun]]
+TryRun = Callable[[str, Mapping[str, bytes], dict[str, Any], str | None], Awaitable[DryRun]]
 
 
 class EngineWorkbench:
@@ -33,6 +34,11 @@ class EngineWorkbench:
     async def files(self) -> dict[str, bytes]:
         """The workflow's files as they are now; none where it is not there yet."""
         return await self._journal.files(self._workflow)
+
+    async def name_for(self, goal: str) -> str:
+        """A free name of the goal's first words, which the workflow has from now on."""
+        self._workflow = free_name(name_after(goal), await self.workflows())
+        return self._workflow
 
     async def tools(self) -> list[str]:
         """The tools that workflows of this workspace name."""
@@ -49,7 +55,7 @@ class EngineWorkbench:
 
     async def dry_run(self, files: Mapping[str, bytes], inputs: dict[str, Any], until: str | None) -> DryRun:
         """Run the draft in an isolated process, if a person has allowed that for this conversation."""
-        return await self._try_run(files, inputs, until)
+        return await self._try_run(self._workflow, files, inputs, until)
 
 
 def _examples(known: list[LoadedWorkflow], query: str, limit: int) -> list[ClassExample]:

@@ -121,6 +121,9 @@ class Desk:
     async def examples(self, query: str, limit: int) -> list[ClassExample]:
         return self.known_examples[:limit]
 
+    async def name_for(self, goal: str) -> str:
+        return "_".join(goal.lower().split()[:3])
+
     async def dry_run(self, files: Mapping[str, bytes], inputs: dict[str, Any], until: str | None) -> DryRun:
         self.dry_runs += 1
         return self.run
