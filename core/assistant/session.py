@@ -63,6 +63,8 @@ from core.settings import AssistantSettings
 
 Keep = Callable[[dict[str, Any]], Awaitable[None]]
 """Makes the memory (JSON) durable; the turn goes on once it has."""
+CALLS_AT_ONCE = 64
+"""Tool calls of one reply that are carried out."""
 _DEPTH = 60
 """Deepest nesting of a tool's arguments."""
 
@@ -129,7 +131,7 @@ class Session:
         self._keep = keep
         self._limits = limits or SessionLimits()
         self._toolbox: Toolbox | None = None
-        self._partial = ""
+        self._partial: list[str] = []
         self._usage = Usage()
         self._head = ("", "")
 
@@ -196,14 +198,15 @@ class Session:
 
     async def _turn(self) -> TurnEnd:
         memory = self.memory
-        self._usage, self._partial = Usage(), ""
+        self._usage, self._partial = Usage(), []
         try:
             self._toolbox = await self._open_toolbox()
             await self._store()
             return await self._loop(self._toolbox)
         except asyncio.CancelledError:
-            if self._partial:
-                memory.messages.append(ModelMessage(f"{self._partial}\n\n[stopped by the person]"))
+            said = "".join(self._partial)
+            if said:
+                memory.messages.append(ModelMessage(f"{said}\n\n[stopped by the person]"))
             memory.settle("stopped by the person")
             memory.turn.running = False
             await self._store()
@@ -246,9 +249,9 @@ class Session:
             max_tokens=self._limits.reply_tokens,
             cache_after=len(messages),
         )
-        self._partial = ""
+        self._partial = []
         reply = await self._gateway.complete(request, self._heard)
-        self._partial = ""
+        self._partial = []
         memory.turn.calls += 1
         memory.turn.tokens += reply.usage.input_tokens + reply.usage.output_tokens
         memory.usage = added(memory.usage, reply.usage)
@@ -271,10 +274,10 @@ class Session:
     def _heard(self, delta: Delta) -> None:
         match delta:
             case TextDelta(text):
-                self._partial += text
+                self._partial.append(text)
                 self._tell(TextGrew(text))
             case Waiting(seconds, reason, again):
-                self._partial = "" if again else self._partial
+                self._partial = [] if again else self._partial
                 self._tell(TextVoid(seconds, reason) if again else Noted(_again_words(seconds, reason)))
             case ToolCallDelta(call_id, name, characters):
                 self._tell(ToolWriting(call_id, name, characters))
@@ -285,11 +288,15 @@ class Session:
         asking = False
         toolbox.begin_reply()
         all_malformed = True
-        for call in calls:
+        for position, call in enumerate(calls, 1):
             title = toolbox.title(call)
             self._tell(ToolBegan(call.id, call.name, title))
             if call.name == "ask_user" and asking:
                 text = "Only one ask_user at a time; put the questions into one call."
+                self._result(call, title, text, True, text)
+                continue
+            if position > CALLS_AT_ONCE:
+                text = f"Not done: at most {CALLS_AT_ONCE} calls in one reply."
                 self._result(call, title, text, True, text)
                 continue
             outcome = await toolbox.run(call, asking=asking)
@@ -348,7 +355,7 @@ class Session:
             memory.notes.append(note)
             checks = await self._check(toolbox)
         if checks is not None:
-            assumptions.write(memory.assumptions, draft, toolbox.document())
+            await asyncio.to_thread(assumptions.write, memory.assumptions, draft, toolbox.document())
             proposal = await asyncio.to_thread(
                 make_proposal, memory, draft, checks, self._usage, complete=not note and not memory.asking
             )
@@ -366,14 +373,14 @@ class Session:
     async def _open_toolbox(self) -> Toolbox:
         """The tools over the draft, or over a new one of the files as they are."""
         memory, limits = self.memory, self._limits
-        draft, lost = _draft_of(memory, await self._workbench.files())
+        draft, lost = await _draft_of(memory, await self._workbench.files())
         if lost is not None:
             self._tell(Noted(f"The open change was given up: {lost.message}"))
         # Only the program puts files into a draft, for a person who named tools: that is to be decided about, too.
         named = any(batch.what == "files" and batch.rev > memory.proposed_revision for batch in draft.batches)
         memory.turn.changed |= named and memory.mode != "ask"
         gate = Gate(limits.weights, limits.threshold, limits.question_rounds)
-        toolbox = Toolbox(memory, draft, self._workbench, gate)
+        toolbox = await asyncio.to_thread(Toolbox, memory, draft, self._workbench, gate)
         toolbox.words, toolbox.known_names = memory.turn.words, memory.turn.names
         memory.assumptions = assumptions.gathered(memory, toolbox.document())
         self._head = (await toolbox.catalogue(), toolbox.outline())
@@ -406,15 +413,15 @@ def _again_words(seconds: float, reason: str) -> str:
     return f"{reason}. Trying again {f'in {seconds:.0f} s' if seconds >= 0.5 else 'at once'}"
 
 
-def _draft_of(memory: Memory, present: dict[str, bytes]) -> tuple[Draft, ProposalStale | None]:
+async def _draft_of(memory: Memory, present: dict[str, bytes]) -> tuple[Draft, ProposalStale | None]:
     """The draft over the files as they are, and why the open one was given up where it had to be."""
     if memory.draft is None:
         return Draft.of(memory.workflow, present), None
-    draft = Draft.from_json(memory.draft)
+    draft = await asyncio.to_thread(Draft.from_json, memory.draft)
     if draft.base == present:
         return draft, None
     try:
-        draft = rebase_draft(draft, present)
+        draft = await asyncio.to_thread(rebase_draft, draft, present)
         memory.draft = draft.to_json()
         return draft, None
     except ProposalStale as stale:

@@ -21,7 +21,7 @@ from core.assistant.tool_specs import CHANGING, tools_of
 from core.assistant.understanding import DIMENSIONS, Weights, understand
 from core.assistant.workbench import Workbench
 from core.definition.json_text import JsonProblem, parse_json
-from core.definition.load import load_sources
+from core.definition.load import LoadedWorkflow, load_sources
 from core.llm.messages import ToolCall
 
 SOURCE_CAP = 24_000
@@ -71,6 +71,7 @@ class Toolbox:
         self._base = load_sources(draft.name, draft.base)
         self._known_tools: list[str] | None = None
         self._reply_rev = draft.rev
+        self._read: tuple[int, LoadedWorkflow] | None = None
 
     def begin_reply(self) -> None:
         """A reply of the model begins: all its calls were written against the revision that the draft has now."""
@@ -153,9 +154,16 @@ class Toolbox:
             f"{f' ({facts})' if facts else ''}. Ask the person with ask_user; nothing was done."
         )
 
+    async def _loaded(self) -> LoadedWorkflow:
+        """The draft read as a workflow, once for each revision."""
+        kept = self._read
+        if kept is None or kept[0] != self.draft.rev:
+            kept = self._read = (self.draft.rev, await asyncio.to_thread(self.draft.loaded))
+        return kept[1]
+
     async def _tools(self) -> list[str]:
         if self._known_tools is None:
-            own = self.draft.loaded().tools
+            own = (await self._loaded()).tools
             self._known_tools = list(dict.fromkeys([*own, *await self._workbench.tools()]))
         return self._known_tools
 
@@ -175,7 +183,7 @@ class Toolbox:
 
     async def catalogue(self) -> str:
         """The draft's classes, one line each, then the tools and the workflows that nodes can use."""
-        loaded = self.draft.loaded()
+        loaded = await self._loaded()
         more = [name for name in await self._tools() if name not in loaded.tools]
         lists = {
             "tools of this workflow": loaded.tools,
@@ -201,7 +209,7 @@ class Toolbox:
         return self._data("nodes", "\n".join(lines), summary=f"{len(ids) - len(missing)} nodes")
 
     async def _read_node_source(self, given: dict[str, Any]) -> Outcome:
-        loaded = self.draft.loaded()
+        loaded = await self._loaded()
         info = loaded.code.class_of(given["class"])
         if info is None:
             names = ", ".join(loaded.code.node_names()[:50]) or "none"
@@ -217,7 +225,7 @@ class Toolbox:
     async def _search_node_types(self, given: dict[str, Any]) -> Outcome:
         query = given["query"]
         asked = words_of(query)
-        code = self.draft.loaded().code
+        code = (await self._loaded()).code
         infos = [info for name in code.node_names() if (info := code.class_of(name)) is not None]
         fitting = sorted(infos, key=lambda info: -score(asked, words_of(f"{info.name} {info.doc}")))
         own = [info for info in fitting if score(asked, words_of(f"{info.name} {info.doc}"))][:SEARCH_HITS]
@@ -235,13 +243,16 @@ class Toolbox:
     # Changing -----------------------------------------------------------------------------------------------------
 
     async def _propose_graph(self, given: dict[str, Any]) -> Outcome:
-        return self._done(self.draft.apply_graph(self._revision(given), given["ops"], given["why"]))
+        # In a thread, as all that reads or changes the files: large ones take a while.
+        revision = self._revision(given)
+        return self._done(await asyncio.to_thread(self.draft.apply_graph, revision, given["ops"], given["why"]))
 
     async def _propose_source(self, given: dict[str, Any]) -> Outcome:
         if given["mode"] != "delete" and not given.get("code", "").strip():
             return _refused("code is missing: write the whole class.")
-        reply = self.draft.apply_source(
-            self._revision(given), given["class"], given["mode"], given.get("code", ""), given["why"]
+        revision, code = self._revision(given), given.get("code", "")
+        reply = await asyncio.to_thread(
+            self.draft.apply_source, revision, given["class"], given["mode"], code, given["why"]
         )
         return self._done(reply)
 

@@ -23,6 +23,8 @@ from core.engine.budgets import Budgets, question, refused
 from core.engine.call_forms import (
     Redact,
     cost_of,
+    fit_to_keep,
+    heard,
     model_request,
     redacted,
     reply_form,
@@ -184,9 +186,15 @@ class Broker:
                     cause="It was made without any.",
                     next_step="Run the workflow with rondo run.",
                 )
-            reply = await self._gateway.complete(request, listener)
+            came = await self._gateway.complete(request, heard(listener))
         except BaseException as error:
             await self._rows.failed(number, start, error)
+            raise
+        try:
+            reply = await asyncio.to_thread(fit_to_keep, came, self._redact)
+        except BaseException as error:
+            # What came is paid for, whether it can be used or not.
+            await self._rows.failed(number, start, error, cost_of(came), came.model)
             raise
         if reply.stop == "refusal":
             refusal = ModelRefusal(
@@ -196,8 +204,7 @@ class Broker:
             )
             await self._rows.failed(number, start, refusal, cost_of(reply), reply.model)
             raise refusal
-        form = redacted(reply_form(reply), self._redact)
-        await self._rows.done(number, start, orjson.dumps(form), cost_of(reply), reply.model)
+        await self._rows.done(number, start, orjson.dumps(reply_form(reply)), cost_of(reply), reply.model)
         return reply
 
     # What actors say ----------------------------------------------------------------------------------------------
@@ -339,7 +346,7 @@ class Broker:
         self._say(call, "INFO", text)
         if reply.stop == "length":
             self._say(call, "WARNING", "the model's reply was cut off at its limit of tokens")
-        return _Outcome({}, orjson.dumps(redacted(reply_form(reply), self._redact)))
+        return _Outcome({}, orjson.dumps(reply_form(reply)))
 
     async def _call_address(self, call: _RunCall, start: InsertCall, asked: dict[str, Any]) -> _Outcome:
         """Call an address. What `secret:NAME` stands for in headers is put in here and kept nowhere."""

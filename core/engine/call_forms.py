@@ -10,12 +10,26 @@ from typing import Any, cast
 
 import orjson
 
+from core.assistant.marking import nested_deeper, storable
 from core.engine.http_calls import kept_request
 from core.engine.tool_calls import kept_tool_request
+from core.errors import ModelReplyProblem
 from core.link.model_types import CallRow, CallView
 from core.link.types import ErrorView
 from core.link.usage_types import UsageView, money
-from core.llm.messages import Effort, ModelReply, ModelRequest, message_from_json, message_to_json
+from core.llm.messages import (
+    Delta,
+    Effort,
+    Listener,
+    ModelMessage,
+    ModelReply,
+    ModelRequest,
+    TextDelta,
+    ToolCall,
+    ToolCallDelta,
+    message_from_json,
+    message_to_json,
+)
 from core.sdk.calls import HTTP, LLM, TOOL
 from core.store.call_operations import CallCost
 from core.store.call_reads import CallTotals
@@ -24,6 +38,9 @@ from core.store.records import CallRecord
 TITLE_LENGTH = 80
 SIDE_LIMIT = 64 * 1024
 """Bytes of what was asked, or answered, that a client is sent at once."""
+
+DEPTH = 100
+"""Deepest nesting of what a model writes; what nobody can write out again can't be kept."""
 
 Redact = Callable[[str], str]
 """Takes secrets out of a text."""
@@ -64,6 +81,48 @@ def without_secrets(request: ModelRequest, redact: Redact) -> ModelRequest:
     if clean == said and system == request.system:
         return request
     return replace(request, messages=tuple(message_from_json(form) for form in clean), system=system)
+
+
+def fit_to_keep(reply: ModelReply, redact: Redact) -> ModelReply:
+    """A reply without secrets and without lone surrogates, which small servers send. May take a while.
+
+    Raises ModelReplyProblem where its value is nested too deeply.
+    """
+
+    def clean(text: str) -> str:
+        return redact(str(storable(text)))
+
+    def clean_call(call: ToolCall) -> ToolCall:
+        name, id = clean(call.name), clean(call.id)
+        if nested_deeper(call.arguments, DEPTH):
+            return ToolCall(id, name, None, "(nested too deeply)")
+        return ToolCall(id, name, redacted(call.arguments, clean), clean(call.text))
+
+    if nested_deeper(reply.value, DEPTH):
+        raise ModelReplyProblem(
+            "The model's reply can't be used.",
+            cause=f"Its JSON is nested more than {DEPTH} times.",
+            next_step="Ask for a simpler form.",
+        )
+    said = reply.message
+    opaque = None if nested_deeper(said.opaque, DEPTH) else redacted(said.opaque, clean)
+    message = ModelMessage(clean(said.text), tuple(map(clean_call, said.tool_calls)), opaque)
+    return replace(reply, message=message, value=redacted(reply.value, clean), model=clean(reply.model))
+
+
+def heard(listener: Listener | None) -> Listener | None:
+    """The listener, told what can be sent on: a character that is only half there is replaced."""
+    if listener is None:
+        return None
+
+    def hear(delta: Delta) -> None:
+        if isinstance(delta, TextDelta):
+            delta = TextDelta(storable(delta.text))
+        elif isinstance(delta, ToolCallDelta):
+            delta = ToolCallDelta(storable(delta.id), storable(delta.name), delta.characters)
+        listener(delta)
+
+    return hear
 
 
 def reply_form(reply: ModelReply) -> dict[str, Any]:

@@ -133,7 +133,7 @@ class ConversationCalls(ABC):
     async def try_proposal(self, command_id: str, proposal_id: str) -> ProposalView:
         self._refuse_in_trouble()
         record = await self._proposals.record(proposal_id)
-        draft = self._proposals.draft(record)
+        draft = await self._proposals.draft(record)
         checks = await self._tries.checks(record.workflow, draft.files)
         await self._proposals.put_checks(await self._proposals.record(record.id), checks)
         return await self._proposals.view(record.id)

@@ -156,7 +156,8 @@ def problem(
             return ModelReplyProblem(
                 f"The reply of {name} can't be read.",
                 cause=said,
-                next_step=f"Check that {access.base_url} speaks the protocol of {provider.wire}.",
+                next_step=f"Check that {access.base_url} speaks the protocol of {provider.wire}, or choose another "
+                "model.",
             )
         case _:
             return _unreachable(trouble, provider, access, said, times)

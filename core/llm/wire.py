@@ -63,6 +63,8 @@ from core.llm.wire_prices import price_of, prices_of
 from core.llm.wire_troubles import translated
 
 CONNECT_SECONDS = 10.0
+MOST_CHARACTERS = 2_000_000
+"""What a reply may have; no model writes that much at once, and what never ends is ended."""
 SILENCE_SECONDS = 120.0
 """How long nothing may come in the middle of a reply."""
 LIST_SECONDS = 30.0
@@ -179,21 +181,25 @@ class _Told:
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
+        self._characters = 0
         self._calls: dict[int, tuple[str, str, int]] = {}
 
     def take(self, event: object) -> None:
         match event:
             case PartStartEvent(part=TextPart(content=text)) if text:
+                self._count(text)
                 self._listener(TextDelta(text))
             case PartStartEvent(part=ThinkingPart(content=thought)):
                 self._listener(ThinkingDelta(len(thought)))
             case PartStartEvent(index=index, part=ToolCallPart() as part):
                 self._call(index, part.tool_call_id, part.tool_name, len(_written(part.args)))
             case PartDeltaEvent(delta=TextPartDelta(content_delta=text)) if text:
+                self._count(text)
                 self._listener(TextDelta(text))
             case PartDeltaEvent(delta=ThinkingPartDelta(content_delta=thought)) if thought:
                 self._listener(ThinkingDelta(len(thought)))
             case PartDeltaEvent(index=index, delta=ToolCallPartDelta() as delta) if index in self._calls:
+                self._count(_written(delta.args_delta))
                 call_id, name, characters = self._calls[index]
                 self._call(
                     index,
@@ -201,6 +207,11 @@ class _Told:
                     name + (delta.tool_name_delta or ""),
                     characters + len(_written(delta.args_delta)),
                 )
+
+    def _count(self, text: str) -> None:
+        self._characters += len(text)
+        if self._characters > MOST_CHARACTERS:
+            raise WireTrouble(Trouble("unreadable", f"It has more than {MOST_CHARACTERS:,} characters."))
 
     def _call(self, index: int, call_id: str, name: str, characters: int) -> None:
         self._calls[index] = (call_id, name, characters)

@@ -76,6 +76,14 @@ def limit(seconds: int) -> None:
             resource.setrlimit(kind, (most, most))
 
 
+def end_with(seconds: int) -> None:
+    """End this process with the engine that made it, or, where it is not told of that, once its time is over."""
+    from core.runner.host import die_with_parent
+
+    die_with_parent(signal.SIGKILL)
+    signal.setitimer(signal.ITIMER_REAL, seconds + 5)
+
+
 def guard(folder: str, scratch: str) -> None:
     """Refuse from here on what reaches out of the try; it can't be taken back in this process."""
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -354,6 +362,7 @@ def main() -> None:
     sources.install(sources.SourceFinder(document["sources"], folder))
     sources.install_original_name()
     limit(seconds)
+    end_with(seconds)
     guard(folder, scratch)
     result: dict[str, Any] = {"imported": False, "problem": None, "outcome": None}
     begun = time.monotonic()

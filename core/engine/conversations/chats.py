@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -40,6 +41,7 @@ from core.store.operations import (
     ReplaceEntries,
     UpdateChat,
 )
+from core.store.records import EntryRow
 from core.store.store import Store
 
 log = structlog.get_logger()
@@ -78,7 +80,7 @@ class Chats:
         for chat_id in await self._store.busy_chats():
             try:
                 chat = await self.open(chat_id)
-                for row in await self._store.entries(chat_id, limit=50):
+                for row in await self._last_turn(chat_id):
                     entry = chat_entry(row)
                     under_way = entry.tool is not None and entry.tool.status in ("writing", "running")
                     if (entry.streaming or under_way) and row.content is not None:
@@ -89,6 +91,17 @@ class Chats:
             except RondoError as error:
                 log.error("a conversation could not be taken up", chat=chat_id, **error.to_dict())
                 await self._store.commit([UpdateChat(chat_id, self._around.now(), busy=False)])
+
+    async def _last_turn(self, chat_id: str) -> list[EntryRow]:
+        """What came of a conversation after the person's last words."""
+        found: list[EntryRow] = []
+        before: int | None = None
+        while rows := await self._store.entries(chat_id, before=before, limit=200):
+            found += rows
+            before = min(row.number for row in rows)
+            if any(row.kind == "user" for row in rows):
+                break
+        return found
 
     async def close(self) -> None:
         """End every turn; what was said stays."""
@@ -140,7 +153,7 @@ class Chats:
 
     async def send(self, message: SendMessage, command: Command) -> ChatRow:
         """Say something; the turn goes on after this returns."""
-        text = message.text.strip()
+        text = self._around.redact(message.text.strip())
         if not text or len(text) > TEXT_LIMIT:
             raise UsageError(
                 "The message is empty." if not text else "The message is too long.",
@@ -163,16 +176,20 @@ class Chats:
             if message.replaces is not None:
                 await chat.stop()
             _refuse_busy(chat)
+            said = text
             data = await self._data(chat, text)
             operations: list[Operation] = [command(msgspec.json.encode(chat.id).decode())]
             if message.replaces is not None:
                 operations += await self._take_back(chat, message.replaces, with_asker=True)
-            if message.tools:
-                await self._name_tools(chat, message.tools)
-                text = f"{text}\n\nTools to use: {', '.join(message.tools)}"
+            tools = [self._around.redact(tool) for tool in message.tools]
+            if tools:
+                await self._name_tools(chat, tools)
+                text = f"{text}\n\nTools to use: {', '.join(tools)}"
             await self._answered_by_words(chat, text)
-            entry = chat.writer.add("user", text=message.text.strip())
-            await chat.start(lambda session: session.send(text, data), entry, *operations, *chat.state_operations())
+            entry = chat.writer.add("user", text=said)
+            await chat.start(
+                lambda session: session.send(text, data), entry, *operations, *await chat.state_operations()
+            )
 
     async def answer(self, answer: AnswerQuestions, command: Command) -> ChatRow:
         """Answer the open questions; the turn goes on."""
@@ -191,14 +208,15 @@ class Chats:
                     cause="They were answered, skipped or taken back.",
                     next_step="Say it in words instead.",
                 )
-            given = _checked(view.questions, answer.answers)
+            answers = [msgspec.structs.replace(one, text=self._around.redact(one.text)) for one in answer.answers]
+            given = _checked(view.questions, answers)
             entry = Entry(row.number, row.kind, row.at, msgspec.json.decode(row.content))
             entry.content["answers"] = msgspec.to_builtins(given)
             chat.writer.take_in(entry)
-            answers = [events.Answer(one.id, tuple(one.chosen), one.text) for one in given]
+            told = [events.Answer(one.id, tuple(one.chosen), one.text) for one in given]
 
             async def act(session: Session) -> TurnEnd:
-                return await session.answer(answers)
+                return await session.answer(told)
 
             await chat.start(act, None, command(msgspec.json.encode(chat.id).decode()))
         return await self.row(chat.id)
@@ -223,7 +241,7 @@ class Chats:
             chat.writer.take_in(entry)
             act = await self._again(chat, content)
             record = command(msgspec.json.encode(chat.id).decode())
-            await chat.start(act, entry, record, *operations, *chat.state_operations())
+            await chat.start(act, entry, record, *operations, *await chat.state_operations())
         return await self.row(chat_id)
 
     async def fix(self, run_id: str, command: Command) -> ChatRow:
@@ -236,14 +254,14 @@ class Chats:
         async with chat.lock:
             entry = chat.writer.add("user", text=words, run=view.run_id)
             record = command(msgspec.json.encode(chat.id).decode())
-            await chat.start(lambda session: session.repair(failure), entry, record, *chat.state_operations())
+            await chat.start(lambda session: session.repair(failure), entry, record, *await chat.state_operations())
         return await self.row(chat.id)
 
     async def set_mode(self, chat_id: str, mode: ChatMode) -> ChatRow:
         """Change what the assistant may do; it holds at once."""
         chat = await self.open(chat_id)
         chat.memory.mode = mode
-        await chat.writer.flush(*chat.state_operations())
+        await chat.writer.flush(*await chat.state_operations())
         chat.writer.tell()
         return await self.row(chat_id)
 
@@ -258,6 +276,8 @@ class Chats:
         """Take a conversation away for good."""
         chat = await self.open(chat_id)
         async with chat.lock:
+            if chat.gone:
+                raise unknown_chat(chat_id)
             await chat.stop()
             await self._store.commit([DeleteChat(chat_id), command])
             self._held.drop(chat_id)
@@ -266,6 +286,7 @@ class Chats:
     async def revise(self, chat_id: str, comment: str) -> None:
         """Give a comment on a proposal back to the model; raises UsageError while it works."""
         chat = await self.open(chat_id)
+        comment = self._around.redact(comment)
         async with chat.lock:
             _refuse_busy(chat)
             entry = chat.writer.add("user", text=comment, revises=True)
@@ -277,6 +298,7 @@ class Chats:
         if found is None:
             return
         chat = await self.open(chat_id)
+        detail, note = self._around.redact(detail), self._around.redact(note)
         chat.memory.decided("applied" if what == "applied" else "rejected", detail)
         if assumptions is not None:
             known = {assumption.id: assumption for assumption in chat.memory.assumptions}
@@ -286,7 +308,7 @@ class Chats:
             ]
             chat.memory.notes.append("The person set the assumptions to: " + "; ".join(a.text for a in assumptions))
         chat.writer.note(note)
-        await chat.writer.flush(*chat.state_operations())
+        await chat.writer.flush(*await chat.state_operations())
         chat.writer.forget()
 
     async def open(self, chat_id: str) -> Conversation:
@@ -297,7 +319,8 @@ class Chats:
 
     async def _data(self, chat: Conversation, text: str) -> list[RunData]:
         files = await self._journal.files(chat.memory.workflow)
-        graph = load_sources(chat.memory.workflow, files).graph if files else None
+        loaded = await asyncio.to_thread(load_sources, chat.memory.workflow, files) if files else None
+        graph = loaded.graph if loaded is not None else None
         return await self._references.resolve(text, chat.workflow or "", set(graph.nodes) if graph else set())
 
     async def _again(self, chat: Conversation, content: dict[str, Any]) -> Act:
@@ -355,6 +378,8 @@ class Chats:
 
 
 def _refuse_busy(chat: Conversation) -> None:
+    if chat.gone:
+        raise unknown_chat(chat.id)
     if chat.busy:
         raise UsageError(
             "The assistant is still working on this conversation.",

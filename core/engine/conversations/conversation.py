@@ -38,6 +38,8 @@ class Surroundings:
     store: Store
     bus: EventBus
     now: Callable[[], float]
+    redact: Callable[[str], str]
+    """Takes secrets out of what a person or a model says."""
     gateway: Callable[[str], ModelGateway]
     """The way to the models for a chat."""
     workbench: Callable[[str, str], Workbench]
@@ -59,6 +61,8 @@ class Conversation:
         self.memory = memory
         self.writer = writer
         self.lock = asyncio.Lock()
+        self.gone = False
+        """It was deleted."""
         self._around = around
         self._task: asyncio.Task[None] | None = None
         self._closing = False
@@ -70,10 +74,12 @@ class Conversation:
         if kept is None:
             memory = Memory(workflow=record.workflow or "")
         else:
-            memory = Memory.from_json(json.loads(zlib.decompress(kept)))
+            memory = await asyncio.to_thread(lambda: Memory.from_json(json.loads(zlib.decompress(kept))))
         last = await around.store.last_entry(record.id)
         revision = await around.store.chat_revision(record.id)
-        writer = EntryWriter(record.id, around.store, around.bus, around.now, last=last, revision=revision)
+        writer = EntryWriter(
+            record.id, around.store, around.bus, around.now, around.redact, last=last, revision=revision
+        )
         writer.workflow = record.workflow
         return cls(record, memory, writer, around)
 
@@ -90,8 +96,11 @@ class Conversation:
         self.writer.busy = True
         try:
             await self.writer.flush(UpdateChat(self.id, self._around.now(), busy=True), *others)
-        except BaseException:
+        except BaseException as error:
             self.writer.busy = False
+            if asker is not None and isinstance(error, RondoError):
+                # It was not said: neither shown nor written later.
+                self.writer.take_out(asker)
             raise
         self._task = asyncio.create_task(self._turn(act), name=f"turn of chat {self.id}")
 
@@ -159,7 +168,7 @@ class Conversation:
                 id, operations = await self._around.keep_proposal(self.id, proposal)
                 self.writer.add("proposal", proposal=id, text=proposal.title)
                 self.workflow = self.writer.workflow = proposal.workflow
-            await self.writer.flush(*operations, *self.state_operations(busy=False))
+            await self.writer.flush(*operations, *await self.state_operations(busy=False))
         except RondoError as error:
             log.error("the end of a turn could not be kept", chat=self.id, **error.to_dict())
         except Exception:
@@ -172,10 +181,11 @@ class Conversation:
 
     # Keeping ------------------------------------------------------------------------------------------------------
 
-    def state_operations(self, **changes: Any) -> list[Operation]:
+    async def state_operations(self, **changes: Any) -> list[Operation]:
         """What keeps the memory and what the chat's row says of it."""
+        packed = await asyncio.to_thread(packed_memory, self.memory.to_json(), self._around.redact)
         return [
-            PutMemory(self.id, packed_memory(self.memory.to_json())),
+            PutMemory(self.id, packed),
             UpdateChat(
                 self.id,
                 self._around.now(),
@@ -187,9 +197,11 @@ class Conversation:
         ]
 
     async def _keep(self, memory: dict[str, Any]) -> None:
-        await self.writer.flush(PutMemory(self.id, packed_memory(memory)))
+        await self.writer.flush(PutMemory(self.id, await asyncio.to_thread(packed_memory, memory, self._around.redact)))
 
 
-def packed_memory(memory: dict[str, Any]) -> bytes:
-    """The memory as it is stored."""
+def packed_memory(memory: dict[str, Any], redact: Callable[[str], str]) -> bytes:
+    """The memory as it is stored: of a reply that was stopped it holds what came, as it came."""
+    for message in memory["messages"]:
+        message["text"] = redact(message["text"])
     return zlib.compress(json.dumps(memory, ensure_ascii=False).encode(errors="surrogatepass"), 1)

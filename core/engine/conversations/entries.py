@@ -19,6 +19,8 @@ from core.link.chat_types import ToolUse
 from core.store.operations import Operation, PutEntry
 from core.store.store import Store
 
+LARGE = 32 * 1024
+"""Characters from which on secrets are looked for in a thread."""
 KEEP_SECONDS = 0.7
 """How often text that streams is made durable."""
 
@@ -36,13 +38,23 @@ class Entry:
     at: float
     content: dict[str, Any] = field(default_factory=dict)
     dirty: bool = True
+    new: bool = False
+    """It has no row yet, as far as is known."""
 
 
 class EntryWriter:
     """Adds entries to a conversation and changes the last ones. One writer at a time stands for a chat."""
 
     def __init__(
-        self, chat_id: str, store: Store, bus: EventBus, now: Callable[[], float], *, last: int, revision: int
+        self,
+        chat_id: str,
+        store: Store,
+        bus: EventBus,
+        now: Callable[[], float],
+        redact: Callable[[str], str],
+        *,
+        last: int,
+        revision: int,
     ) -> None:
         self.chat_id = chat_id
         self.workflow: str | None = None
@@ -53,8 +65,11 @@ class EntryWriter:
         self._store = store
         self._bus = bus
         self._now = now
+        self._redact = redact
         self._entries: dict[int, Entry] = {}
         self._text: Entry | None = None
+        self._pieces: list[str] = []
+        self._length = 0
         self._tools: dict[str, Entry] = {}
         self._plan: Entry | None = None
         self._asker: Entry | None = None
@@ -66,9 +81,15 @@ class EntryWriter:
     def add(self, kind: str, **content: Any) -> Entry:
         """A new entry at the end; it is durable after `flush`."""
         self.last += 1
-        entry = Entry(self.last, kind, self._now(), content)
+        entry = Entry(self.last, kind, self._now(), content, new=True)
         self._entries[entry.number] = entry
         return entry
+
+    def take_out(self, entry: Entry) -> None:
+        """Forget an entry that could not be made durable; one that was there before stays as it was."""
+        self._entries.pop(entry.number, None)
+        if entry.number == self.last and entry.new:
+            self.last -= 1
 
     def note(self, text: str) -> None:
         """Something that the program itself has to say."""
@@ -80,11 +101,13 @@ class EntryWriter:
 
     def texts(self) -> dict[int, str]:
         """The texts of entries that are further than their rows."""
-        return {entry.number: entry.content.get("text", "") for entry in self._entries.values() if entry.dirty}
+        found = {entry.number: entry.content.get("text", "") for entry in self._entries.values() if entry.dirty}
+        return found | ({} if self._text is None else {self._text.number: "".join(self._pieces)})
 
     async def flush(self, *others: Operation) -> None:
         """Make durable what changed, after other operations in one transaction, and tell of it."""
         async with self._writing:
+            await self._settle()
             dirty = [entry for entry in self._entries.values() if entry.dirty]
             if not dirty and not others:
                 return
@@ -135,6 +158,7 @@ class EntryWriter:
                 self._grow(text)
             case events.TextVoid(seconds=seconds, reason=reason):
                 if self._text is not None:
+                    self._pieces, self._length = [], 0
                     self._change(self._text, text="")
                 self.note(f"Trying again in {seconds:.0f} s: {reason}")
             case events.ModelSaid():
@@ -173,6 +197,8 @@ class EntryWriter:
     def end_turn(self, why: str = "") -> None:
         """Nothing more comes of the turn: what was under way is closed, with a word why where it was cut."""
         for entry in self._entries.values():
+            if entry is self._text:
+                self._change(entry, text=self._redact("".join(self._pieces)))
             if entry.content.get("streaming"):
                 self._change(entry, streaming=False)
             tool = entry.content.get("tool")
@@ -201,9 +227,24 @@ class EntryWriter:
     def _grow(self, text: str) -> None:
         if self._text is None:
             self._text = self.add("model", text="", streaming=True)
-        offset = len(self._text.content["text"])
-        self._change(self._text, text=self._text.content["text"] + text)
+            self._pieces, self._length = [], 0
+        offset = self._length
+        self._pieces.append(text)
+        self._length += len(text)
+        self._text.dirty = True
         self._bus.publish(ChatText(chat_id=self.chat_id, number=self._text.number, offset=offset, text=text))
+
+    async def _settle(self) -> None:
+        """Put what has come of a text into its entry: as it is kept, without secrets."""
+        entry, length = self._text, self._length
+        if entry is None or not entry.dirty:
+            return
+        self._pieces = ["".join(self._pieces)]
+        text = self._pieces[0]
+        clean = await asyncio.to_thread(self._redact, text) if length > LARGE else self._redact(text)
+        if self._text is entry and self._pieces and self._pieces[0] is text:
+            # Else its end has come meanwhile, and with it the whole text.
+            self._change(entry, text=clean)
 
     def _said(self, event: events.ModelSaid) -> None:
         entry, self._text = self._text, None

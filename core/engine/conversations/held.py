@@ -35,12 +35,17 @@ class HeldChats:
 
     def drop(self, chat_id: str) -> None:
         """Hold a conversation no more: it is gone."""
-        self._chats.pop(chat_id, None)
+        chat = self._chats.pop(chat_id, None)
+        if chat is not None:
+            # Others may wait for its lock.
+            chat.gone = True
 
     async def open(self, chat_id: str) -> Conversation:
         """The conversation, held in memory. Raises UsageError where there is none."""
-        held = self._chats.get(chat_id)
+        held = self._chats.pop(chat_id, None)
         if held is not None:
+            # The one that was used last stands last, and is let go last.
+            self._chats[chat_id] = held
             return held
         found = await self._around.store.chat(chat_id)
         if found is None:

@@ -87,9 +87,10 @@ class Journal:
     ) -> Applied:
         """Make the folder these files, approve them and note the edit; the caller holds `writing`.
 
-        What was there goes into a dated folder of `backups/`. `before` is what to note as the files before, where that
-        is not what is there. `others` are committed with the edit. Raises UsageError, EnvironmentProblem; then all is
-        as it was.
+        What was there goes into a dated folder of `backups/`. The files are approved where those before them are: a
+        person has seen the change, and not what others may have put beside it. `before` is what to note as the files
+        before, where that is not what is there. `others` are committed with the edit; it is called in a thread. Raises
+        UsageError, EnvironmentProblem; then all is as it was.
         """
         version = version_hash(files)
         folder = self._catalog.folder(name)
@@ -98,9 +99,8 @@ class Journal:
         if dict(present) != dict(files):
             done = await asyncio.to_thread(put_back, folder, present, files, version, self._now())
         crash_point("edit.written")
-        # The person asked for just this, so it may run.
-        await asyncio.to_thread(self._approvals.approve, folder, version)
         earlier = dict(present) if before is None else dict(before)
+        await asyncio.to_thread(self._approve, folder, earlier, version)
         row = EditRow(
             # Edits are never removed and written under the lock alone, so the next number is known.
             number=await self._store.next_edit(),
@@ -120,13 +120,13 @@ class Journal:
             title=title,
             before=row.before,
             after=row.after,
-            content=packed_files(name, earlier, files),
+            content=await asyncio.to_thread(packed_files, name, earlier, files),
             chat=chat,
             proposal=proposal,
             undoes=undoes,
         )
         applied = Applied(row, row.after, done.backup, done.written, done.removed)
-        await self._store.commit([edit, *others(applied)])
+        await self._store.commit([edit, *await asyncio.to_thread(others, applied)])
         await self._catalog.look_again(name)
         await self._verify(name, files)
         return applied
@@ -180,7 +180,8 @@ class Journal:
         command: Callable[[str], RecordCommand],
         undoes: int | None,
     ) -> Undone:
-        before, after = unpacked_files(await self._store.edit_content(record.number))
+        content = await self._store.edit_content(record.number)
+        before, after = await asyncio.to_thread(unpacked_files, content)
         if author == "redo":
             before, after = after, before
         present = await self.files(workflow)
@@ -203,6 +204,11 @@ class Journal:
         return views[0]
 
     # Inside -------------------------------------------------------------------------------------------------------
+
+    def _approve(self, folder: Path, before: Mapping[str, bytes], version: str) -> None:
+        """Let the new version run where the one that it was made of may."""
+        if not before or self._approvals.verdict(folder, version_hash(before)).approved:
+            self._approvals.approve(folder, version)
 
     async def _keep_present(self, name: str) -> None:
         """Store what is there now as a version, if it is one, so that it can also be rolled back to."""

@@ -56,6 +56,7 @@ def make_conversations(engine: Engine) -> tuple[Journal, Proposals, Tries, Chats
         store=store,
         bus=engine._bus,
         now=now,
+        redact=engine._redacted,
         gateway=lambda chat_id: ChatGateway(engine._broker, chat_id),
         workbench=workbench,
         limits=lambda: SessionLimits.of(engine._settings.now.assistant),

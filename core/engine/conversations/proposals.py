@@ -73,14 +73,13 @@ class Proposals:
         id = new_run_id()
         content = await asyncio.to_thread(_content_of, proposal)
         status = "broken" if proposal.broken else "open"
-        draft = Draft.from_json(proposal.draft)
+        draft = await asyncio.to_thread(Draft.from_json, proposal.draft)
         earlier = [record for record in await self._store.proposals(None, WAITING) if record.chat == chat]
         operations: list[Operation] = [
             UpdateProposal(record.id, WAITING, "revised", decided_at=self._now()) for record in earlier
         ]
-        operations.append(
-            InsertProposal(id, chat, proposal.workflow, status, draft.base_version, self._now(), _packed(content))
-        )
+        packed = await asyncio.to_thread(_packed, content)
+        operations.append(InsertProposal(id, chat, proposal.workflow, status, draft.base_version, self._now(), packed))
         return id, operations
 
     async def drop(self, chat: str) -> list[Operation]:
@@ -110,33 +109,27 @@ class Proposals:
 
     async def view(self, proposal_id: str) -> ProposalView:
         """One proposal, within the size of a reply."""
-        return shortened(_view(await self.record(proposal_id)))
+        record = await self.record(proposal_id)
+        return await asyncio.to_thread(lambda: shortened(_view(record)))
 
     async def all(self, workflow: str | None, status: str) -> list[ProposalView]:
         """Proposals, the newest first, as many as a reply holds; `status` "all" for every one."""
         if status != "all" and status not in ALL:
             raise UsageError(f"{status!r} is no status of a proposal.", next_step=f"Use one of {', '.join(ALL)}, all.")
         records = await self._store.proposals(workflow, ALL if status == "all" else (status,))
-        views: list[ProposalView] = []
-        left = PAGE_BYTES
-        for record in records:
-            view = shortened(_view(record), max(PAGE_BYTES // max(len(records), 1), 4096))
-            left -= len(msgspec.json.encode(view))
-            if views and left < 0:
-                break
-            views.append(view)
-        return views
+        return await asyncio.to_thread(_views, records)
 
-    def draft(self, record: ProposalRecord) -> Draft:
+    async def draft(self, record: ProposalRecord) -> Draft:
         """What it changes."""
-        return Draft.from_json(_content(record)["draft"])
+        return await asyncio.to_thread(lambda: Draft.from_json(_content(record)["draft"]))
 
     async def put_checks(self, record: ProposalRecord, checks: Sequence[CheckView]) -> None:
         """Put the results of checks in the place of those of the same names."""
-        content = _content(record)
+        content = await asyncio.to_thread(_content, record)
         kept = [check for check in content["checks"] if check["name"] not in {check.name for check in checks}]
         content["checks"] = [*kept, *msgspec.to_builtins(list(checks))]
-        await self._store.commit([UpdateProposal(record.id, ALL, record.status, content=_packed(content))])
+        packed = await asyncio.to_thread(_packed, content)
+        await self._store.commit([UpdateProposal(record.id, ALL, record.status, content=packed)])
         await self.tell(record.id)
 
     # Deciding -----------------------------------------------------------------------------------------------------
@@ -148,9 +141,9 @@ class Proposals:
         then nothing was written.
         """
         _require_open(record)
-        content = _content(record)
+        content = await asyncio.to_thread(_content, record)
         name = record.workflow
-        draft = Draft.from_json(content["draft"])
+        draft = await asyncio.to_thread(Draft.from_json, content["draft"])
         if decide.assumptions is not None:
             await asyncio.to_thread(_assume, draft, [assumption.text for assumption in decide.assumptions])
         present = await self._journal.files(name)
@@ -215,7 +208,7 @@ class Proposals:
         """Reject a proposal, or mark it as revised."""
         if record.status not in WAITING:
             raise _decided(record)
-        view = _view(record)
+        view = await asyncio.to_thread(_view, record)
         view.status = status
         decided = Decided(proposal=shortened(view, PAGE_BYTES // 2))
         await self._store.commit(
@@ -345,6 +338,19 @@ def _packed(content: Content) -> bytes:
 def _content(record: ProposalRecord) -> Content:
     content: Content = json.loads(zlib.decompress(record.content))
     return content
+
+
+def _views(records: Sequence[ProposalRecord]) -> list[ProposalView]:
+    """As many as a reply holds, at least one."""
+    views: list[ProposalView] = []
+    left = PAGE_BYTES
+    for record in records:
+        view = shortened(_view(record), max(PAGE_BYTES // max(len(records), 1), 4096))
+        left -= len(msgspec.json.encode(view))
+        if views and left < 0:
+            break
+        views.append(view)
+    return views
 
 
 def _view(record: ProposalRecord) -> ProposalView:

@@ -27,6 +27,9 @@ from core.store.store import Store
 
 SECONDS = 20
 """How long a try may take, with its imports."""
+PREFIX = "rondo-try-"
+LEFT_SECONDS = 3600.0
+"""Age from which on a folder of a try is nobody's any more."""
 OUTPUT_BYTES = 64 * 1024
 RESULT_BYTES = 4 * 1024 * 1024
 LOG_CHARACTERS = 2_000
@@ -116,12 +119,22 @@ class Tries:
 
 def _make_scratch(loaded: LoadedWorkflow) -> Path:
     """A folder with a copy of the files: code finds its data beside itself, and what it writes goes nowhere else."""
-    scratch = Path(tempfile.mkdtemp(prefix="rondo-try-")).resolve()
+    _sweep(Path(tempfile.gettempdir()))
+    scratch = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
     for path, content in loaded.files.items():
         place = scratch / loaded.name / path
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(content)
     return scratch
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what tries of engines left that were killed."""
+    for left in folder.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):
+            known = left.lstat()
+            if known.st_uid == os.getuid() and time.time() - known.st_mtime > LEFT_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 async def _spawn(document: dict[str, Any], scratch: Path) -> Tried:

@@ -87,6 +87,19 @@ async def test_a_stream_without_an_end_is_no_reply(bench: Bench) -> None:
     assert (reply.message.text, reply.retries) == ("whole", 1)
 
 
+async def test_a_reply_without_an_end_is_ended_and_not_asked_for_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.llm.wire.MOST_CHARACTERS", 1_000)
+    async with raw_server((200, [openai_chunk({"content": "word " * 50})] * 9 + [HOLD])) as server:
+        gateway = bench.gateway({"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": server.url})
+        with pytest.raises(ModelReplyProblem, match="can't be read") as caught:
+            await bench.ask(gateway, "openai")
+        assert "more than 1,000 characters" in caught.value.cause
+        async with asyncio.timeout(60):
+            await server.closed.wait()
+
+
 async def test_an_error_in_the_middle_of_a_stream_is_tried_again(bench: Bench) -> None:
     busy = anthropic_event({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})
     whole = anthropic_events(({"type": "text", "text": ""}, [{"type": "text_delta", "text": "whole"}]))
