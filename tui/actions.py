@@ -36,6 +36,8 @@ KEY_SIGNS = {
     "slash": "/",
     "plus": "+",
     "minus": "-",
+    "equals_sign": "=",
+    "asterisk": "*",
     "space": "space",
     "left_square_bracket": "[",
     "right_square_bracket": "]",

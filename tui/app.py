@@ -324,6 +324,10 @@ class RondoApp(StartsRuns, EditsFiles, inherit_bindings=False):
             from tui.screens.chat import ChatScreen
 
             return ChatScreen()
+        if place.view == "runs":
+            from tui.screens.runs import RunsScreen
+
+            return RunsScreen(place.workflow)
         if place.proposal:
             from tui.screens.graph_proposal import ProposalGraphScreen
 

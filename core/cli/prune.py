@@ -70,6 +70,10 @@ def prune_command(
             show_default=False,
         ),
     ] = None,
+    runs: Annotated[
+        list[str] | None,
+        typer.Option("--run", metavar="RUN", help="This run; may be given again. Alone, it goes.", show_default=False),
+    ] = None,
     older_than: Annotated[
         str | None,
         typer.Option("--older-than", metavar="AGE", help="Runs that ended longer ago: 30d, 12h.", show_default=False),
@@ -100,11 +104,11 @@ def prune_command(
 ) -> int:
     """Remove runs that have ended; what other runs need stays."""
     call = open_call(context, workspace, as_json)
-    if older_than is None and keep is None and max_size is None:
+    if not runs and older_than is None and keep is None and max_size is None:
         raise UsageError(
             "Which runs should go?",
-            cause="Neither an age, a number to keep nor a size is given.",
-            next_step="Give at least one: rondo prune --older-than 30d, --keep 20 or --max-size 500MB",
+            cause="Neither runs, an age, a number to keep nor a size are given.",
+            next_step="Give at least one: rondo prune --run RUN, --older-than 30d, --keep 20 or --max-size 500MB",
         )
     prune = Prune(
         command_id=new_command_id(),
@@ -113,6 +117,7 @@ def prune_command(
         keep=keep,
         max_bytes=parse_size(max_size) if max_size is not None else None,
         dry_run=True,
+        runs=runs or None,
     )
 
     async def work(client: Client) -> int:

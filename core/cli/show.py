@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, cast
 
+import msgspec
 import typer
 
 from core.cli.call import Call, Client, JsonOption, RunArgument, WorkspaceOption, complete_workflow, open_call
@@ -17,6 +19,7 @@ from core.cli.documents import (
 )
 from core.cli.follow import Follower, log_pages, log_parts, print_news, step_name, step_pages
 from core.cli.output import Output, Part, ago, duration, iso_time, one_line, status_part, took_text, waiting_parts
+from core.cli.prune import parse_age
 from core.cli.run import next_step_of, show_files, show_trouble
 from core.cli.state import read_state_lines, read_whole_state
 from core.cli.workflows import require_workflow_folder
@@ -67,15 +70,34 @@ def runs_command(
     ] = None,
     status: StatusOption = None,
     top: Annotated[bool, typer.Option("--top", help="Leave out the runs of subflows.")] = False,
+    match: Annotated[
+        list[str] | None,
+        typer.Option("--match", metavar="TEXT", help="A part of the workflow's name or of the run's id."),
+    ] = None,
+    after: Annotated[
+        str | None, typer.Option("--after", metavar="AGE", help="Started less long ago: 1d, 12h.", show_default=False)
+    ] = None,
+    before: Annotated[
+        str | None, typer.Option("--before", metavar="AGE", help="Started longer ago.", show_default=False)
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most so many, the newest.")] = 50,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """List runs, the newest first."""
     call = open_call(context, workspace, as_json)
+    now = time.time()
+    wanted = RunFilter(
+        workflow=name,
+        status=status,
+        top=top,
+        words=match or [],
+        created_after=now - parse_age(after) if after is not None else None,
+        created_before=now - parse_age(before) if before is not None else None,
+    )
 
     async def work(client: Client) -> int:
-        rows = await _read_rows(client, name, status, limit, top)
+        rows = await _read_rows(client, wanted, limit)
         if not rows and name is not None:
             require_workflow_folder(call, name)
         if call.as_json:
@@ -93,15 +115,11 @@ def runs_command(
     return call.with_engine(work)
 
 
-async def _read_rows(client: Client, name: str | None, status: Status | None, limit: int, top: bool) -> list[RunRow]:
+async def _read_rows(client: Client, wanted: RunFilter, limit: int) -> list[RunRow]:
     rows: list[RunRow] = []
     while len(rows) < limit:
-        query = RunFilter(
-            workflow=name,
-            status=status,
-            limit=min(PAGE, limit - len(rows)),
-            before=rows[-1].run_id if rows else None,
-            top=top,
+        query = msgspec.structs.replace(
+            wanted, limit=min(PAGE, limit - len(rows)), before=rows[-1].run_id if rows else None
         )
         page = await client.ask(lambda engine: engine.list_runs(query))  # noqa: B023
         rows += page

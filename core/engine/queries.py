@@ -165,7 +165,17 @@ class Queries:
     async def list_runs(self, query: RunFilter) -> list[RunRow]:
         limit = max(1, min(query.limit, 500))
         before = (await self.record(query.before)).id if query.before else None
-        records = await self._store.runs(query.workflow, query.status, before, limit, top=query.top)
+        records = await self._store.runs(
+            query.workflow,
+            query.status,
+            before,
+            limit,
+            top=query.top,
+            words=query.words,
+            created=(query.created_after, query.created_before),
+            ids=query.ids,
+            between=(query.above, query.below),
+        )
         parents = await self._store.runs_by_numbers({r.parent_run for r in records if r.parent_run is not None})
         totals = await self._store.step_totals([record.line or 0 for record in records])
         counts = await self._store.open_request_counts([record.line or 0 for record in records])

@@ -63,7 +63,11 @@ class Chooser:
         for child, parent in forks:
             self._forks[parent].add(child)
             self._parents[child].add(parent)
+        named = None if prune.runs is None else set(prune.runs)
         wanted = [run for run in runs if prune.workflow in (None, run.workflow)]
+        wanted = [run for run in wanted if named is None or run.id in named]
+        self._unfinished = [run for run in wanted if named is not None and run.status not in FINAL]
+        """Runs that are named and have not ended."""
         spared = _newest(wanted, prune.keep or 0)
         self.eligible = [run for run in wanted if run.status in FINAL and run.number not in spared]
         """Those that have ended and are not among the newest, the oldest end first."""
@@ -72,6 +76,7 @@ class Chooser:
     def by_age(self) -> Choice:
         """Those that age, or `keep` alone, lets go."""
         prune, choice = self._prune, Choice()
+        choice.kept = [(run, f"it has not ended: {run.status}") for run in self._unfinished]
         if prune.older_than_seconds is not None:
             limit = self._now - prune.older_than_seconds
             wanted = [run for run in self.eligible if _ended(run) < limit]
@@ -158,17 +163,21 @@ class Retention:
 
     async def prune(self, prune: Prune, command: RecordCommand) -> PruneReport:
         """Remove what the request names; see `EngineApi.prune`."""
-        if prune.older_than_seconds is None and prune.keep is None and prune.max_bytes is None:
+        named = prune.runs is not None
+        if not named and prune.older_than_seconds is None and prune.keep is None and prune.max_bytes is None:
             raise UsageError(
                 "Nothing says which runs are meant.",
-                cause="Neither an age, a number to keep nor a size is given.",
-                next_step="Give at least one: rondo prune --older-than 30d, --keep 20 or --max-size 500MB",
+                cause="Neither runs, an age, a number to keep nor a size are given.",
+                next_step="Give at least one: rondo prune --run RUN, --older-than 30d, --keep 20 or --max-size 500MB",
             )
         async with self.exclusive:
             earlier = await self._store.command(command.id)
             if earlier is not None and earlier.result is not None:
                 return msgspec.json.decode(earlier.result, type=PruneReport)
             await self.wait_for_clearing()
+            if prune.runs is not None:
+                found = [(await self._store.run(ref)).id for ref in prune.runs]
+                prune = msgspec.structs.replace(prune, runs=found)
             if prune.dry_run:
                 return await self._dry_run(prune)
             report = await self._carry_out(prune)
@@ -221,7 +230,9 @@ class Retention:
             gone.add(run.number)
             if excess > 0:
                 excess -= await self._store.run_bytes(run.number, seen)
-        choice.kept, held = [], {run.number: run for run, _ in choice.kept}
+        ended = [pair for pair in choice.kept if pair[0].status in FINAL]
+        choice.kept = [pair for pair in choice.kept if pair[0].status not in FINAL]
+        held = {run.number: run for run, _ in ended}
         for run in chooser.eligible:
             if excess <= 0:
                 break

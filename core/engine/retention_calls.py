@@ -36,6 +36,7 @@ class RetentionCalls(ABC):
             "older_than_seconds": prune.older_than_seconds,
             "keep": prune.keep,
             "max_bytes": prune.max_bytes,
+            "runs": prune.runs,
         }
         return await self._retention.prune(prune, self._command(prune.command_id, "prune", None, arguments))
 

@@ -192,6 +192,7 @@ def run_row(
         priority=record.priority,
         parent_run=parent_run,
         usage=usage,
+        number=record.number,
     )
 
 

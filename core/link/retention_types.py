@@ -16,6 +16,7 @@ class Prune(_Struct):
 
     Those that ended more than `older_than_seconds` ago; and, where the database then holds more than `max_bytes`, the
     oldest ones until it does not. The newest `keep` runs of each workflow stay; alone, `keep` lets all others go.
+    With `runs`, ids or unique endings of ids, only those are meant; alone, all of them that have ended go.
     """
 
     command_id: str
@@ -24,6 +25,7 @@ class Prune(_Struct):
     keep: int | None = None
     max_bytes: int | None = None
     dry_run: bool = False
+    runs: list[str] | None = None
 
 
 class PrunedRun(_Struct):

@@ -363,6 +363,8 @@ class RunRow(_Struct):
     """The run whose subflow it is."""
     usage: UsageView | None = None
     """What its calls of models used; None where it made none."""
+    number: int = 0
+    """Its place among all runs of the workspace, higher for later ones; lists are in this order."""
 
 
 class ParentView(_Struct):
@@ -461,6 +463,16 @@ class RunFilter(_Struct):
     before: str | None = None
     top: bool = False
     """Leave out the runs of subflows."""
+    words: list[str] = []
+    """Each is a part of the workflow's name or of the run's id, in any case."""
+    created_after: float | None = None
+    created_before: float | None = None
+    ids: list[str] | None = None
+    """Of these runs alone, by their whole ids."""
+    below: int | None = None
+    """Of the runs with a lower `RunRow.number`: as `before`, also where that run is gone."""
+    above: int | None = None
+    """The ones next to this number among those with a higher one."""
 
 
 class StepView(_Struct):

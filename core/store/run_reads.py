@@ -59,25 +59,48 @@ class RunReads(Reader):
         limit: int = 50,
         *,
         top: bool = False,
+        words: Sequence[str] = (),
+        created: tuple[float | None, float | None] = (None, None),
+        ids: Sequence[str] | None = None,
+        between: tuple[int | None, int | None] = (None, None),
     ) -> list[RunRecord]:
         """A page of runs, newest first; `before` is the id of the last run seen. Raises UnknownRun for that one.
 
-        With `top`, runs of subflows are left out.
+        With `top`, runs of subflows are left out. Each of `words` is a part of the workflow's name or of the id, in any
+        case of ASCII letters; `created` are the first and last time, `between` two numbers that are not among them.
+        Where the lower one is given, the page is the one next to it.
         """
+        above, below = between
         filters: list[str] = []
-        values: list[str | int] = []
+        values: list[str | int | float] = []
         for name, value in (("workflow", workflow), ("status", status)):
             if value is not None:
                 filters.append(f"{name} = ?")
                 values.append(value)
         if top:
             filters.append("parent_run IS NULL")
-        if before is not None:
-            filters.append("number < ?")
-            values.append((await self.run(before)).number)
+        for word in words:
+            filters.append("(instr(lower(workflow), ?) OR instr(id, ?))")
+            values += [_lower(word), _lower(word)]
+        if ids is not None:
+            filters.append("id IN (SELECT value FROM json_each(?))")
+            values.append(json.dumps(list(ids)))
+        last_seen = (await self.run(before)).number if before is not None else None
+        for comparison, bound in (
+            ("created_at >= ?", created[0]),
+            ("created_at <= ?", created[1]),
+            ("number < ?", last_seen),
+            ("number < ?", below),
+            ("number > ?", above),
+        ):
+            if bound is not None:
+                filters.append(comparison)
+                values.append(bound)
         condition = f"WHERE {' AND '.join(filters)}" if filters else ""
-        rows = await self._fetch(f"{SELECT_RUNS} {condition} ORDER BY number DESC LIMIT ?", (*values, limit))
-        return [RunRecord(*row) for row in rows]
+        order = "DESC" if above is None else "ASC"
+        rows = await self._fetch(f"{SELECT_RUNS} {condition} ORDER BY number {order} LIMIT ?", (*values, limit))
+        records = [RunRecord(*row) for row in rows]
+        return records if above is None else records[::-1]
 
     async def runs_not_at_rest(self) -> list[RunRecord]:
         """Every run that goes on by itself, oldest first."""
@@ -229,3 +252,8 @@ def _unknown_run(ref: str, candidates: list[RunRecord]) -> UnknownRun:
         next_step="Give more characters of the id.",
         details=[record.id for record in named],
     )
+
+
+def _lower(word: str) -> str:
+    """The word as SQLite's lower() writes it, which knows ASCII letters only."""
+    return "".join(letter.lower() if letter.isascii() else letter for letter in word)

@@ -70,6 +70,7 @@ from core.link.types import (
     WorkflowDetail,
     WorkflowRow,
 )
+from core.link.usage_types import UsageView
 
 NOW = 1_767_330_600.0
 """2026-01-02 05:10:00 UTC: the time at which the clock of the tests stands."""
@@ -95,6 +96,7 @@ class Run:
     dropped: int = 0
     due_at: float | None = None
     queue_position: int = 0
+    usage: UsageView | None = None
 
     @property
     def open_requests(self) -> list[RequestView]:
@@ -561,6 +563,7 @@ class EngineDouble(ChatDouble):
             inputs=msgspec.Raw(json.dumps(run.inputs).encode()),
             due_at=run.due_at,
             queue_position=run.queue_position,
+            usage=run.usage,
         )
 
     async def get_run(self, run_id: str) -> RunView:
@@ -570,8 +573,10 @@ class EngineDouble(ChatDouble):
     async def list_runs(self, query: RunFilter) -> list[RunRow]:
         await self._called("list_runs")
         rows = []
-        for run in sorted(self.runs.values(), key=lambda run: run.created_at, reverse=True):
-            if query.workflow in (None, run.workflow) and query.status in (None, run.status):
+        # In the order in which they were started, whenever that was for a test.
+        numbers = {run.id: number for number, run in enumerate(self.in_order(), 1)}
+        for run in reversed(self.in_order()):
+            if _is_meant(run, numbers[run.id], query):
                 rows.append(
                     RunRow(
                         run_id=run.id,
@@ -581,12 +586,19 @@ class EngineDouble(ChatDouble):
                         status=run.status,  # type: ignore[arg-type]
                         step=run.step,
                         created_at=run.created_at,
+                        started_at=run.created_at,
                         ended_at=run.ended_at,
                         node=run.node,
                         open_requests=len(run.open_requests),
+                        number=numbers[run.id],
+                        usage=run.usage,
                     )
                 )
-        return rows[: query.limit]
+        return rows[: query.limit] if query.above is None else rows[-query.limit :]
+
+    def in_order(self) -> list[Run]:
+        """All runs, the oldest first."""
+        return sorted(self.runs.values(), key=lambda run: run.created_at)
 
     async def list_requests(self) -> list[RequestView]:
         await self._called("list_requests")
@@ -702,6 +714,18 @@ class EngineDouble(ChatDouble):
             seq=seq,
             next_node=after,
         )
+
+
+def _is_meant(run: Run, number: int, query: RunFilter) -> bool:
+    words = all(word.lower() in run.workflow.lower() or word.lower() in run.id for word in query.words)
+    return (
+        words
+        and query.workflow in (None, run.workflow)
+        and query.status in (None, run.status)
+        and (query.ids is None or run.id in query.ids)
+        and (query.created_after or 0) <= run.created_at <= (query.created_before or run.created_at)
+        and (query.above or 0) < number < (query.below or number + 1)
+    )
 
 
 def _difference(before: Any, after: Any, path: list[str | int]) -> list[ChangeView]:

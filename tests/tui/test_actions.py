@@ -8,11 +8,12 @@ import pytest
 
 from tui.actions import EVERYWHERE, MOVING, Acting, Action, action, registry
 
-for module in ("chat", "chats", "command", "confirm", "consent", "help", "inputs", "new_workflow", "run", "workflows"):
+SHEET_MODULES = ("chats", "command", "confirm", "consent", "help", "inputs", "new_workflow", "read")
+for module in ("chat", "run", "runs", "workflows", *SHEET_MODULES):
     importlib.import_module(f"tui.screens.{module}")
 
 ALL = [*registry]
-SCREENS = ("workflows", "run")
+SCREENS = ("workflows", "run", "runs")
 PARTS = ("conversation", "proposal")
 SHEETS = ("chats", "command", "confirm", "consent", "help", "inputs", "line", "new", "read")
 

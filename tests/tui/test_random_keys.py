@@ -11,7 +11,7 @@ import scenes
 from chat_double import ASKING, WEEKDAYS, weekday_proposal
 from engine_double import NOW, EngineDouble, Run
 from looking import screen_text, until
-from travelling import Travelling
+from runs_double import ManyRunsDouble
 
 from core.link.types import ErrorView, FindingView
 from tui.actions import registry
@@ -19,7 +19,7 @@ from tui.app import RondoApp
 from tui.navigation import Place
 from tui.screens.workflows import WorkflowsScreen
 
-for module in ("chat", "chats", "graph", "graph_proposal", "new_workflow", "run"):
+for module in ("chat", "chats", "graph", "graph_proposal", "new_workflow", "run", "runs"):
     importlib.import_module(f"tui.screens.{module}")
 
 AppOn = Callable[[EngineDouble], RondoApp]
@@ -89,7 +89,7 @@ def converse(double: EngineDouble, rng: random.Random) -> None:
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
 async def test_random_keys_break_nothing(seed: int, app_on: AppOn) -> None:
-    await press_random_keys(seed, 250, app_on)
+    await press_random_keys(seed, 210, app_on)
 
 
 @pytest.mark.long
@@ -105,7 +105,7 @@ def zoomed(app: RondoApp) -> bool:
 
 async def press_random_keys(seed: int, count: int, app_on: AppOn) -> None:
     rng = random.Random(seed)
-    double = Travelling()
+    double = ManyRunsDouble()
     run = scenes.mail(double)
     app = app_on(double)
     pressed: list[str] = []

@@ -331,6 +331,17 @@ class RondoScreen(ChatSide, Acting, InkWell, Screen[None]):
         name = workflow or self.workflow_name
         self.rondo.go(Place("graph", name, self.run_id if name == self.workflow_name else ""))
 
+    @action(
+        "go.runs",
+        "to the runs",
+        keys="3",
+        words="runs",
+        argument="workflow",
+        help="To all runs, or to those of a workflow: filters, marks, commands for many",
+    )
+    def go_runs(self, workflow: str = "") -> None:
+        self.rondo.go(Place("runs", workflow))
+
     @action("go.run", "to the run", keys="4", words="show", argument="run", help="To a run: its steps, log and state")
     def go_run(self, run_id: str = "") -> None:
         self.rondo.go_run(run_id or self.run_id)

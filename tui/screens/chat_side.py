@@ -349,7 +349,7 @@ class ChatSide:
 
     def on_undo_refused(self, message: UndoRefused) -> None:
         """Show both sides."""
-        from tui.screens.chats import ReadSheet
+        from tui.screens.read import ReadSheet
 
         error = message.error
         lines: list[Spans] = [[("✗ ", "bad"), (visible(error.message), "bad")]]

@@ -19,7 +19,6 @@ from tui.text import fit, number, plural, relative_time, visible, wrap
 from tui.widgets.line_input import LineInput, Note
 from tui.widgets.line_list import LineList
 from tui.widgets.paragraph import Paragraph
-from tui.widgets.text_list import TextList
 
 Choice = tuple[Literal["open", "delete"], ChatRow]
 
@@ -88,29 +87,6 @@ class ChatsSheet(Sheet[Choice]):
 
     @action("chats.close", "close", keys="escape,q", help="Back to the chat", footer=3)
     def close(self) -> None:
-        self.dismiss(None)
-
-
-class ReadSheet(Sheet[None]):
-    """Lines to read."""
-
-    view = "read"
-
-    def __init__(self, title: str, lines: list[Spans]) -> None:
-        super().__init__(title)
-        self.lines = TextList(lines, classes="tall")
-
-    def compose_body(self) -> Iterable[Widget]:
-        yield self.lines
-
-    def on_mount(self) -> None:
-        self.lines.focus()
-
-    @action("read.close", "close", keys="escape,q,enter", help="Back", footer=1)
-    def close(self) -> None:
-        self.dismiss(None)
-
-    def on_line_list_chosen(self) -> None:
         self.dismiss(None)
 
 

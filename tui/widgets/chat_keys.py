@@ -346,7 +346,8 @@ class ChatKeys(Acting):
         pane.rondo.push_screen(ChatsSheet(message.rows, here.workflow, here.chat_id, pane.rondo.now()), chosen)
 
     def on_models_read(self, message: ModelsRead) -> None:
-        from tui.screens.chats import ReadSheet, models_lines
+        from tui.screens.chats import models_lines
+        from tui.screens.read import ReadSheet
 
         _pane(self).rondo.push_screen(ReadSheet("models", models_lines(message.status, message.budgets)))
 

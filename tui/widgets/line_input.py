@@ -11,6 +11,7 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
+from textual.suggester import Suggester
 from textual.widgets import Input
 
 from tui.spans import Inked
@@ -111,12 +112,19 @@ class FilterLine(Horizontal):
         def control(self) -> FilterLine:
             return self.line
 
-    def __init__(self, placeholder: str = "", *, sign: str = "/", id: str | None = None) -> None:
+    def __init__(
+        self,
+        placeholder: str = "",
+        *,
+        sign: str = "/",
+        id: str | None = None,
+        suggester: Suggester | None = None,
+    ) -> None:
         super().__init__(id=id)
         self.display = False
         self._sign = Note(classes="sign")
         self._sign.spans = ((sign, "key"),)
-        self.line = LineInput(placeholder=placeholder)
+        self.line = LineInput(placeholder=placeholder, suggester=suggester)
         self._count = Note(classes="count")
 
     def compose(self) -> ComposeResult:
@@ -145,9 +153,14 @@ class FilterLine(Horizontal):
         self.line.value = ""
         self.display = False
 
-    def show_count(self, text: str) -> None:
+    def open_with(self, text: str) -> None:
+        """Show the line with a text in it, and leave the focus where it is."""
+        self.line.value = text
+        self.display = True
+
+    def show_count(self, text: str, ink: str = "dim") -> None:
         """Say at the right end how much is left."""
-        self._count.spans = ((text, "dim"),)
+        self._count.spans = ((text, ink),)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()

@@ -19,7 +19,7 @@ from core.engine.retention import Chooser
 from core.errors import UnknownRun, UsageError
 from core.link.commands import Fork, Retry
 from core.link.retention_types import Prune
-from core.link.types import FINAL
+from core.link.types import FINAL, RunFilter
 from core.store.pruning import PruneRun, RunAge
 
 BIG = """
@@ -132,6 +132,30 @@ async def test_a_run_whose_history_a_fork_reads_stays_whole_and_is_named(tmp_pat
         report = await engine.prune(prune(keep=1))
         assert report.removed_count == 3 and report.kept_count == 0
         assert len((await bench.state(alone.run_id))["own"]) == 300_000
+
+
+async def test_just_the_runs_that_are_named_go_and_those_that_must_stay_are_named(tmp_path: Path) -> None:
+    bench = Workbench(tmp_path)
+    bench.write("big", BIG, edges=[("make", "end")], start="make")
+    async with running(bench) as engine:
+        first, second, third = [await bench.run("big") for _ in range(3)]
+        forked = await bench.rest((await engine.fork_run(fork(first.run_id, 1))).run_id)
+        named = [first.short_id, third.run_id]
+        plan = await engine.prune(prune(runs=named, dry_run=True))
+        assert [run.run_id for run in plan.removed] == [third.run_id]
+        assert [(kept.run_id, kept.reason) for kept in plan.kept] == [
+            (first.run_id, f"the fork {forked.short_id} reads its history")
+        ]
+        wanted = prune(runs=named)
+        assert (await engine.prune(wanted)).removed_count == 1
+        assert (await engine.prune(wanted)).removed_count == 1, "said again, it acts once"
+        assert [row.run_id for row in await engine.list_runs(RunFilter())] == [
+            forked.run_id,
+            second.run_id,
+            first.run_id,
+        ]
+        with pytest.raises(UnknownRun):
+            await engine.prune(prune(runs=[third.run_id]))
 
 
 async def test_only_runs_of_the_named_workflow_that_ended_long_ago_go(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -276,3 +277,23 @@ async def test_a_line_that_was_never_stored_is_an_error(store: Store) -> None:
             await read
     await store.commit([new_run(), UpdateRun(Ref(0, 0), line=Ref(0, 1))])
     assert await store.last_step(1) is None and await store.step_total(1) == 0
+
+
+async def test_runs_are_narrowed_by_words_time_ids_and_paged_in_both_directions(store: Store) -> None:
+    from dataclasses import replace
+
+    made = [
+        replace(new_run(f"{n:04d}-cafe"), workflow="Mail" if n % 2 else "news", created_at=NOON + n) for n in range(9)
+    ]
+    await store.commit(made)
+
+    async def ids(**how: Any) -> list[str]:
+        return [record.id[:4] for record in await store.runs(**how)]
+
+    assert await ids(words=["mAi", "cafe"]) == ["0007", "0005", "0003", "0001"]
+    assert await ids(words=["mail", "%"]) == []
+    assert await ids(created=(NOON + 3, NOON + 5)) == ["0005", "0004", "0003"]
+    assert await ids(ids=["0002-cafe", "0006-cafe", "gone"]) == ["0006", "0002"]
+    numbers = {record.id[:4]: record.number for record in await store.runs()}
+    assert await ids(between=(None, numbers["0003"]), limit=2) == ["0002", "0001"]
+    assert await ids(between=(numbers["0003"], None), limit=2) == ["0005", "0004"]
