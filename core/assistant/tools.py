@@ -113,7 +113,8 @@ class Toolbox:
                 "arguments are no JSON",
                 malformed=True,
             )
-        problem = _argument_problem(spec.schema, call.arguments)
+        # In a thread: what checks them takes long to import, and large ones take long to check.
+        problem = await asyncio.to_thread(_argument_problem, spec.schema, call.arguments)
         if problem:
             return Outcome(f"The arguments don't fit: {problem}", True, problem, malformed=True)
         if call.name in _CHANGING:

@@ -98,7 +98,7 @@ class Conversation:
             await self.writer.flush(UpdateChat(self.id, self._around.now(), busy=True), *others)
         except BaseException as error:
             self.writer.busy = False
-            if asker is not None and isinstance(error, RondoError):
+            if isinstance(error, RondoError):
                 # It was not said: neither shown nor written later.
                 self.writer.take_out(asker)
             raise

@@ -39,7 +39,7 @@ class Entry:
     content: dict[str, Any] = field(default_factory=dict)
     dirty: bool = True
     new: bool = False
-    """It has no row yet, as far as is known."""
+    """It has no row yet."""
 
 
 class EntryWriter:
@@ -85,10 +85,10 @@ class EntryWriter:
         self._entries[entry.number] = entry
         return entry
 
-    def take_out(self, entry: Entry) -> None:
-        """Forget an entry that could not be made durable; one that was there before stays as it was."""
-        self._entries.pop(entry.number, None)
-        if entry.number == self.last and entry.new:
+    def take_out(self, asker: Entry | None) -> None:
+        """Forget a new entry that could not be made durable, and what was changed in entries that are."""
+        self._entries = {number: entry for number, entry in self._entries.items() if entry.new and entry is not asker}
+        if asker is not None and asker.new and asker.number == self.last:
             self.last -= 1
 
     def note(self, text: str) -> None:
@@ -123,6 +123,8 @@ class EntryWriter:
                 for entry in dirty:
                     entry.dirty = True
                 raise
+            for entry in dirty:
+                entry.new = False
             if dirty:
                 self.revision = max(self.revision, *results[len(others) :])
         self.tell()

@@ -21,9 +21,10 @@ from test_conversations import GREET, LIMIT, Desk, changing, creating, new_id
 
 from core.assistant import draft as drafts
 from core.engine.conversations import conversation, proposals
-from core.errors import NotApproved, UsageError
+from core.errors import DiskFull, NotApproved, UsageError
 from core.link.chat_types import AnswerQuestions, ChatQuery, QuestionAnswer, SendMessage
 from core.link.model_types import CallFilter
+from core.store.operations import UpdateChat
 
 KEY = "sk-ant-api03-4f9a1b77c2d8e6"
 
@@ -128,6 +129,45 @@ async def test_who_speaks_while_another_deletes_hears_that_it_is_gone(desk: Desk
         assert all(isinstance(other, UsageError) and "no conversation" in other.message for other in results[1:])
         with pytest.raises(UsageError):
             await desk.engine.read_chat(ChatQuery(chat_id=chat))
+
+
+async def test_what_could_not_be_kept_was_not_said_and_can_be_said_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.script({"text": "Hello."}, {"calls": [ask("Which?")]}, {"text": "Fine."})
+    async with desk.running():
+        chat = (await desk.say("Hello", "w")).chat_id
+        store = desk.engine._store
+        commit = store.commit
+        full = True
+
+        async def refusing(operations: Any) -> Any:
+            if full and any(isinstance(operation, UpdateChat) and operation.busy for operation in operations):
+                raise DiskFull("The disk is full.", cause="No room.", next_step="Make room.")
+            return await commit(operations)
+
+        monkeypatch.setattr(store, "commit", refusing)
+        with pytest.raises(DiskFull):
+            await desk.say("Ask me", chat=chat)
+        assert [entry.text for entry in await desk.entries(chat)] == ["Hello", "Hello."]
+        full = False
+        await desk.say("Ask me", chat=chat)
+        asked = (await desk.entries(chat))[-1]
+        assert asked.questions is not None and await desk.kinds(chat) == ["user", "model", "user", "questions"]
+        given = [QuestionAnswer(id=asked.questions[0].id, chosen=["yes"])]
+
+        def answer() -> AnswerQuestions:
+            return AnswerQuestions(command_id=new_id(), chat_id=chat, number=asked.number, answers=given)
+
+        full = True
+        with pytest.raises(DiskFull):
+            await desk.engine.answer_questions(answer())
+        full = False
+        await desk.engine.set_chat_mode(chat, "ask")
+        assert (await desk.entries(chat))[-1].answers is None
+        await desk.engine.answer_questions(answer())
+        await desk.rest(chat)
+        assert (await desk.entries(chat))[-1].text == "Fine."
 
 
 async def test_of_two_that_speak_at_once_one_is_heard_and_the_other_told(desk: Desk) -> None:
