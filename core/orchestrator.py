@@ -7,11 +7,12 @@ import contextlib
 import json
 import threading
 import uuid
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
+from core import orchestrator_tools
 from core.definition.load import list_folders
 from core.engine.engine import Engine
 from core.engine.inline import InlinePool
@@ -106,6 +107,38 @@ class TaskOrchestrator:
     def list_runs(self, workflow_name: str | None = None) -> list[str]:
         """The ids of the runs (of one workflow), newest first."""
         return self._worker.wait(self._run_ids(workflow_name))
+
+    # Tools --------------------------------------------------------------------------------------------------------
+
+    def list_available_tools(self, search: str = "", *, connected: bool = False) -> list[dict[str, Any]]:
+        """The tools of all providers, with the account of each; `connected` leaves out those without one."""
+        return self._worker.wait(orchestrator_tools.list_tools(self._host.open, search, connected))
+
+    def get_tool_details(self, tool_name: str, provider: str = "") -> dict[str, Any]:
+        """A tool with its accounts, its actions, and how an account is connected; raises ToolUnknown."""
+        return self._worker.wait(orchestrator_tools.details(self._host.open, tool_name, provider))
+
+    def authenticate_tool(
+        self,
+        tool_name: str,
+        values: Mapping[str, str] | None = None,
+        *,
+        provider: str = "",
+        scheme: str = "",
+        on_link: Callable[[str], object] = print,
+    ) -> bool:
+        """Connect an account, and wait until it is; True where it is then.
+
+        `on_link` is given the link that a person has to open. `values` are what is to be filled in where there is no
+        link: without them ConnectFailed names the fields in `details`.
+        """
+        return self._worker.wait(
+            orchestrator_tools.authenticate(self._host.open, tool_name, provider, scheme, dict(values or {}), on_link)
+        )
+
+    def get_workflow_tools(self, workflow_name: str) -> list[dict[str, Any]]:
+        """The tools that a workflow's tools.json names, each with what keeps it from being called."""
+        return self._worker.wait(orchestrator_tools.of_workflow(self._host.open, workflow_name))
 
     # Moving runs --------------------------------------------------------------------------------------------------
 

@@ -25,6 +25,13 @@ from core.cli.proposals import edits_command, proposal_command, proposals_comman
 from core.cli.prune import prune_command
 from core.cli.secrets import secrets_app
 from core.cli.settings import settings_command
+from core.cli.tools import (
+    authenticate_tool_command,
+    list_tools_command,
+    tool_details_command,
+    tools_app,
+    workflow_tools_command,
+)
 from core.cli.transfer import export_command, import_command
 from core.cli.versions import diff_command, rollback_command, versions_command
 from core.cli.workflows import print_changes, print_findings
@@ -62,7 +69,7 @@ def _panel(title: str, **commands: Callable[..., Any]) -> None:
     """Commands that the help shows together, in this order."""
     for name, function in commands.items():
         settings = _DASHED if name in ("answer", "diff", "rollback") else {}
-        app.command(name.rstrip("_"), rich_help_panel=title, context_settings=settings)(function)
+        app.command(name.rstrip("_").replace("_", "-"), rich_help_panel=title, context_settings=settings)(function)
 
 
 _panel(
@@ -110,7 +117,16 @@ _panel(
     import_=import_command,
     prune=prune_command,
 )
-_panel("Models and tools", models=models_command, calls=calls_command)
+_panel(
+    "Models and tools",
+    models=models_command,
+    calls=calls_command,
+    list_tools=list_tools_command,
+    tool_details=tool_details_command,
+    authenticate_tool=authenticate_tool_command,
+    workflow_tools=workflow_tools_command,
+)
+app.add_typer(tools_app, name="tools", rich_help_panel="Models and tools")
 app.add_typer(secrets_app, name="secrets", rich_help_panel="Models and tools")
 _panel("This machine", settings=settings_command, doctor=doctor_command)
 app.add_typer(engine_app, name="engine", rich_help_panel="This machine")

@@ -292,6 +292,6 @@ def test_a_defect_of_our_own_is_a_message_too(done: Any, rondo: Rondo, json: boo
 def test_the_readme_names_every_command() -> None:
     readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
     table = readme.split("## The command line", 1)[1].split("Exit codes", 1)[0]
-    named = set(re.findall(r"`(?:rondo )?([a-z]+)", table))
+    named = set(re.findall(r"`(?:rondo )?([a-z-]+)", table))
     commands = set(typer.main.get_group(app).commands)
     assert commands - named == set()

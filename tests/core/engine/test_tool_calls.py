@@ -32,6 +32,8 @@ HANG = 20.0
 class World:
     def __init__(self, bench: Workbench, loopback: Loopback, fake: FakeComposio) -> None:
         self.bench, self.loopback, self.fake = bench, loopback, fake
+        self.called = asyncio.Event()
+        fake.on_execute = self.called.set
 
     def write(self, source: str, tools: Any = ("gmail",), **graph: Any) -> None:
         folder = self.bench.write("w", source, **graph)
@@ -306,3 +308,60 @@ async def test_tools_are_listed_described_and_given_up(world: World) -> None:
             await engine.disconnect_tool("gmail")
     for file in world.bench.workspace.runs_dir.rglob("*"):
         assert not file.is_file() or b"good-key-123" not in file.read_bytes(), file
+
+
+async def test_a_tool_of_the_workflow_s_own_code_is_called_where_the_node_runs(world: World) -> None:
+    world.write(
+        """
+        from core.tools import ComposioTool, Tool, ToolManager
+
+        class_of_tool = Tool
+
+        class Send(Node):
+            async def execute(self, prepared):
+                return [
+                    shared["tools"]["adder"].add({"a": 1, "b": 2}),
+                    await self.tool("adder", "add", {"a": 2, "b": 2}),
+                    await shared["tools"]["mail"].send_email({"subject": "x"}),
+                ]
+
+            def cleanup(self, shared, prepared, result):
+                shared["results"] = result
+
+        Adder = type("Adder", (Tool,), {"add": lambda self, arguments: arguments["a"] + arguments["b"]})
+        Mail = type("Mail", (ComposioTool,), {"app": "gmail"})
+        ToolManager().register_tool("adder", Adder())
+        ToolManager().register_tool("mail", Mail())
+        """,
+    )
+    async with world.bench.running():
+        await world.connected()
+        run = await world.bench.run("w")
+
+        assert run.status == "completed", run.error
+        assert (await world.bench.state(run.run_id))["results"] == [3, 4, {"id": "m-1"}]
+        assert [row[2] for row in world.rows()] == ["gmail.send_email"]
+
+
+@pytest.mark.parametrize(("action", "asks"), [("send_email", True), ("fetch_emails", False)])
+async def test_a_call_under_way_when_the_engine_ended_is_repeated_by_itself_only_if_it_reads(
+    world: World, action: str, asks: bool
+) -> None:
+    world.write(SEND.replace("send_email", action))
+    world.fake.next_answers = [Answer(hang=True)]
+    async with world.bench.running():
+        await world.connected()
+        view = await world.bench.start("w")
+        async with asyncio.timeout(HANG):
+            await world.called.wait()
+    async with world.bench.running():
+        if asks:
+            view = await world.bench.until(view.run_id, lambda one: one.awaiting_input is not None)
+            assert view.awaiting_input is not None and view.awaiting_input.kind == "repeat"
+            assert len(world.fake.executed) == 1
+            await world.bench.answer(view.run_id, "repeat", "repeat")
+        run = await world.bench.until(view.run_id, lambda one: one.status == "completed")
+
+        assert run.error is None
+        assert len({one["key"] for one in world.fake.executed}) == 1
+        assert len(world.fake.executed) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 from loopback import Answer, Asked
@@ -48,7 +49,9 @@ class FakeComposio:
         self.configs: list[dict[str, Any]] = []
         self.next_answers: list[Answer] = []
         self.refuse_managed = False
+        self.link_ends = "2026-11-21T12:10:00.000Z"
         self.executed: list[dict[str, Any]] = []
+        self.on_execute: Callable[[], object] = lambda: None
         self._numbers = itertools.count(1)
         self.tools = [
             tool("gmail", "send_email"),
@@ -152,7 +155,7 @@ class FakeComposio:
         if link:
             account = self._account(body["auth_config_id"], body["user_id"], "INITIATED")
             made = {"link_token": "lk_1", "redirect_url": f"https://connect.example/{account['id']}"}
-            return Answer(201, made | {"expires_at": "2026-11-21T12:10:00.000Z", "connected_account_id": account["id"]})
+            return Answer(201, made | {"expires_at": self.link_ends, "connected_account_id": account["id"]})
         val = body["connection"]["state"]["val"]
         if val.get("generic_api_key") == "bad-api-key":
             return error(400, "The key bad-api-key was refused", "ConnectedAccount_BadKey")
@@ -195,6 +198,7 @@ class FakeComposio:
 
     def post_tools(self, asked: Asked, _execute: str, slug: str) -> Answer:
         self.executed.append({"slug": slug, "key": asked.headers.get("idempotency-key", ""), **asked.json})
+        self.on_execute()
         if self.next_answers:
             return self.next_answers.pop(0)
         return Answer(200, {"data": {"id": "m-1"}, "error": None, "successful": True, "log_id": "log_77"})

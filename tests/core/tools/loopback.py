@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import queue
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -112,3 +114,25 @@ async def _exchange(
 
 def _text(value: Any) -> bytes:
     return value.encode() if isinstance(value, str) else json.dumps(value).encode()
+
+
+@contextmanager
+def serving_beside(handle: Callable[[Asked], Answer]) -> Iterator[Loopback]:
+    """The same in a thread of its own, for tests that wait for processes."""
+    ready: queue.Queue[Loopback] = queue.Queue()
+    loop = asyncio.new_event_loop()
+    over = asyncio.Event()
+
+    async def serve() -> None:
+        async with serving(handle) as loopback:
+            ready.put(loopback)
+            await over.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
+    thread.start()
+    try:
+        yield ready.get(timeout=20)
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join(timeout=20)
+        loop.close()
