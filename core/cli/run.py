@@ -29,6 +29,7 @@ from core.cli.follow import Follower, print_news
 from core.cli.output import Output, status_part, took_text
 from core.cli.proposals import tell_of_proposals
 from core.cli.state import read_state_lines, read_whole_state
+from core.cli.tools import tell_of_tools
 from core.errors import AlreadyAnswered, InvalidAnswer, InvalidInput, UnknownRequest, UsageError
 from core.flow.answers import SKIP
 from core.flow.graph import Graph
@@ -118,6 +119,8 @@ def run_command(
 
     async def work(client: Client) -> int:
         values = {**given, **await typed_inputs(client, name, version, texts)}
+        if replay is None:
+            await tell_of_tools(call, client, name)
         if node is not None:
             alone = RunNode(
                 command_id=new_command_id(),

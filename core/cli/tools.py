@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ import typer
 from core.cli.call import Call, Client, JsonOption, NameArgument, WorkspaceOption, new_command_id, open_call
 from core.cli.connecting import connect
 from core.cli.output import Part, ago, duration, one_line, until
-from core.errors import UsageError
+from core.errors import RondoError, UsageError
 from core.link.tool_types import ActionView, ConnectionView, ToolDetail, ToolList, ToolRow, WorkflowTool
 
 tools_app = typer.Typer()
@@ -26,6 +27,8 @@ SIGNS: dict[str, Part] = {
     "INACTIVE": ("✗ inactive", "red"),
     "REVOKED": ("✗ taken back", "red"),
 }
+CHECK_SECONDS = 15.0
+"""How long the check before a run may take."""
 ARGUMENTS_LIMIT = 4 * 1024 * 1024
 
 ToolArgument = Annotated[
@@ -192,6 +195,22 @@ def disconnect_command(
         return 0
 
     return call.with_engine(work)
+
+
+async def tell_of_tools(call: Call, client: Client, workflow: str) -> None:
+    """Say before a run which of the workflow's tools can't be called now: the run would come to it and wait."""
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            tools = await client.ask(lambda engine: engine.workflow_tools(workflow))
+    except TimeoutError:
+        call.output.note(("! ", "yellow"), "The workflow's tools could not be checked in time; the run begins.")
+        return
+    except RondoError:
+        return  # What is wrong with the workflow itself is said by whoever starts it.
+    for tool in tools:
+        if tool.problem and not call.as_json:
+            call.output.note(("! ", "yellow"), tool.problem)
+            call.output.note(("next:  ", "bold"), tool.next_step)
 
 
 # For people -------------------------------------------------------------------------------------------------------

@@ -301,10 +301,12 @@ async def run(document: Mapping[str, Any], graph: Any, nodes: Any) -> dict[str, 
     from core.flow.interpreter import Interpreter
     from core.flow.position import Position
     from core.flow.visit import VisitFailed
+    from core.sdk.tools import ToolProxy
 
     journal: Any = TryJournal(list(document.get("recordings") or ()), document.get("until"))
     initial = encode_state(document["state"])
     around: dict[str, Any] = {"run_key": "try", "line": 1, "output_dir": Path(document["scratch"]) / "output"}
+    around["tools"] = {name: ToolProxy(name) for name in document.get("tools") or ()}
     interpreter: Any
     if graph.mode == "dag":
         interpreter = DagInterpreter(graph, nodes, journal, initial, **around)

@@ -58,8 +58,10 @@ def test_a_run_that_waits_for_an_account_goes_on_when_it_is_connected(own: World
     missing = own.rondo("workflow-tools", "mail", "--json")
     assert missing.code == 4
     assert "no account" in missing.document[0]["problem"]
-    started = own.rondo("run", "mail", "--detach", "--json")
-    run = started.document["run_id"]
+    before = own.rondo("run", "mail", "--detach")
+    assert "The tool gmail has no account" in before.err and "rondo authenticate-tool gmail" in before.err
+    own.rondo("cancel", "--all", "--yes")
+    run = own.json("run", "mail", "--detach")["run_id"]
     wait_until(lambda: own.json("show", run)["status"] == "waiting_input", "the question")
     assert "rondo authenticate-tool gmail" in own.rondo("show", run).err
 

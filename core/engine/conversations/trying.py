@@ -24,6 +24,7 @@ from core.link.chat_types import CheckView
 from core.runner import trial
 from core.runner.process_tree import kill_tree
 from core.store.store import Store
+from core.tools.pins import tool_names
 
 SECONDS = 20
 """How long a try may take, with its imports."""
@@ -87,6 +88,7 @@ class Tries:
         document = {
             "graph": graph.to_dict(),
             "sources": loaded.sources(),
+            "tools": tool_names(loaded.files.get("tools.json")),
             "state": {**graph.initial_state, **trial.sample(graph.inputs or {"type": "object"}, {}), **inputs},
             "until": until,
             "run": True,

@@ -254,6 +254,9 @@ class DoubleEngine:
     async def list_environments(self) -> list[EnvironmentView]:
         return []
 
+    async def workflow_tools(self, workflow: str) -> list[Any]:
+        return []
+
     async def models_status(self) -> ModelsStatus:
         self._note("models_status")
         return self.models

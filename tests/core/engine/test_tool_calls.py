@@ -15,6 +15,8 @@ from composio_server import KEY, FakeComposio, error, tool
 from loopback import Answer, Loopback, serving
 from workbench import Workbench
 
+from core.definition.load import load_sources
+from core.engine.conversations.trying import Tries
 from core.engine.inline import InlinePool
 from core.errors import NotConnected, ToolRefused, ToolUnknown
 
@@ -365,3 +367,27 @@ async def test_a_call_under_way_when_the_engine_ended_is_repeated_by_itself_only
         assert run.error is None
         assert len({one["key"] for one in world.fake.executed}) == 1
         assert len(world.fake.executed) == 2
+
+
+async def test_a_try_of_a_workflow_calls_no_tool_and_has_made_up_answers(world: World) -> None:
+    graph = {"nodes": [{"id": "send", "class": "Send"}], "edges": []}
+    code = """
+from core.sdk import Node
+
+class Send(Node):
+    async def execute(self, prepared):
+        await self.tool("gmail", "send_email", {"subject": "x"})
+        await shared["tools"]["gmail"].send_email({"subject": "x"})
+
+    def cleanup(self, shared, prepared, result):
+        shared["done"] = True
+"""
+    files = {"w.json": json.dumps(graph).encode(), "nodes.py": code.encode(), "tools.json": b'["gmail"]'}
+    async with world.bench.running() as engine:
+        tries = Tries(engine._catalog, engine._store, lambda chat: True)
+        tried = await tries.run(load_sources("w", files), {}, None)
+        assert tried.result is not None, tried.trouble
+        outcome = tried.result["outcome"]
+        assert outcome["completed"], outcome["error"]
+        assert outcome["state"] == {"done": True}
+        assert world.loopback.asked == []
