@@ -138,6 +138,7 @@ def _tell(call: Call, decided: Decided) -> int:
                 "version": decided.version,
                 "backup": decided.backup,
                 "edit": decided.edit,
+                "approved": decided.approved,
             }
         )
     elif decided.edit is not None:

@@ -156,6 +156,7 @@ class Talk:
             "version": decided.version if decided is not None else None,
             "backup": decided.backup if decided is not None else None,
             "edit": decided.edit if decided is not None else None,
+            "approved": decided.approved if decided is not None else None,
             "said": self._last_words(),
         }
 
@@ -325,6 +326,8 @@ def tell_applied(call: Call, decided: Decided) -> None:
     call.output.line(("✓ ", "green"), f"{name} is now version {(decided.version or '')[:12]} (edit {decided.edit})")
     if decided.backup is not None:
         call.output.line(("  what was there: ", "dim"), decided.backup)
+    if not decided.approved:
+        call.output.line("  The folder also holds changes that nobody approved: rondo run shows them and asks first.")
     call.output.line(
         ("  next: ", "bold"), call.command_line("run", name), ("  undo: ", "dim"), call.command_line("undo", name)
     )

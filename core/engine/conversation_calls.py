@@ -187,6 +187,8 @@ class ConversationCalls(ABC):
         titles = [group.title for group in proposal.groups if accepted is None or group.id in accepted]
         detail = f"only {'; '.join(titles)}" if some else ""
         note = f"Applied as edit {decided.edit}{f' ({detail})' if detail else ''}; undo takes it back."
+        if not decided.approved:
+            note += " The folder also holds changes that nobody approved: running it shows them and asks first."
         await self._chats.decided(chat_id, "applied", detail, note, decide.assumptions)
 
     async def _turn_ended(self, chat: Conversation, proposal: Proposal | None, proposal_id: str | None) -> None:

@@ -280,6 +280,8 @@ class Decided(_Struct):
     version: str | None = None
     backup: str | None = None
     edit: int | None = None
+    approved: bool = True
+    """False where the folder also holds changes that nobody approved: running it asks first."""
 
 
 class EditRow(_Struct):

@@ -114,7 +114,8 @@ class Keys:
         return self._redactor[1]
 
     def _values(self) -> Iterator[str]:
-        yield from self._handed
+        # A copy: texts are redacted in threads, too.
+        yield from tuple(self._handed)
         addresses = {name for provider in providers({}).values() for name in provider.base_url_names}
         for values in (self._offered, self._environment):
             for name in known_variables() - addresses:

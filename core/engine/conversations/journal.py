@@ -43,6 +43,8 @@ class Applied:
     backup: Path | None
     written: list[str]
     removed: list[str]
+    approved: bool
+    """It may run without being asked about."""
 
 
 class Journal:
@@ -100,7 +102,7 @@ class Journal:
             done = await asyncio.to_thread(put_back, folder, present, files, version, self._now())
         crash_point("edit.written")
         earlier = dict(present) if before is None else dict(before)
-        await asyncio.to_thread(self._approve, folder, earlier, version)
+        approved = await asyncio.to_thread(self._approve, folder, earlier, version)
         row = EditRow(
             # Edits are never removed and written under the lock alone, so the next number is known.
             number=await self._store.next_edit(),
@@ -125,7 +127,7 @@ class Journal:
             proposal=proposal,
             undoes=undoes,
         )
-        applied = Applied(row, row.after, done.backup, done.written, done.removed)
+        applied = Applied(row, row.after, done.backup, done.written, done.removed, approved)
         await self._store.commit([edit, *await asyncio.to_thread(others, applied)])
         await self._catalog.look_again(name)
         await self._verify(name, files)
@@ -205,10 +207,11 @@ class Journal:
 
     # Inside -------------------------------------------------------------------------------------------------------
 
-    def _approve(self, folder: Path, before: Mapping[str, bytes], version: str) -> None:
-        """Let the new version run where the one that it was made of may."""
+    def _approve(self, folder: Path, before: Mapping[str, bytes], version: str) -> bool:
+        """Let the new version run where the one that it was made of may; True where it may run."""
         if not before or self._approvals.verdict(folder, version_hash(before)).approved:
             self._approvals.approve(folder, version)
+        return self._approvals.verdict(folder, version).approved
 
     async def _keep_present(self, name: str) -> None:
         """Store what is there now as a version, if it is one, so that it can also be rolled back to."""

@@ -181,6 +181,7 @@ class Proposals:
                     version=applied.version,
                     backup=str(applied.backup) if applied.backup is not None else None,
                     edit=applied.row.number,
+                    approved=applied.approved,
                 )
             )
             return [

@@ -189,7 +189,8 @@ async def test_accepting_a_change_approves_nothing_that_others_put_beside_it(des
         nodes = desk.bench.workspace.workflows_dir / "greeter" / "nodes.py"
         proposal = await desk.proposed("Say Hi", "greeter", *changing())
         nodes.write_text(nodes.read_text() + "\n\nBROUGHT_ALONG = True\n")
-        await desk.decide(proposal)
+        assert not (await desk.decide(proposal)).approved
+        assert "nobody approved" in (await desk.entries(proposal.chat_id))[-1].text
         assert b"BROUGHT_ALONG" in desk.files()["nodes.py"] and b"Hi, {name}" in desk.files()["nodes.py"]
         with pytest.raises(NotApproved):
             await desk.bench.run("greeter")
