@@ -20,7 +20,7 @@ from scripted import ask, plan
 from test_conversations import GREET, LIMIT, Desk, changing, creating, new_id
 
 from core.assistant import draft as drafts
-from core.engine.conversations import conversation, proposals
+from core.engine.conversations import conversation, proposals, trying
 from core.errors import DiskFull, NotApproved, UsageError
 from core.link.chat_types import AnswerQuestions, ChatQuery, QuestionAnswer, SendMessage
 from core.link.model_types import CallFilter
@@ -255,6 +255,17 @@ def test_a_try_ends_with_a_killed_engine(tmp_path: Path) -> None:
             engine.kill()
     # Nobody may be there to take its end: a zombie is at its end, too.
     until(lambda: not trial.exists() or trial.read_text().rpartition(")")[2].split()[0] == "Z")
+
+
+def test_what_a_killed_try_left_is_removed_later(tmp_path: Path) -> None:
+    old, young, other = (tmp_path / name for name in ("rondo-try-old", "rondo-try-young", "other"))
+    for folder in (old, young, other):
+        folder.mkdir()
+        (folder / "nodes.py").touch()
+    for folder in (old, other):
+        os.utime(folder, (0, 0))
+    trying._sweep(tmp_path)
+    assert not old.exists() and young.exists() and other.exists()
 
 
 async def test_of_thousands_of_calls_in_a_reply_some_are_made(desk: Desk) -> None:
