@@ -126,6 +126,15 @@ class BudgetSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AppSettings:
+    """`[app]`: the app in the terminal."""
+
+    notify: str = choice(
+        "off", "How the terminal says that a run begins to wait or fails: off, bell, or osc9.", "off", "bell", "osc9"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class SettingProblem:
     """What is wrong in a settings file; `line` is 0 where the whole file is meant."""
 
@@ -156,6 +165,7 @@ class Settings:
     budget: BudgetSettings = BudgetSettings()
     llm: LlmSettings = LlmSettings()
     assistant: AssistantSettings = AssistantSettings()
+    app: AppSettings = AppSettings()
     tables: Mapping[str, Mapping[str, Mapping[str, Value]]] = field(default_factory=dict)
     """What stands in tables with names of their own: by table ("workflows", "llm.roles"), by name."""
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -229,6 +239,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "budget": BudgetSettings,
     "llm": LlmSettings,
     "assistant": AssistantSettings,
+    "app": AppSettings,
 }
 WORKFLOWS = "workflows"
 OF_WORKFLOWS = (
@@ -271,6 +282,7 @@ def read_settings(workspace: Workspace) -> Settings:
         budget=BudgetSettings(**reading.values["budget"]),
         llm=LlmSettings(**reading.values["llm"]),
         assistant=AssistantSettings(**reading.values["assistant"]),
+        app=AppSettings(**reading.values["app"]),
         tables=reading.tables,
         sources=reading.sources,
         files=tuple(str(path) for path in paths),

@@ -28,6 +28,7 @@ from tui.keys import DoubledKeys, taken_in
 from tui.known import KnownWorkflows
 from tui.messages import Copied, EngineEvents, EngineFailed, EngineReady, EngineStopped
 from tui.navigation import Place
+from tui.notify import Notifier
 from tui.screens.base import RondoScreen, error_text
 from tui.screens.workflows import WorkflowsScreen
 from tui.starting import StartsRuns, Whereabouts
@@ -86,6 +87,9 @@ class RondoApp(StartsRuns, EditsFiles, inherit_bindings=False):
         self.command_words: dict[str, tuple[str, ...]] = {}
         """What can be completed on the command line, by kind of argument: workflow, run."""
         self.known = KnownWorkflows()
+        self.terminal: Driver | None = None
+        """What writes to the terminal, once it is open; none in tests."""
+        self.notifier = Notifier(workspace, self.bell, self._write_terminal)
         self.desk_if_any: ChatDesk | None = None
         self.register_theme(RONDO)
         if "TEXTUAL_THEME" not in os.environ:
@@ -133,6 +137,8 @@ class RondoApp(StartsRuns, EditsFiles, inherit_bindings=False):
         """Show how the engine is, and hand the events to the screen that can be seen."""
         before = self.headline
         self.headline = after_events(self.headline, message.events)
+        if news := self.notifier.news(message.events):
+            self.run_worker(self.notifier.say(news), group="notify", name="notify")
         for event in message.events:
             if isinstance(event, WorkflowChanged):
                 self.known.forget(event.name)
@@ -276,6 +282,10 @@ class RondoApp(StartsRuns, EditsFiles, inherit_bindings=False):
         problem = await asyncio.to_thread(write_copy, text)
         self.post_message(Copied(copied_text(text, problem)))
 
+    def _write_terminal(self, text: str) -> None:
+        if self.terminal is not None:
+            self.terminal.write(text)
+
     def on_copied(self, message: Copied) -> None:
         self.say(message.text, "good")
 
@@ -328,6 +338,10 @@ class RondoApp(StartsRuns, EditsFiles, inherit_bindings=False):
             from tui.screens.runs import RunsScreen
 
             return RunsScreen(place.workflow)
+        if place.view == "inbox":
+            from tui.screens.inbox import InboxScreen
+
+            return InboxScreen()
         if place.proposal:
             from tui.screens.graph_proposal import ProposalGraphScreen
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import select
 import threading
+from typing import Any
 
+from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
 
 PASTE_BEGINS = b"\x1b[200~"
@@ -68,6 +70,12 @@ def _first_part(text: bytes, marker: bytes) -> bytes:
 
 class TerminalDriver(LinuxDriver):
     """Textual's driver, which reads the terminal through a `PasteCleaner`."""
+
+    def __init__(self, app: App[Any], **options: Any) -> None:
+        super().__init__(app, **options)
+        if hasattr(app, "terminal"):
+            # Textual has no public way to it, and what is no drawing goes there too.
+            app.terminal = self
 
     _reading: threading.Thread | None = None
     _cleaned: int = -1

@@ -9,11 +9,11 @@ import pytest
 from tui.actions import EVERYWHERE, MOVING, Acting, Action, action, registry
 
 SHEET_MODULES = ("chats", "command", "confirm", "consent", "help", "inputs", "new_workflow", "read")
-for module in ("chat", "run", "runs", "workflows", *SHEET_MODULES):
+for module in ("chat", "inbox", "run", "runs", "workflows", *SHEET_MODULES):
     importlib.import_module(f"tui.screens.{module}")
 
 ALL = [*registry]
-SCREENS = ("workflows", "run", "runs")
+SCREENS = ("workflows", "run", "runs", "inbox")
 PARTS = ("conversation", "proposal")
 SHEETS = ("chats", "command", "confirm", "consent", "help", "inputs", "line", "new", "read")
 

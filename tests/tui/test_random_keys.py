@@ -19,7 +19,7 @@ from tui.app import RondoApp
 from tui.navigation import Place
 from tui.screens.workflows import WorkflowsScreen
 
-for module in ("chat", "chats", "graph", "graph_proposal", "new_workflow", "run", "runs"):
+for module in ("chat", "chats", "graph", "graph_proposal", "inbox", "new_workflow", "run", "runs"):
     importlib.import_module(f"tui.screens.{module}")
 
 AppOn = Callable[[EngineDouble], RondoApp]

@@ -24,7 +24,7 @@ AppOn = Callable[[EngineDouble], RondoApp]
 async def test_the_header_says_how_the_engine_is(double: EngineDouble, app_on: AppOn) -> None:
     run = scenes.mail(double)
     async with app_on(double).run_test(size=(100, 24)) as pilot:
-        await shows(pilot, "engine ● idle   ◐ 2 questions")
+        await shows(pilot, "engine ● idle   ◐ 2 (i)")
         double.begin(run, "post")
         await shows(pilot, "engine ● 1 running")
         double.lose()

@@ -342,6 +342,10 @@ class RondoScreen(ChatSide, Acting, InkWell, Screen[None]):
     def go_runs(self, workflow: str = "") -> None:
         self.rondo.go(Place("runs", workflow))
 
+    @action("go.inbox", "to the inbox", keys="5,i", words="inbox", help="To every open question of every run")
+    def go_inbox(self) -> None:
+        self.rondo.go(Place("inbox"))
+
     @action("go.run", "to the run", keys="4", words="show", argument="run", help="To a run: its steps, log and state")
     def go_run(self, run_id: str = "") -> None:
         self.rondo.go_run(run_id or self.run_id)

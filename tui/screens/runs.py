@@ -10,13 +10,13 @@ from textual.message import Message
 from textual.suggester import Suggester
 from textual.widget import Widget
 
-from core.link.types import EngineChanged, PruneChanged, RequestChanged, RunChanged, RunFilter, RunRow, WorkflowDetail
+from core.link.types import EngineChanged, PruneChanged, RequestChanged, RunChanged, RunFilter, RunRow
 from tui.actions import action
 from tui.messages import EngineEvents
 from tui.navigation import Place
 from tui.reader import Reader
 from tui.run_filter import HINT, BadFilter, complete_filter, is_narrow, parse_filter
-from tui.screens.base import RondoScreen
+from tui.screens.code import OpensCode
 from tui.screens.runs_many import ManyRunsActions, needs_runs
 from tui.text import home_path, plural
 from tui.widgets.line_input import FilterLine
@@ -40,27 +40,6 @@ class RowsRead(Message, bubble=False):
         self.query = query
         self.rows = rows
         self.asked = asked
-
-
-class CodeOfRun(Message, bubble=False):
-    """The workflow whose code is to be opened."""
-
-    def __init__(self, detail: WorkflowDetail) -> None:
-        super().__init__()
-        self.detail = detail
-
-
-class OpensCode(RondoScreen):
-    """A screen that shows many workflows: `e` reads the one that is selected before it opens the editor."""
-
-    def edit_code(self) -> None:
-        name = self.workflow_name
-        self.ask(lambda: self.engine.get_workflow(name), CodeOfRun, group="code", doing=f"opening {name}")
-
-    def on_code_of_run(self, message: CodeOfRun) -> None:
-        detail = message.detail
-        if self.app.screen is self:
-            self.rondo.edit_file(detail.code_path, 0, detail.name, detail.folder)
 
 
 class FilterWords(Suggester):

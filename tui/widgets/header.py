@@ -8,7 +8,7 @@ from textual.reactive import reactive
 from textual.strip import Strip
 
 from tui.spans import Inked, Spans, cut_spans, spans_width
-from tui.text import plural
+from tui.text import number
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Headline:
             case _:
                 spans += [("engine ", "dim"), ("… connecting", "waiting")]
         if self.questions:
-            spans += [("   ", ""), ("◐", "waiting"), (f" {plural(self.questions, 'question')}", "")]
+            spans += [("   ", ""), ("◐", "waiting"), (f" {number(self.questions)} ", ""), ("(i)", "dim")]
         if self.cost:
             spans += [("   ", ""), (self.cost, "dim")]
         return spans
@@ -83,10 +83,10 @@ class Header(Inked):
 
     def _left(self, crumbs: list[str]) -> Spans:
         spans: Spans = [(" ", "")]
-        for number, crumb in enumerate(crumbs):
-            if number:
+        for place, crumb in enumerate(crumbs):
+            if place:
                 spans.append((" › ", "dim"))
-            spans.append((crumb, "strong" if number == len(crumbs) - 1 else "dim"))
+            spans.append((crumb, "strong" if place == len(crumbs) - 1 else "dim"))
         if self.status:
             spans += [("   ", ""), *self.status]
         return spans

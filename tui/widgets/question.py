@@ -226,6 +226,14 @@ class QuestionForm(VerticalScroll, can_focus=False):
             self.screen.set_focus(self._field.entry)
             self._sent.display = False
 
+    def begin_soon(self) -> None:
+        """Put the focus into the form, also where its field only comes to stand: no key goes elsewhere meanwhile."""
+        if self._field is not None and not self._field.is_mounted:
+            self._hold_focus("next")
+            self.call_after_refresh(self._begin_once_mounted, self._field)
+        else:
+            self.begin()
+
     def on_field_changed(self, event: Field.Changed) -> None:
         """Remember what is typed, for when the question is shown again."""
         event.stop()
@@ -269,7 +277,8 @@ def _same_question(one: RequestView | None, other: RequestView | None) -> bool:
     """True where an answer to one answers the other: code that changed may ask another thing by the same key."""
     if one is None or other is None:
         return one is other
-    return (one.key, one.input_type, one.prompt, one.options) == (
+    return (one.run_id, one.key, one.input_type, one.prompt, one.options) == (
+        other.run_id,
         other.key,
         other.input_type,
         other.prompt,
