@@ -89,7 +89,7 @@ def converse(double: EngineDouble, rng: random.Random) -> None:
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
 async def test_random_keys_break_nothing(seed: int, app_on: AppOn) -> None:
-    await press_random_keys(seed, 210, app_on)
+    await press_random_keys(seed, 200, app_on)
 
 
 @pytest.mark.long
