@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import sys
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -29,6 +30,10 @@ class Send(Node):
         shared["sent"] = result
 """
 HANG = 20.0
+
+
+def mcp_stdio_server_file() -> Path:
+    return Path(__file__).parents[1] / "tools" / "mcp_stdio_server.py"
 
 
 class World:
@@ -391,3 +396,30 @@ class Send(Node):
         assert outcome["completed"], outcome["error"]
         assert outcome["state"] == {"done": True}
         assert world.loopback.asked == []
+
+
+async def test_a_run_waits_until_its_mcp_server_is_trusted(world: World) -> None:
+    server = mcp_stdio_server_file()
+    config = {"mcpServers": {"calc": {"command": sys.executable, "args": [str(server)]}}}
+    (world.bench.root / "mcp.json").write_text(json.dumps(config))
+    world.write(
+        """
+        class Add(Node):
+            async def execute(self, prepared):
+                return await shared["tools"]["calc"].add({"a": 2, "b": 3})
+
+            def cleanup(self, shared, prepared, result):
+                shared["sum"] = result
+        """,
+        tools=["calc"],
+    )
+    async with world.bench.running() as engine:
+        view = await world.bench.start("w")
+        view = await world.bench.until(view.run_id, lambda one: one.awaiting_input is not None)
+        assert view.awaiting_input is not None and view.awaiting_input.request_id == "connect-calc"
+        asked = await engine.connect_tool("calc")
+        assert str(server) in asked.fields[0].description
+        assert (await engine.connect_tool("calc", values={"trust": "yes"})).state == "ACTIVE"
+        run = await world.bench.until(view.run_id, lambda one: one.status == "completed")
+
+        assert (await world.bench.state(run.run_id))["sum"] == "5"
