@@ -23,6 +23,7 @@ from core.runner.failures import failure_document
 from core.runner.session import Broken, Session, load_workflow, make_nodes
 from core.runner.wire import encode_json
 from core.sdk import Node
+from core.sdk.node import PRIVATE
 
 KILL_SECONDS = 1.0
 ENDED = ExitStatus(0, None)
@@ -178,7 +179,7 @@ def _load(init: Mapping[str, Any]) -> tuple[Graph, dict[str, Node]]:
         graph = Graph.from_dict(init["graph"])
         return graph, make_nodes(graph, init["classes"], init["folder"])
     text = encode_json([init["folder"], sorted(init["sources"].items())])
-    prefix = sources.PRIVATE + hashlib.sha256(text).hexdigest()[:16]
+    prefix = PRIVATE + hashlib.sha256(text).hexdigest()[:16]
     if prefix not in _finders:
         _finders[prefix] = sources.private_sources(init["sources"], init["folder"], prefix)
         sources.install(_finders[prefix])

@@ -21,9 +21,9 @@ from core.flow.position import Position, Trial
 from core.flow.visit import VisitFailed
 from core.runner.failures import failure_document, import_failure, trimmed_traceback
 from core.runner.journal import ChannelJournal, LogSink, ReadWithin, Send
-from core.runner.sources import PRIVATE
 from core.runner.wire import decode_json
 from core.sdk import Node
+from core.sdk.node import is_of_workflow
 from core.sdk.tools import ToolProxy
 from core.sdk.visit import LastError
 
@@ -62,7 +62,7 @@ def _refuse_strangers(graph: Graph, namespace: Mapping[str, Any], prefix: str) -
     """Raise Broken where a class would be that of another workflow, which lives in this process too."""
     for spec in graph.nodes.values():
         known = Node.registry.get(spec.class_name)
-        if known is None or not known.__module__.startswith(PRIVATE) or known.__module__.startswith(prefix + "."):
+        if known is None or not is_of_workflow(known) or known.__module__.startswith(prefix + "."):
             continue
         own = namespace.get(spec.class_name)
         if not (isinstance(own, type) and issubclass(own, Node)):

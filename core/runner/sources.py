@@ -17,8 +17,6 @@ from core.sdk import shared_view
 
 ORIGINAL_NAME = "grapheteria"
 OWN_NAME = "core.grapheteria"
-PRIVATE = "rondo_workflow_"
-"""How the packages begin below which the modules of workflows live that share one process."""
 
 
 class SourceLoader(SourceFileLoader):

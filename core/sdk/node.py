@@ -24,6 +24,15 @@ from core.sdk.visit import LastError, RequestInput, Visit
 AnyNode = TypeVar("AnyNode", bound="Node")
 
 
+PRIVATE = "rondo_workflow_"
+"""How the modules of a workflow are called beside those of a program, which runs several in its own process."""
+
+
+def is_of_workflow(cls: type) -> bool:
+    """True for a class of a workflow's own code in such a program: it takes no name from the program's classes."""
+    return cls.__module__.startswith(PRIVATE)
+
+
 class Node(Caller):
     """One unit of work: `prepare(shared, request_input)` -> `execute(prepared)` -> `cleanup(shared, prepared, result)`.
 
@@ -57,7 +66,9 @@ class Node(Caller):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        Node.registry[cls.__name__] = cls
+        known = Node.registry.get(cls.__name__)
+        if known is None or is_of_workflow(known) or not is_of_workflow(cls):
+            Node.registry[cls.__name__] = cls
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id!r}>"

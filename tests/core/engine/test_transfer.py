@@ -153,13 +153,13 @@ async def test_a_dag_comes_back_with_what_its_nodes_changed_themselves(tmp_path:
     one.write(
         "joins",
         """
-        class Add(Node):
+        class Find(Node):
             def cleanup(self, shared, prepared, result):
                 shared["found"] = [self.id]
         """,
         mode="dag",
         reducers={"found": "append"},
-        nodes=[{"id": "a", "class": "Add"}, {"id": "b", "class": "Add"}],
+        nodes=[{"id": "a", "class": "Find"}, {"id": "b", "class": "Find"}],
     )
     async with one.running(pool=InlinePool()) as engine:
         run = await one.run("joins")
