@@ -24,7 +24,7 @@ def describe_failure(error: BaseException) -> Failure:
     report = traceback.TracebackException.from_exception(error)
     place = _trim(report)
     cause = f"Raised in {place}." if place else ""
-    next_step = "Read the traceback, mend the node and run it again."
+    next_step = "Read the traceback and mend the node, or let the assistant propose how: rondo fix RUN, f in the app."
     if isinstance(error, ModuleNotFoundError) and error.name:
         cause, next_step = missing_package(error.name)
     if isinstance(error, RondoError):

@@ -202,6 +202,52 @@ async def test_questions_are_answered_with_the_keyboard(double: EngineDouble, ap
         await shows(pilot, "→ decide for me")
 
 
+async def test_tab_leads_from_the_text_to_what_is_asked(double: EngineDouble, app_on: AppOn) -> None:
+    scenes.mail(double)
+    chat = double.chat("mail_digest")
+    double.add(chat, "user", "only on weekdays")
+    double.ask_questions(chat, WEEKDAYS)
+    app = app_on(double)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await on_digest(pilot)
+        await pilot.press("c")
+        pane = await writing(pilot)
+        await shows(pilot, "tab to answer")
+        await pilot.press("tab")
+        assert pane.questions.answering
+        await hides(pilot, "tab to answer")
+        # And back; backwards to the conversation.
+        await pilot.press("tab")
+        assert pane.composer.has_focus
+        await pilot.press("shift+tab", "shift+tab")
+        assert pane.log_view.has_focus
+
+
+async def test_keys_in_one_piece_find_the_suggestions_of_the_text_as_it_is(double: EngineDouble, app_on: AppOn) -> None:
+    scenes.mail(double)
+    chat = double.chat("mail_digest")
+    double.add(chat, "model", "The answer.")
+    app = app_on(double)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await on_digest(pilot)
+        await pilot.press("c")
+        pane = await writing(pilot)
+        await shows(pilot, "The answer.")
+        for key in ("slash", *"model", "enter"):
+            # Without a pause, as a terminal sends what was typed while the app was busy.
+            pane.composer.post_message(events.Key(key, "/" if key == "slash" else "\r" if key == "enter" else key))
+        await shows(pilot, "a day  $0.42 of $5.00 dollars")
+        await pilot.press("escape")
+        await until(pilot, lambda: pane.composer.has_focus)
+        # A list that Esc closed stays closed.
+        await pilot.press(*"/mod")
+        await until(pilot, lambda: bool(pane.suggestion_list.display))
+        await pilot.press("escape")
+        await until(pilot, lambda: not pane.suggestion_list.display)
+        await pilot.press("enter")
+        await shows(pilot, "There is no command /mod")
+
+
 async def test_commands_and_references_are_completed(double: EngineDouble, app_on: AppOn, tmp_path: Path) -> None:
     scenes.mail(double)
     chat = double.chat("mail_digest", title="weekdays")
@@ -263,8 +309,9 @@ async def test_without_a_key_it_says_so_and_templates_work(double: EngineDouble,
         await shows(pilot, "No key. Set ANTHROPIC_API_KEY.")
         await pilot.press(*"/templates", "enter")
         await shows(pilot, "describe it in chat")
-        await pilot.press("j", "enter", "enter")
-        await until(pilot, lambda: double.made == [("hello", "hello")])
+        # What is typed takes the place of the name that is offered.
+        await pilot.press("j", "enter", *"hi", "enter")
+        await until(pilot, lambda: double.made == [("hi", "hello")])
         await until(pilot, lambda: isinstance(app.screen, GraphScreen))
 
 

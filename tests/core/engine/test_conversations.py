@@ -726,3 +726,14 @@ async def test_templates_make_workflows_that_run_as_they_are(desk: Desk) -> None
             await desk.engine.create_from_template(new_id(), "../out", "batch")
         await desk.engine.undo_edit(new_id(), "my_batch")
         assert "my_batch" not in [row.name for row in await desk.engine.list_workflows()]
+
+
+async def test_a_workflow_that_nobody_named_is_named_after_the_plan(desk: Desk) -> None:
+    desk.script(*creating(), *creating(), {"calls": [plan("Greet people", "low"), ask("Who?")]})
+    async with desk.running():
+        first = await desk.say("Could we perhaps do that thing with saying hello to everybody?")
+        second = await desk.say("Make a workflow greeter that greets somebody by name")
+        assert [first.workflow, second.workflow] == ["greet", "greeter"]
+        # Nothing is there of it yet.
+        third = await desk.say("Well")
+        assert third.workflow is None
