@@ -77,7 +77,7 @@ def killed_at(world: World, arms: Path, point: str, workflow: str) -> str:
     return run_id
 
 
-@pytest.mark.parametrize("point", ["call.recorded", "process.call.answered"])
+@pytest.mark.parametrize("point", ["call.recorded", pytest.param("process.call.answered", marks=pytest.mark.long)])
 def test_a_model_call_is_paid_once_whoever_dies_between_its_record_and_its_result(
     world: World, arms: Path, model_server: ModelServer, point: str
 ) -> None:
@@ -112,6 +112,7 @@ def test_a_call_that_may_have_acted_when_the_engine_died_is_not_repeated_unasked
     assert shown(world, run_id)["error"]["type"] == "CallUncertain"
 
 
+@pytest.mark.long
 def test_what_is_recorded_of_an_address_is_given_again_after_the_engines_death(
     world: World, arms: Path, address: Address
 ) -> None:

@@ -181,7 +181,8 @@ def test_a_database_that_is_deleted_is_kept_in_a_copy_that_can_take_its_place(wo
     goes_on_to_its_end(world, run_id, before)
 
 
-@pytest.mark.parametrize("seconds", [3, pytest.param(30, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("seconds", [3, 30])
 def test_an_engine_that_is_held_is_named_and_goes_on(world: World, seconds: float) -> None:
     run_id = started(world)
     before = shown(world, run_id)
@@ -218,6 +219,7 @@ def test_a_database_that_another_file_took_the_place_of_is_missed_and_used_again
     assert "DatabaseReplaced" not in problems(world)
 
 
+@pytest.mark.long
 def test_a_byte_that_flips_in_the_open_database_costs_one_run_and_is_named(world: World) -> None:
     world.workflow("mark", MARK, "mark")
     marked = world.json("run", "mark")["run_id"]
@@ -335,6 +337,7 @@ def cutter(world: World) -> Iterator[Cutter]:
     engine.wait(LIMIT_SECONDS)
 
 
+@pytest.mark.long
 def test_a_connection_that_is_cut_in_the_middle_of_a_reply_costs_nothing(world: World, cutter: Cutter) -> None:
     world.workflow("mark", MARK, "mark")
     cutter.cuts_left = 2
@@ -352,6 +355,7 @@ def test_a_connection_that_is_cut_in_the_middle_of_a_reply_costs_nothing(world: 
     assert problems(world) == []
 
 
+@pytest.mark.long
 def test_a_node_that_closes_the_pipe_to_the_engine_is_tried_again(world: World) -> None:
     world.workflow("closing", CLOSING, "close", nodes=[{"id": "close", "class": "Close", "retry": {"attempts": 2}}])
     run = world.json("run", "closing")

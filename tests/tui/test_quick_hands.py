@@ -34,7 +34,7 @@ class SlowDouble(EngineDouble):
         return await super().get_workflow(name, version)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
 async def test_screens_may_be_left_at_any_moment(seed: int, app_on: AppOn) -> None:
     rng = random.Random(seed)
     double = Travelling()
