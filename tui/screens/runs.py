@@ -264,7 +264,7 @@ class RunsScreen(OpensCode, ManyRunsActions):
         "filter",
         keys="slash",
         help="Keep some: words, status:failed, workflow:name, after:1d, before:2026-01-31; → takes what is offered",
-        footer=8,
+        footer=2,
     )
     def filter(self) -> None:
         self.filter_line.open()

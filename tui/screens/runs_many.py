@@ -138,7 +138,7 @@ class ManyRunsActions(RondoScreen):
         keys="x",
         words="cancel",
         help="End the marked runs, or this one; asks first",
-        footer=2,
+        footer=3,
         when=needs_runs,
     )
     def cancel_runs(self) -> None:
@@ -152,13 +152,13 @@ class ManyRunsActions(RondoScreen):
         keys="P",
         words="pause",
         help="Pause them when their running step is complete",
-        footer=3,
+        footer=4,
         when=needs_runs,
     )
     def pause_runs(self) -> None:
         self._send("pause", self.meant())
 
-    @action("runs.resume", "resume", keys="p", words="resume", help="Let paused runs go on", footer=4, when=needs_runs)
+    @action("runs.resume", "resume", keys="p", words="resume", help="Let paused runs go on", footer=5, when=needs_runs)
     def resume_runs(self) -> None:
         self._send("resume", self.meant())
 
@@ -168,7 +168,7 @@ class ManyRunsActions(RondoScreen):
         keys="t",
         words="retry",
         help="Let failed or cancelled runs go on from where they ended",
-        footer=5,
+        footer=6,
         when=needs_runs,
     )
     def retry_runs(self) -> None:
@@ -268,7 +268,7 @@ class ManyRunsActions(RondoScreen):
         keys="d",
         words="prune",
         help="Remove the marked runs that have ended, or this one, for good; asks with the list",
-        footer=6,
+        footer=7,
         when=needs_runs,
     )
     def prune_runs(self) -> None:
@@ -326,7 +326,7 @@ class ManyRunsActions(RondoScreen):
         keys="equals_sign",
         words="compare",
         help="Compare the two marked runs: path, state, times, cost",
-        footer=7,
+        footer=8,
         when=needs_two,
     )
     def compare(self) -> None:
