@@ -182,6 +182,7 @@ def graph_of(model: WorkflowModel, name: str, inputs: dict[str, Any] | None) -> 
         max_parallel=model.max_parallel,
         fail_fast=bool(model.fail_fast),
         reducers=model.reducers or {},
+        assumptions=tuple(visible(text, keep="\n") for text in model.assumptions or ()),
     )
     # A dag begins at every node that nothing leads to; the start is the first of them in turn.
     return replace(graph, start=first_node(graph)) if graph.mode == "dag" else graph

@@ -127,6 +127,7 @@ def workflow_detail(loaded: LoadedWorkflow, verdict: Verdict, last_good: str | N
         inputs=dict(graph.inputs) if graph and graph.inputs is not None else None,
         initial_state=msgspec.Raw(msgspec.json.encode(dict(graph.initial_state))) if graph else msgspec.Raw(b"{}"),
         last_good=last_good,
+        assumptions=list(graph.assumptions) if graph else [],
     )
 
 

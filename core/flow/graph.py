@@ -77,7 +77,7 @@ class EdgeSpec:
 class Graph:
     """The whole graph; `nodes` and `edges` keep the order of the file, which decides between edges.
 
-    The last four fields belong to mode dag: how many nodes may run at once (see `core.flow.dag`), whether a final
+    The four from `strategy` on are of mode dag: how many nodes may run at once (see `core.flow.dag`), whether a final
     failure stops those that run, and by path (keys with dots between them) how changes of independent nodes are joined.
     """
 
@@ -93,6 +93,8 @@ class Graph:
     max_parallel: int | None = None
     fail_fast: bool = False
     reducers: Mapping[str, str] = field(default_factory=dict)
+    assumptions: tuple[str, ...] = ()
+    """What whoever wrote it took for granted, for people to read."""
 
     def edges_from(self, node_id: str) -> list[EdgeSpec]:
         """The edges that leave a node, in the order in which they were added."""
@@ -143,6 +145,8 @@ class Graph:
             document["fail_fast"] = True
         if self.reducers:
             document["reducers"] = dict(self.reducers)
+        if self.assumptions:
+            document["assumptions"] = list(self.assumptions)
         return document
 
     @classmethod
@@ -179,4 +183,5 @@ class Graph:
             max_parallel=document.get("max_parallel"),
             fail_fast=bool(document.get("fail_fast")),
             reducers=dict(document.get("reducers") or {}),
+            assumptions=tuple(document.get("assumptions") or ()),
         )

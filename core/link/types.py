@@ -212,6 +212,8 @@ class WorkflowDetail(_Struct):
     inputs: dict[str, Any] | None = None
     initial_state: msgspec.Raw = msgspec.Raw(b"{}")
     last_good: str | None = None
+    assumptions: list[str] = []
+    """What the assistant took for granted when it wrote it."""
 
 
 class FileChange(_Struct):

@@ -350,3 +350,11 @@ async def test_zoom_shows_one_pane_alone(double: EngineDouble, app_on: AppOn) ->
         await hides(pilot, "NODES")
         await pilot.press("plus")
         await shows(pilot, "NODES")
+
+
+async def test_what_the_assistant_assumed_stands_with_the_workflow(double: EngineDouble, app_on: AppOn) -> None:
+    double.workflow("hello", ["greet"])
+    double.change_workflow("hello", assumptions=["Names are written in Latin letters."])
+    app = app_on(double)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await shows(pilot, "assumes: Names are written in Latin letters.")

@@ -214,6 +214,8 @@ class WorkflowPane(LineList):
         names = input_names(detail)
         if names:
             lines += [([(text, "dim")], None) for text in wrap("inputs: " + ", ".join(names), width - 1)]
+        for assumption in detail.assumptions:
+            lines += [([(text, "dim")], None) for text in wrap(f"assumes: {visible(assumption)}", width - 1)]
         lines += [(spans, None) for spans in self._approval_lines(detail)]
         for finding in worst_first(detail.findings):
             lines += [(spans, finding) for spans in self._finding_lines(finding, width)]

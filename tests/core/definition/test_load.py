@@ -12,6 +12,7 @@ import pytest
 
 from core.definition.load import LoadedWorkflow, list_folders, load_folder, load_sources
 from core.errors import WorkspaceMissing
+from core.flow.graph import Graph
 
 MakeFolder = Callable[..., Path]
 
@@ -266,3 +267,10 @@ def test_what_one_may_not_read_is_a_finding(make_folder: MakeFolder, tmp_path: P
         "None [('E112', '')]",
         "None [('E112', 'inner'), ('E112', 'secret.py')]",
     ]
+
+
+def test_what_is_assumed_of_a_workflow_is_known(make_folder: MakeFolder) -> None:
+    loaded = load_folder(make_folder(graph={"assumptions": ["The time zone is Europe/Berlin.", "No attachments."]}))
+    assert loaded.graph is not None
+    assert loaded.graph.assumptions == ("The time zone is Europe/Berlin.", "No attachments.")
+    assert Graph.from_dict(loaded.graph.to_dict()) == loaded.graph
