@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime-ready
 DEVELOP := $(VENV)/.develop-ready
 MODEL_SERVER := tests/llm_server/node_modules/.ready
-WORKERS ?= auto
+# One more than there are cores: many tests wait for processes of their own.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1)
 
 .DELETE_ON_ERROR:
 .PHONY: help run setup test test-long model-server check lint types imports format bench bench-tui bench-large lock pictures clean
@@ -19,10 +20,10 @@ run: $(RUNTIME) ## open the app on this workspace
 setup: $(RUNTIME) ## make .venv with what the app needs
 
 test: $(DEVELOP) $(MODEL_SERVER) check ## the checks and the tests that guard daily work
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not long" tests
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not long" tests
 
 test-long: $(DEVELOP) $(MODEL_SERVER) ## the full counts
-	$(BIN)/python -m pytest -n $(WORKERS) -m long tests
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m long tests
 
 model-server: $(MODEL_SERVER) ## the scripted model server that tests talk to; needs node
 
