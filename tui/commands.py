@@ -69,7 +69,8 @@ def complete(text: str, actions: Sequence[Action], words: Words, history: Sequen
     query = text.strip()
     ranked = []
     for found in actions:
-        begins = 2.0 if found.command.startswith(query) else 0.0
+        # Of commands that begin so the shortest is the one that was begun: `ru` is run, not runs.
+        begins = 1000 - len(found.command) if found.command.startswith(query) else 0
         score = max(search.match(query, found.command)[0] * 1.5, search.match(query, f"{found.title} {found.id}")[0])
         if score > 0:
             ranked.append((begins, score, found))

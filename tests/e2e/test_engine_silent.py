@@ -39,7 +39,7 @@ def test_the_app_shows_an_engine_that_does_not_answer_and_goes_on_with_it(hello:
     terminal.wait_for(r"engine ●")
     terminal.send("r")
     terminal.wait_for(r"What is your name\?")
-    terminal.wait_for(r"◐ 1 question")
+    terminal.wait_for(r"◐ 1")
     with stopped_engine(hello):
         terminal.wait_for(r"engine ✗ not responding")
         assert "kill -CONT" in terminal.wait_for(r"does not answer")

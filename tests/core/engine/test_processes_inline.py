@@ -81,7 +81,10 @@ async def test_a_failing_node_fails_its_run_and_nothing_else(inline: Play, code:
 
 
 @pytest.mark.parametrize("code", ["import not_there_at_all", "raise SystemExit(1)", "class A: pass", "x = ("])
-async def test_code_that_can_not_be_used_breaks_its_run(inline: Play, code: str) -> None:
+async def test_code_that_can_not_be_used_breaks_its_run(
+    inline: Play, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Node, "registry", {})
     side = await inline.run(code)
     assert side.frames("broken")[0]["failure"]["message"]
     again = await inline.run(code)
