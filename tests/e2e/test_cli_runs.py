@@ -191,7 +191,7 @@ def test_following_goes_on_over_an_engine_that_is_killed(own: World) -> None:
 
 
 def test_following_ends_with_an_engine_that_is_stopped(own: World) -> None:
-    file = slow_workflow(own, 12)
+    file = slow_workflow(own, 40)
     process = own.begin("run", "slow")
     try:
         wait_until(lambda: len(done(file)) >= 2, "the second step")
@@ -205,7 +205,7 @@ def test_following_ends_with_an_engine_that_is_stopped(own: World) -> None:
     run_id = own.json("runs")[0]["run_id"]
     assert own.rondo("logs", run_id, "-f").code == 0
     assert own.json("show", run_id)["status"] == "completed"
-    assert Counter(done(file)) == Counter({f"s{number}": 1 for number in range(12)})
+    assert Counter(done(file)) == Counter({f"s{number}": 1 for number in range(40)})
 
 
 def test_a_detached_run_is_followed_by_another_call(own: World) -> None:
