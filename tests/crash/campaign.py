@@ -30,8 +30,8 @@ REACH_SECONDS = 20.0
 RANDOM = "random"
 FIRST = ("store.create.made", "store.create.named")
 """Reached only where there is no database yet."""
-ELSEWHERE = ("prune.", "import.")
-"""What is at these places takes runs away or brings them in: tests/e2e kills at each of them."""
+ELSEWHERE = ("prune.", "import.", "edit.")
+"""What the load does not do: take runs away and bring them in (tests/e2e kills at each place), change a workflow."""
 
 
 def crash_points() -> list[str]:

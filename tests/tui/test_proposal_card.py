@@ -19,7 +19,6 @@ from core.link.chat_types import ChangeGroup, ProposalView, ResumeOffer
 from tui.app import RondoApp
 from tui.proposal_choice import ProposalChoice
 from tui.screens.chat import ChatScreen
-from tui.screens.graph_proposal import ProposalGraphScreen
 from tui.widgets import proposal_card
 
 AppOn = Callable[[EngineDouble], RondoApp]
@@ -176,8 +175,6 @@ async def test_the_proposal_is_drawn_on_the_graph(double: EngineDouble, app_on: 
         await shows(pilot, "~ post")
         await shows(pilot, "+ n > 50")
         assert "- removed" in screen_text(app)
-        assert isinstance(app.screen, ProposalGraphScreen)
-        app.screen.view_of_graph.select("weekday_gate")
         await shows(pilot, "weekday_gate  is added")
 
 

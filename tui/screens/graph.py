@@ -79,6 +79,9 @@ class GraphScreen(GraphKeys):
                 yield self.pane
 
     def on_compose(self) -> None:
+        self.draw_what_is_known()
+
+    def draw_what_is_known(self) -> None:
         """Lay the graph out while the widgets are made, where it is known already."""
         self.detail = self.rondo.known.find(self._workflow, self._wanted_run)
         if self.detail is not None and self.detail.nodes:
@@ -132,7 +135,11 @@ class GraphScreen(GraphKeys):
         self._run_reader.want()
 
     def on_engine_events(self, message: EngineEvents) -> None:
-        """Read again what changed."""
+        self.take_events(message)
+
+    def take_events(self, message: EngineEvents) -> None:
+        """Read again what changed. Textual calls the handlers of every class, so that a screen derived from this one
+        overrides this in place of the handler."""
         for event in message.events:
             if isinstance(event, WorkflowChanged) and event.name == self._workflow:
                 self._workflow_reader.want()

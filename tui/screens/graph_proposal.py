@@ -42,7 +42,7 @@ class ProposalGraphScreen(GraphScreen):
         self._marked: MarkedGraph | None = None
         self._proposal_reader = Reader(self, "the proposal", self._read_proposal, ProposalRead)
 
-    def on_compose(self) -> None:
+    def draw_what_is_known(self) -> None:
         """Nothing is known of it yet."""
 
     @property
@@ -56,7 +56,7 @@ class ProposalGraphScreen(GraphScreen):
     def read_all(self) -> None:
         self._proposal_reader.want()
 
-    def on_engine_events(self, message: EngineEvents) -> None:
+    def take_events(self, message: EngineEvents) -> None:
         for event in message.events:
             if isinstance(event, ProposalChanged) and event.proposal_id == self._proposal_id:
                 self._proposal_reader.want()
