@@ -14,6 +14,7 @@ from travelling import Travelling
 
 from core.link.types import WorkflowDetail
 from tui.app import RondoApp
+from tui.screens.command import CommandSheet
 from tui.screens.workflows import WorkflowsScreen
 
 AppOn = Callable[[EngineDouble], RondoApp]
@@ -47,7 +48,7 @@ async def test_screens_may_be_left_at_any_moment(seed: int, app_on: AppOn) -> No
             await asyncio.sleep(rng.choice(PAUSES))
             double.log(run, "news")
             double.complete(run, "post", {"n": number})
-            app.simulate_key(rng.choice(["question_mark", "slash", "x", "a", "plus", "R", "y"]))
+            app.simulate_key(rng.choice(["question_mark", "colon", "slash", "x", "a", "plus", "R", "y"]))
             await asyncio.sleep(rng.choice(PAUSES))
             while len(app.screen_stack) > 1:
                 app.pop_screen()
@@ -106,3 +107,38 @@ async def test_keys_that_come_in_one_piece_mean_what_they_mean_one_by_one(double
         await shows(pilot, "show 7f3a09c1")
         await pilot.press("enter")
         await shows(pilot, "run 7f3a09c1")
+
+
+async def test_a_sheet_that_is_closed_twice_takes_nothing_else_away(double: EngineDouble, app_on: AppOn) -> None:
+    run = scenes.mail(double)
+    app = app_on(double)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await shows(pilot, "mail_digest")
+        app.go_run(run.id)
+        await until(pilot, lambda: app.place.view == "run")
+        await pilot.press("colon")
+        await until(pilot, lambda: isinstance(app.screen, CommandSheet))
+        sheet = app.screen
+        assert isinstance(sheet, CommandSheet)
+        sheet.close()
+        sheet.close()
+        await settled(pilot)
+        assert app.place.view == "run" and len(app.screen_stack) == 2
+
+
+async def test_a_sheet_that_lay_under_a_screen_can_still_be_closed(double: EngineDouble, app_on: AppOn) -> None:
+    run = scenes.mail(double)
+    app = app_on(double)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await shows(pilot, "mail_digest")
+        await pilot.press("colon")
+        await until(pilot, lambda: isinstance(app.screen, CommandSheet))
+        sheet = app.screen
+        assert isinstance(sheet, CommandSheet)
+        app.go_run(run.id)
+        sheet.close()
+        await until(pilot, lambda: app.place.view == "run")
+        app.go_back()
+        await until(pilot, lambda: app.screen is sheet)
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, WorkflowsScreen))

@@ -7,6 +7,7 @@ from typing import ClassVar, Generic, TypeVar
 
 from textual import events
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widget import Widget
@@ -73,6 +74,11 @@ class Sheet(Acting, InkWell, ModalScreen[Answer], Generic[Answer]):
         """The tall part of a sheet takes what the rest leaves."""
         for widget in self.query(".tall"):
             widget.styles.max_height = max(4, self.size.height - ROWS_BESIDE)
+
+    def dismiss(self, result: Answer | None = None) -> AwaitComplete:
+        """Close the sheet with an answer. Where it is closed already, or lies under another screen, nothing happens:
+        Textual would take the screen on top away, and no later key could close the sheet."""
+        return super().dismiss(result) if self.app.screen is self else AwaitComplete()
 
     def _arm(self) -> None:
         self.armed = True
