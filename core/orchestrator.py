@@ -22,20 +22,10 @@ from core.engine.runs_folder import prepare_runs_folder
 from core.errors import EngineStopping, UsageError, WorkspaceLocked
 from core.link.api import EngineApi
 from core.link.client import EngineCalls, RemoteEngine, client_info
+from core.link.event_types import EngineChanged, Event, RequestChanged, Resync, RunChanged
 from core.link.start import connect
 from core.link.transfer_file import refuse_existing, take_over
-from core.link.types import (
-    FINAL,
-    Answer,
-    EngineChanged,
-    Event,
-    RequestChanged,
-    Resync,
-    RunChanged,
-    RunFilter,
-    RunView,
-    StartRun,
-)
+from core.link.types import FINAL, Answer, RunFilter, RunView, StartRun
 from core.places import Workspace
 
 T = TypeVar("T")

@@ -19,7 +19,7 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from core.errors import EngineLost, RondoError
-from core.link.types import WorkflowChanged
+from core.link.event_types import WorkflowChanged
 from core.places import Workspace, state_folder
 from tui.actions import EVERYWHERE, MOVING, Action, registry
 from tui.connection import Connection, CostRead, EngineClient, StatusRead, after_events, after_status, unclean_end_text

@@ -12,7 +12,8 @@ from textual.message import Message
 from core.errors import RondoError
 from core.link.api import EngineApi
 from core.link.chat_events import ChatChanged
-from core.link.types import EngineChanged, EngineStatus, Event, RequestChanged, Resync, RunChanged, UncleanEnd
+from core.link.engine_types import EngineStatus, UncleanEnd
+from core.link.event_types import EngineChanged, Event, RequestChanged, Resync, RunChanged
 from tui.messages import EngineEvents
 from tui.widgets.header import Headline
 

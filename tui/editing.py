@@ -14,7 +14,7 @@ from core.errors import RondoError
 
 if TYPE_CHECKING:
     from core.link.api import EngineApi
-    from core.link.types import ApprovalView
+    from core.link.workflow_types import ApprovalView
 
 LOOK_SECONDS = 2.0
 """How long an engine that doesn't answer keeps the editor from opening."""

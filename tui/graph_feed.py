@@ -6,7 +6,8 @@ from textual.message import Message
 
 from core.flow.graph import EdgeSpec, Graph, NodeSpec
 from core.link.api import EngineApi
-from core.link.types import RunFilter, RunView, StepView, WorkflowDetail
+from core.link.types import RunFilter, RunView, StepView
+from core.link.workflow_types import WorkflowDetail
 from tui.graph_run import RunTrail
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from core.flow.graph import EdgeSpec
-from core.link.types import EdgeView, RunView, StepView
+from core.link.types import RunView, StepView
+from core.link.workflow_types import EdgeView
 
 ALWAYS = "True"
 """The condition that wins without being asked after any other."""

@@ -11,7 +11,8 @@ from typing import Any
 from rich.cells import cell_len
 
 from core.link.status import look_of
-from core.link.types import EdgeView, FindingView, NodeView, RunView, WorkflowDetail
+from core.link.types import RunView
+from core.link.workflow_types import EdgeView, FindingView, NodeView, WorkflowDetail
 from tui.graph_run import NodeState, RunTrail, edge_verdicts, taken_edges
 from tui.spans import Spans
 from tui.text import duration, fit, plural, shorten, visible, wrap

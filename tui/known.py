@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from core.link.types import RunRow, WorkflowDetail
+from core.link.types import RunRow
+from core.link.workflow_types import WorkflowDetail
 
 KEPT = 8
 """So many workflows are kept, those that were read last."""

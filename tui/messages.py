@@ -8,7 +8,7 @@ from textual.message import Message
 
 if TYPE_CHECKING:
     from core.errors import RondoError
-    from core.link.types import Event
+    from core.link.event_types import Event
 
 
 class EngineEvents(Message, bubble=False):

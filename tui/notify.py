@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Iterable
 
-from core.link.types import Event, RunChanged
+from core.link.event_types import Event, RunChanged
 from core.places import Workspace
 from tui.text import plural, visible
 

@@ -8,7 +8,8 @@ from typing import Literal
 import msgspec
 from textual.message import Message
 
-from core.link.types import ChangeView, LogLine, LogPage, LogQuery, RunView, StateView, StepPage, WorkflowDetail
+from core.link.types import ChangeView, LogLine, LogPage, LogQuery, RunView, StateView, StepPage
+from core.link.workflow_types import WorkflowDetail
 from tui.reader import Reader
 from tui.screens.base import RondoScreen
 from tui.state_tree import Path

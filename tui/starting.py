@@ -16,7 +16,8 @@ from tui.messages import EngineFailed
 
 if TYPE_CHECKING:
     from core.link.api import EngineApi
-    from core.link.types import ApprovalView, RunView, StartRun, WorkflowDetail
+    from core.link.types import RunView, StartRun
+    from core.link.workflow_types import ApprovalView, WorkflowDetail
     from tui.screens.consent import Decision
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from core.link.status import look_of, run_seconds
-from core.link.types import FindingView, RunRow, WorkflowDetail, WorkflowRow
+from core.link.types import RunRow
+from core.link.workflow_types import FindingView, WorkflowDetail, WorkflowRow
 from tui.spans import Spans
 from tui.text import duration, plural, visible
 

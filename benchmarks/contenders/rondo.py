@@ -18,7 +18,8 @@ from typing import Any
 from benchmarks.contract import disk, growth, serve, text_of_1_mb
 from core.engine.engine import Engine
 from core.engine.inline import InlinePool
-from core.link.types import FINAL, RunChanged, RunFilter, StartRun
+from core.link.event_types import RunChanged
+from core.link.types import FINAL, RunFilter, StartRun
 from core.places import Workspace
 from core.store.store import Store
 

@@ -16,7 +16,8 @@ import typer
 from core.cli.output import Output
 from core.errors import EngineLost, EngineStopping, RondoError, UsageError, WorkspaceMissing
 from core.link.api import EngineApi
-from core.link.types import EngineChanged, Event, RequestView, Resync
+from core.link.event_types import EngineChanged, Event, Resync
+from core.link.types import RequestView
 from core.places import Workspace
 
 T = TypeVar("T")

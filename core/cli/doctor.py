@@ -23,8 +23,8 @@ from core.cli.models import key_part
 from core.cli.output import ago, byte_size
 from core.cli.settings import problem_place
 from core.errors import RondoError
+from core.link.engine_types import UncleanEnd
 from core.link.model_types import ModelsStatus
-from core.link.types import UncleanEnd
 from core.places import Workspace
 from core.settings import read_settings, settings_files
 from core.tools.secrets.keyring_place import KeyringPlace

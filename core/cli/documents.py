@@ -8,14 +8,12 @@ from typing import Any, Protocol
 import msgspec
 
 from core.cli.output import iso_time
+from core.link.engine_types import EngineStatus, UncleanEnd
 from core.link.model_types import CallRow
 from core.link.types import (
-    ApprovalView,
     ChangeView,
     ChildView,
-    EngineStatus,
     ErrorView,
-    LastRun,
     LineView,
     LogLine,
     ParentView,
@@ -24,10 +22,9 @@ from core.link.types import (
     RunRow,
     RunView,
     StepView,
-    UncleanEnd,
-    WorkflowRow,
 )
 from core.link.usage_types import UsageView
+from core.link.workflow_types import ApprovalView, LastRun, WorkflowRow
 
 Document = dict[str, Any]
 

@@ -8,7 +8,7 @@ from core.cli.call import Call, Client, JsonOption, WorkspaceOption, open_call
 from core.cli.documents import engine_document
 from core.cli.output import Part, ago, status_part
 from core.errors import EngineUnreachable
-from core.link.types import EngineStatus, UncleanEnd
+from core.link.engine_types import EngineStatus, UncleanEnd
 
 engine_app = typer.Typer()
 

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager, suppress
 
 from core.cli.call import Client, end_task
 from core.cli.output import LEVEL_STYLES, Output, Part, clock_time, duration
-from core.link.types import Event, LogLine, LogPage, LogQuery, RequestView, Resync, RunView, StepView
+from core.link.event_types import Event, Resync
+from core.link.types import LogLine, LogPage, LogQuery, RequestView, RunView, StepView
 
 LOG_PAGE = 1000
 LOOK_AGAIN = 1.0

@@ -36,7 +36,7 @@ from core.cli.transfer import export_command, import_command
 from core.cli.versions import diff_command, rollback_command, versions_command
 from core.cli.workflows import print_changes, print_findings
 from core.errors import DefinitionError, NotApproved, RondoError, UsageError
-from core.link.types import FindingView
+from core.link.workflow_types import FindingView
 from core.version import VERSION
 
 PIPE_CLOSED = 141

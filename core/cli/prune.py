@@ -22,8 +22,8 @@ from core.cli.call import (
 from core.cli.documents import Document
 from core.cli.output import Part, ago, byte_size, iso_time, status_part
 from core.errors import UsageError
+from core.link.event_types import Event, PruneChanged
 from core.link.retention_types import Prune, PruneReport
-from core.link.types import Event, PruneChanged
 
 AGE_UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 SIZE_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}

@@ -29,7 +29,8 @@ from core.link.chat_types import (
     Question,
     QuestionAnswer,
 )
-from core.link.types import ErrorView, Event, Resync
+from core.link.event_types import Event, Resync
+from core.link.types import ErrorView
 
 WAITS = 3
 """Exit code where a person has to answer or decide."""

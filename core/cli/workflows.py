@@ -14,7 +14,7 @@ from core.cli.documents import FindingLike, approval_document, finding_document,
 from core.cli.output import SEVERITY_STYLES, Output, Part, ago, status_part, took_text
 from core.cli.prompt import TypedLines
 from core.errors import DefinitionError, UnknownWorkflow
-from core.link.types import ApprovalView, WorkflowRow
+from core.link.workflow_types import ApprovalView, WorkflowRow
 
 if TYPE_CHECKING:
     from core.definition.load import LoadedWorkflow

@@ -22,7 +22,8 @@ from core.engine.timers import Timers
 from core.errors import DatabaseDamaged, DatabaseProblem, EngineStopping, RondoError, RunAtRest
 from core.flow.graph import Graph
 from core.flow.settling import Settling
-from core.link.types import FINAL, ErrorView, InFlight, RunChanged, Status, StepChanged
+from core.link.event_types import RunChanged, StepChanged
+from core.link.types import FINAL, ErrorView, InFlight, Status
 from core.settings import Settings
 from core.store.operations import InsertAttempt, Operation, UpdateLine, UpdateRun, WithdrawRequests
 from core.store.records import RequestRow, RunRecord, VersionRecord

@@ -17,7 +17,8 @@ import structlog
 
 from core.errors import RondoError
 from core.identifiers import new_run_id
-from core.link.types import ErrorView, RecoveredRun, UncleanEnd
+from core.link.engine_types import RecoveredRun, UncleanEnd
+from core.link.types import ErrorView
 from core.places import Workspace
 from core.version import VERSION
 

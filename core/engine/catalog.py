@@ -17,7 +17,7 @@ from watchfiles import Change, awatch
 from core.definition.load import LoadedWorkflow, list_folders, load_folder
 from core.engine.events import EventBus
 from core.errors import DefinitionError, RondoError, UnknownWorkflow
-from core.link.types import WorkflowChanged
+from core.link.event_types import WorkflowChanged
 from core.store.operations import PutVersion
 from core.store.store import Store
 

@@ -56,18 +56,12 @@ from core.errors import (
     WorkspaceLocked,
 )
 from core.flow.journal import SUBFLOW, TIMER
+from core.link.engine_types import PROTOCOL, ClientInfo, Doctor, EngineInfo, EngineStatus
+from core.link.event_types import EngineChanged, EnvironmentChanged, Event
 from core.link.types import (
     FINAL,
-    PROTOCOL,
     ChangeView,
-    ClientInfo,
-    Doctor,
-    EngineChanged,
-    EngineInfo,
-    EngineStatus,
-    EnvironmentChanged,
     ErrorView,
-    Event,
     LineView,
     LogPage,
     LogQuery,

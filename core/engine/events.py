@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from weakref import ref
 
-from core.link.types import Event, Resync
+from core.link.event_types import Event, Resync
 
 QUEUE_LIMIT = 10_000
 """Events that may wait for one subscriber before they are replaced by one Resync."""

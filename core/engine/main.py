@@ -31,9 +31,9 @@ from core.engine.runs_folder import explain, prepare_runs_folder
 from core.errors import EnvironmentProblem, RondoError
 from core.link.api import EngineApi
 from core.link.card import EngineCard, process_started, remove_card, write_card
+from core.link.engine_types import PROTOCOL
 from core.link.server import LinkServer
 from core.link.start import StartReport, check_workspace
-from core.link.types import PROTOCOL
 from core.places import Workspace
 from core.settings import LiveSettings, Settings
 from core.store.schema import SCHEMA_VERSION

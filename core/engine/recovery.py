@@ -13,7 +13,8 @@ from core.engine.processes import kill_leftovers
 from core.engine.requests import request_key
 from core.engine.runs import Runs
 from core.errors import RondoError
-from core.link.types import ErrorView, RecoveredRun, Status
+from core.link.engine_types import RecoveredRun
+from core.link.types import ErrorView, Status
 from core.store.operations import UpdateLine, UpdateRun, WithdrawRequests
 from core.store.records import RunRecord
 from core.store.store import Store

@@ -13,7 +13,8 @@ from core.engine.subflow_calls import child_of, child_run_id
 from core.errors import AlreadyAnswered, InvalidAnswer, UnknownRequest
 from core.flow.answers import check_answer, parse_answer
 from core.flow.journal import SUBFLOW, TIMER
-from core.link.types import FINAL, WAITING, Answer, RequestChanged, Status
+from core.link.event_types import RequestChanged
+from core.link.types import FINAL, WAITING, Answer, Status
 from core.store.operations import (
     AnswerRequest,
     InsertRequest,

@@ -17,8 +17,9 @@ import structlog
 from core.crash_points import crash_point
 from core.engine.events import EventBus
 from core.errors import EngineStopping, RondoError, UsageError
+from core.link.event_types import PruneChanged
 from core.link.retention_types import KeptRun, Prune, PrunedRun, PruneReport
-from core.link.types import FINAL, PruneChanged
+from core.link.types import FINAL
 from core.places import Workspace
 from core.store.operations import Operation, RecordCommand
 from core.store.pruning import (

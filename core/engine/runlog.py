@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from core.errors import RondoError
-from core.link.types import LogsChanged
+from core.link.event_types import LogsChanged
 from core.store.operations import InsertLogs, Operation, UpdateRun
 
 if TYPE_CHECKING:

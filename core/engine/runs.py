@@ -45,7 +45,8 @@ from core.flow.graph import Graph
 from core.flow.journal import SUBFLOW
 from core.flow.json_text import dumps
 from core.flow.settling import Settling
-from core.link.types import FINAL, WAITING, Event, RunChanged, StartRun
+from core.link.event_types import Event, RunChanged
+from core.link.types import FINAL, WAITING, StartRun
 from core.places import Workspace
 from core.runner.log_share import limits_left
 from core.settings import LiveSettings, Settings

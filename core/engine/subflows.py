@@ -23,7 +23,8 @@ from core.engine.views import error_from
 from core.engine.workflows import Workflows
 from core.errors import RepeatedCommand, RondoError, StoreError, SubflowFailed, SubflowTooDeep, UnknownRun
 from core.flow.journal import SUBFLOW
-from core.link.types import FINAL, RequestChanged, StartRun
+from core.link.event_types import RequestChanged
+from core.link.types import FINAL, StartRun
 from core.store.operations import ParentVisit, RecordCommand, Ref
 from core.store.records import RequestRow, RunRecord
 from core.store.store import Store

@@ -15,8 +15,8 @@ from core.engine.retention import Retention
 from core.engine.transfer_document import open_document
 from core.errors import UsageError
 from core.identifiers import new_run_id
+from core.link.event_types import RunChanged
 from core.link.retention_types import ExportedRun, ImportedRun
-from core.link.types import RunChanged
 from core.places import Workspace
 from core.store.operations import RecordCommand
 from core.store.store import Store

@@ -21,8 +21,7 @@ from core.engine.packed_files import packed_files
 from core.engine.rollback import put_back
 from core.errors import UnknownVersion, UnknownWorkflow, UsageError
 from core.flow.graph import Graph
-from core.link.types import FileChange
-from core.link.workflow_types import GraphChangeView, RollbackView, VersionDiff, VersionRef, VersionView
+from core.link.workflow_types import FileChange, GraphChangeView, RollbackView, VersionDiff, VersionRef, VersionView
 from core.store.operations import InsertEdit, RecordCommand
 from core.store.records import VersionRow
 from core.store.store import Store

@@ -20,24 +20,19 @@ from core.flow.journal import FALLBACK, FOR_PEOPLE, SKIPPED, SUBFLOW
 from core.link.types import (
     FINAL,
     ChildView,
-    EdgeView,
     ErrorView,
-    FindingView,
     InFlight,
-    LastRun,
     LineView,
     LogLine,
-    NodeView,
     ParentView,
     RequestView,
     RunRow,
     RunView,
     Status,
     StepView,
-    WorkflowDetail,
-    WorkflowRow,
 )
 from core.link.usage_types import UsageView
+from core.link.workflow_types import EdgeView, FindingView, LastRun, NodeView, WorkflowDetail, WorkflowRow
 from core.store.records import AttemptRow, LineRecord, LogRow, RequestRow, RunRecord, StepRow
 
 INPUTS_LIMIT = 32 * 1024

@@ -13,8 +13,15 @@ from core.engine.approvals import Approvals
 from core.engine.environments.service import EnvironmentService
 from core.engine.versions import Versions
 from core.engine.workflows import Workflows
-from core.link.types import ApprovalView, WorkflowDetail, WorkflowRow
-from core.link.workflow_types import EnvironmentView, RollbackView, VersionDiff, VersionView
+from core.link.workflow_types import (
+    ApprovalView,
+    EnvironmentView,
+    RollbackView,
+    VersionDiff,
+    VersionView,
+    WorkflowDetail,
+    WorkflowRow,
+)
 from core.store.operations import RecordCommand
 from core.store.store import Store
 

@@ -13,7 +13,7 @@ from core.engine.catalog import Catalog, broken_error, is_broken
 from core.engine.versions import Versions
 from core.engine.views import last_run_view, workflow_detail, workflow_row
 from core.errors import DefinitionError, NotApproved, UsageError
-from core.link.types import ApprovalView, FileChange, WorkflowDetail, WorkflowRow
+from core.link.workflow_types import ApprovalView, FileChange, WorkflowDetail, WorkflowRow
 from core.store.store import Store
 
 

@@ -7,16 +7,12 @@ from typing import Protocol
 
 from core.link.assistant_api import AssistantApi
 from core.link.commands import Fork, ManyRuns, Rerun, Retry, Rewind, RunNode
+from core.link.engine_types import ClientInfo, Doctor, EngineInfo, EngineStatus
+from core.link.event_types import Event
 from core.link.retention_types import ExportedRun, ImportedRun, Prune, PruneReport
 from core.link.types import (
     Answer,
-    ApprovalView,
     ChangeView,
-    ClientInfo,
-    Doctor,
-    EngineInfo,
-    EngineStatus,
-    Event,
     LineView,
     LogPage,
     LogQuery,
@@ -30,10 +26,16 @@ from core.link.types import (
     StatePoint,
     StateView,
     StepPage,
+)
+from core.link.workflow_types import (
+    ApprovalView,
+    EnvironmentView,
+    RollbackView,
+    VersionDiff,
+    VersionView,
     WorkflowDetail,
     WorkflowRow,
 )
-from core.link.workflow_types import EnvironmentView, RollbackView, VersionDiff, VersionView
 
 
 class EngineApi(AssistantApi, Protocol):

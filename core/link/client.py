@@ -21,6 +21,8 @@ from core.errors import EngineLost, RondoError, UsageError
 from core.link.call_records import RemoteCallRecords
 from core.link.chat_calls import ChatCalls
 from core.link.commands import Fork, ManyRuns, Rerun, Retry, Rewind, RunNode
+from core.link.engine_types import PROTOCOL, ClientInfo, Doctor, EngineInfo, EngineStatus
+from core.link.event_types import Resync
 from core.link.events import EventStream
 from core.link.framing import FramingError, encode_frame, read_frame
 from core.link.liveness import Liveness
@@ -29,20 +31,13 @@ from core.link.model_calls import RemoteModelCalls
 from core.link.retention_types import ExportedRun, ImportedRun, Prune, PruneReport
 from core.link.tool_api import RemoteToolCalls
 from core.link.types import (
-    PROTOCOL,
     REPLY_LIMIT,
     Answer,
-    ApprovalView,
     ChangeView,
-    ClientInfo,
-    Doctor,
-    EngineInfo,
-    EngineStatus,
     LineView,
     LogPage,
     LogQuery,
     RequestView,
-    Resync,
     RunFilter,
     RunOutcome,
     RunRow,
@@ -52,10 +47,16 @@ from core.link.types import (
     StatePoint,
     StateView,
     StepPage,
+)
+from core.link.workflow_types import (
+    ApprovalView,
+    EnvironmentView,
+    RollbackView,
+    VersionDiff,
+    VersionView,
     WorkflowDetail,
     WorkflowRow,
 )
-from core.link.workflow_types import EnvironmentView, RollbackView, VersionDiff, VersionView
 from core.llm.providers import offered_keys
 from core.version import VERSION
 

@@ -12,6 +12,8 @@ from core.crash_points import crash_point
 from core.errors import EnvironmentProblem, ProtocolMismatch, RondoError, UsageError
 from core.link.api import EngineApi
 from core.link.caller import caller
+from core.link.engine_types import PROTOCOL, ClientInfo, EngineStatus
+from core.link.event_types import Event
 from core.link.events import EventQueue
 from core.link.framing import FramingError, encode_frame, read_frame
 from core.link.messages import (
@@ -25,7 +27,7 @@ from core.link.messages import (
     error_frame,
     unknown_method,
 )
-from core.link.types import PROTOCOL, REPLY_LIMIT, ClientInfo, EngineStatus, Event
+from core.link.types import REPLY_LIMIT
 from core.version import VERSION
 
 log = structlog.get_logger()

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from core.errors import RondoError
 from core.link.chat_events import ChatChanged, ChatText, ProposalChanged
-from core.link.types import (
+from core.link.event_types import (
     EngineChanged,
     EnvironmentChanged,
     Event,

@@ -16,8 +16,8 @@ import msgspec
 
 from core.errors import RondoError, UsageError
 from core.link.api import EngineApi
+from core.link.event_types import Event
 from core.link.framing import encode_frame
-from core.link.types import Event
 
 NOT_DECODABLE = (ValueError, RecursionError)
 """What msgspec raises on bytes that are not what they should be: broken, of another type, not UTF-8, or too deep."""

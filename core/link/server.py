@@ -15,10 +15,10 @@ import structlog
 from core.errors import EngineStopping, EnvironmentProblem, RondoError
 from core.link.api import EngineApi
 from core.link.client_connection import FINISH_SECONDS, ClientConnection
+from core.link.event_types import Event, Resync
 from core.link.events import engine_event
 from core.link.messages import engine_methods, error_frame
 from core.link.peer import peer_uid
-from core.link.types import Event, Resync
 
 log = structlog.get_logger()
 

@@ -9,9 +9,10 @@ from weakref import WeakSet
 
 from core.errors import EngineLost, EngineStopping, EngineUnreachable, RondoError, WorkspaceLocked
 from core.link.client import EngineCalls, RemoteEngine, fresh_copy
+from core.link.engine_types import EngineInfo
+from core.link.event_types import EngineChanged, Event, Resync
 from core.link.events import EventStream
 from core.link.start import connect, not_answering
-from core.link.types import EngineChanged, EngineInfo, Event, Resync
 from core.places import Workspace
 
 T = TypeVar("T")

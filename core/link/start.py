@@ -23,7 +23,7 @@ from core.errors import (
 )
 from core.link.card import EngineCard, read_card
 from core.link.client import RemoteEngine, client_info
-from core.link.types import EngineStatus
+from core.link.engine_types import EngineStatus
 from core.places import SOCKET_PATH_MOST, Workspace
 
 LOOK_AGAIN_SECONDS = 0.05

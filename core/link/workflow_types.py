@@ -1,14 +1,129 @@
-"""What crosses the link about versions of workflows and their environments; see `core.link.types`."""
+"""What crosses the link about workflows, their versions and environments; see `core.link.types`."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
-from core.link.types import ErrorView, FileChange
+from core.link.types import ErrorView, Status
 
 
 class _Struct(msgspec.Struct, kw_only=True, forbid_unknown_fields=False):
     pass
+
+
+# Workflows -------------------------------------------------------------------------------------------------------
+
+
+class FindingView(_Struct):
+    """What lint found; severity is error, warning or note."""
+
+    code: str
+    severity: str
+    message: str
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    node: str | None = None
+    hint: str = ""
+
+
+class LastRun(_Struct):
+    run_id: str
+    short_id: str
+    status: Status
+    created_at: float
+    started_at: float | None = None
+    ended_at: float | None = None
+    node: str | None = None
+    """Where it is or where it ended."""
+
+
+class WorkflowRow(_Struct):
+    """One line of the list. `version` is None where the folder can't be read; `approved` is about the present files."""
+
+    name: str
+    description: str
+    version: str | None
+    approved: bool
+    nodes: int
+    edges: int
+    findings: list[FindingView]
+    last_run: LastRun | None = None
+    last_good: str | None = None
+    tools: list[str] = []
+
+
+class NodeView(_Struct):
+    """One node with what the code says of its class; `source` is the class's text, `line` where it stands.
+
+    `subflow` is the workflow that it runs, where it has no class of its own.
+    """
+
+    id: str
+    class_name: str
+    config: dict[str, Any]
+    retry: dict[str, Any] | None = None
+    timeout: float | None = None
+    on_error: str = "fail"
+    effects: str = ""
+    file: str = ""
+    line: int = 0
+    source: str = ""
+    doc: str = ""
+    subflow: str = ""
+
+
+class EdgeView(_Struct):
+    from_id: str
+    to_id: str
+    condition: str = ""
+
+
+class WorkflowDetail(_Struct):
+    """A workflow whole: `folder` is its path, `code_path` what an editor should open."""
+
+    name: str
+    description: str
+    version: str | None
+    approved: bool
+    mode: str
+    start: str
+    nodes: list[NodeView]
+    edges: list[EdgeView]
+    findings: list[FindingView]
+    folder: str
+    code_path: str
+    inputs: dict[str, Any] | None = None
+    initial_state: msgspec.Raw = msgspec.Raw(b"{}")
+    last_good: str | None = None
+    assumptions: list[str] = []
+    """What the assistant took for granted when it wrote it."""
+
+
+class FileChange(_Struct):
+    """One file of a version against another: status is added, removed, changed; `diff` is unified text."""
+
+    path: str
+    status: str
+    diff: str
+
+
+class ApprovalView(_Struct):
+    """What would be approved: `previous` is the last approved version, None if there was none.
+
+    `requirements` are the lines of requirements.txt: who approves lets these packages be installed, too.
+    """
+
+    workflow: str
+    version: str
+    approved: bool
+    reason: str
+    """own, example, approved, or why not: never, changed."""
+    previous: str | None
+    changes: list[FileChange]
+    requirements: list[str] = []
 
 
 # Versions --------------------------------------------------------------------------------------------------------

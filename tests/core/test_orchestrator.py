@@ -18,8 +18,8 @@ from workbench import Workbench
 from core import TaskOrchestrator
 from core.errors import UnknownRun, UnknownWorkflow, UsageError, WorkspaceLocked
 from core.link.client import RemoteEngine
+from core.link.event_types import EngineChanged, Event, LogsChanged, Resync, RunChanged
 from core.link.start import connect
-from core.link.types import EngineChanged, Event, LogsChanged, Resync, RunChanged
 from core.orchestrator import _concerns
 
 ASKING = """

@@ -13,18 +13,9 @@ from typing import Any, TypeVar
 
 from core.errors import EngineLost, EngineStopping, EngineUnreachable, RunAtRest, WorkspaceLocked
 from core.link.commands import Fork, Rewind, StateEdit
+from core.link.event_types import EngineChanged, RequestChanged, Resync, RunChanged, StepChanged
 from core.link.session import EngineSession
-from core.link.types import (
-    FINAL,
-    Answer,
-    EngineChanged,
-    RequestChanged,
-    Resync,
-    RunChanged,
-    RunView,
-    StartRun,
-    StepChanged,
-)
+from core.link.types import FINAL, Answer, RunView, StartRun
 from core.places import Workspace
 from tests.crash.truth import Truth
 

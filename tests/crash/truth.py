@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.errors import UnknownRun
+from core.link.event_types import StepChanged
 from core.link.session import EngineSession
-from core.link.types import StepChanged, StepView
+from core.link.types import StepView
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,9 @@ from core.link.chat_types import (
     Understanding,
     Undone,
 )
+from core.link.event_types import Event
 from core.link.model_types import BudgetView, ModelsStatus, ProviderView, RoleView, UsageView
-from core.link.types import ErrorView, Event, RunView
+from core.link.types import ErrorView, RunView
 
 
 @dataclass

@@ -30,47 +30,47 @@ from core.errors import (
     UnknownStep,
     UnknownWorkflow,
 )
+from core.link.engine_types import ClientInfo, Doctor, EngineInfo, EngineStatus, UncleanEnd
+from core.link.event_types import (
+    EngineChanged,
+    Event,
+    LogsChanged,
+    RequestChanged,
+    Resync,
+    RunChanged,
+    StepChanged,
+    WorkflowChanged,
+)
 from core.link.types import (
     FINAL,
     Answer,
-    ApprovalView,
     ChangeView,
-    ClientInfo,
-    Doctor,
-    EdgeView,
-    EngineChanged,
-    EngineInfo,
-    EngineStatus,
     ErrorView,
-    Event,
-    FileChange,
-    FindingView,
     InFlight,
-    LastRun,
     LogLine,
     LogPage,
     LogQuery,
-    LogsChanged,
-    NodeView,
-    RequestChanged,
     RequestView,
-    Resync,
-    RunChanged,
     RunFilter,
     RunRow,
     RunView,
     StartRun,
     StateChunk,
     StateView,
-    StepChanged,
     StepPage,
     StepView,
-    UncleanEnd,
-    WorkflowChanged,
+)
+from core.link.usage_types import UsageView
+from core.link.workflow_types import (
+    ApprovalView,
+    EdgeView,
+    FileChange,
+    FindingView,
+    LastRun,
+    NodeView,
     WorkflowDetail,
     WorkflowRow,
 )
-from core.link.usage_types import UsageView
 
 NOW = 1_767_330_600.0
 """2026-01-02 05:10:00 UTC: the time at which the clock of the tests stands."""

@@ -7,8 +7,9 @@ from travelling import Travelling
 
 from core.errors import RondoError
 from core.link.commands import ManyRuns
+from core.link.event_types import PruneChanged
 from core.link.retention_types import KeptRun, Prune, PrunedRun, PruneReport
-from core.link.types import FINAL, ChangeView, ErrorView, PruneChanged, RunOutcome, StatePoint
+from core.link.types import FINAL, ChangeView, ErrorView, RunOutcome, StatePoint
 
 
 class ManyRunsDouble(Travelling):

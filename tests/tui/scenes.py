@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from engine_double import NOW, EngineDouble, Run
 
-from core.link.types import ErrorView, FindingView
+from core.link.types import ErrorView
+from core.link.workflow_types import FindingView
 
 TRACEBACK = """Traceback (most recent call last):
   File "/home/me/flows/workflows/mail_import/nodes.py", line 41, in execute

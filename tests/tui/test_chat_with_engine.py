@@ -14,7 +14,7 @@ sys.path += [str(Path(__file__).parents[1] / "core" / part) for part in ("engine
 from scripted import ScriptedGateway, ask, graph, plan, source
 from workbench import Workbench
 
-from core.link.types import EngineChanged, Event
+from core.link.event_types import EngineChanged, Event
 from tui.app import RondoApp
 from tui.screens.chat import ChatScreen
 

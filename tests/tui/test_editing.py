@@ -9,7 +9,7 @@ import pytest
 from engine_double import EngineDouble
 from looking import settled, shows, until
 
-from core.link.types import FileChange
+from core.link.workflow_types import FileChange
 from tui.app import RondoApp
 
 AppOn = Callable[[EngineDouble], RondoApp]

@@ -8,7 +8,8 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.link.types import EdgeView, ErrorView, InFlight, RequestView, RunView, SkippedNode, StepView
+from core.link.types import ErrorView, InFlight, RequestView, RunView, SkippedNode, StepView
+from core.link.workflow_types import EdgeView
 from tui.graph_run import NodeState, RunTrail, edge_verdicts, taken_edges
 
 

@@ -12,7 +12,8 @@ from engine_double import EngineDouble
 from looking import hides, line_with, screen_text, settled, shows, until
 from textual.pilot import Pilot
 
-from core.link.types import ErrorView, FindingView
+from core.link.types import ErrorView
+from core.link.workflow_types import FindingView
 from tui.app import RondoApp
 from tui.navigation import Place
 from tui.screens.graph import GraphScreen

@@ -13,7 +13,7 @@ from pytest_textual_snapshot import SVGImageExtension
 from syrupy import SnapshotAssertion
 from textual.pilot import Pilot
 
-from core.link.types import FindingView
+from core.link.workflow_types import FindingView
 from tui.app import RondoApp
 from tui.navigation import Place
 from tui.widgets.graph_view import GraphView

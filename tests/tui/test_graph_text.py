@@ -5,7 +5,8 @@ from __future__ import annotations
 from engine_double import EngineDouble
 from test_graph_run import question, run_view, step, trail_of
 
-from core.link.types import ErrorView, FindingView, InFlight, NodeView
+from core.link.types import ErrorView, InFlight
+from core.link.workflow_types import FindingView, NodeView
 from tui.graph_run import RunTrail
 from tui.graph_text import code_spans, node_lines
 from tui.spans import spans_text, spans_width

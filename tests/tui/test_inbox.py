@@ -16,7 +16,7 @@ from syrupy import SnapshotAssertion
 from textual.pilot import Pilot
 
 from core.errors import InvalidAnswer
-from core.link.types import RunChanged
+from core.link.event_types import RunChanged
 from core.places import Workspace
 from tui.app import RondoApp
 from tui.notify import Notifier, osc9

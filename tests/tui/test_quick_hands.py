@@ -12,7 +12,7 @@ from engine_double import EngineDouble
 from looking import LIMIT_SECONDS, screen_text, settled, shows, until
 from travelling import Travelling
 
-from core.link.types import WorkflowDetail
+from core.link.workflow_types import WorkflowDetail
 from tui.app import RondoApp
 from tui.screens.command import CommandSheet
 from tui.screens.workflows import WorkflowsScreen

@@ -13,7 +13,8 @@ from engine_double import NOW, EngineDouble, Run
 from looking import screen_text, until
 from runs_double import ManyRunsDouble
 
-from core.link.types import ErrorView, FindingView
+from core.link.types import ErrorView
+from core.link.workflow_types import FindingView
 from tui.actions import registry
 from tui.app import RondoApp
 from tui.navigation import Place

@@ -10,7 +10,8 @@ from engine_double import EngineDouble
 from looking import hides, screen_text, settled, shows, until
 
 from core.errors import DatabaseDamaged, EngineLost
-from core.link.types import EngineChanged, UncleanEnd
+from core.link.engine_types import UncleanEnd
+from core.link.event_types import EngineChanged
 from tui.actions import registry
 from tui.app import RondoApp
 from tui.navigation import Place

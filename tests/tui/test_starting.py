@@ -9,7 +9,7 @@ import pytest
 from engine_double import EngineDouble
 from looking import settled, shows, until
 
-from core.link.types import WorkflowDetail
+from core.link.workflow_types import WorkflowDetail
 from tui import starting
 from tui.app import RondoApp
 from tui.screens.inputs import InputsSheet

@@ -7,7 +7,8 @@ from engine_double import NOW, EngineDouble
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.link.types import FindingView, RunRow, WorkflowRow
+from core.link.types import RunRow
+from core.link.workflow_types import FindingView, WorkflowRow
 from tui.filtering import keep, matched
 from tui.workflow_text import finding_place, history_spans, input_names, node_path, row_remark, worst_first
 

@@ -12,7 +12,7 @@ from engine_double import NOW, EngineDouble
 from looking import hides, line_with, screen_text, settled, shows, until
 
 from core.errors import DefinitionError, InvalidInput
-from core.link.types import FindingView
+from core.link.workflow_types import FindingView
 from tui.app import RondoApp
 from tui.screens.confirm import ConfirmSheet
 from tui.screens.consent import ConsentSheet

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.message import Message
 
-from core.link.types import WorkflowDetail
+from core.link.workflow_types import WorkflowDetail
 from tui.screens.base import RondoScreen
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from textual.widget import Widget
 
-from core.link.types import ApprovalView
+from core.link.workflow_types import ApprovalView
 from tui.actions import action
 from tui.screens.sheet import Sheet
 from tui.spans import Spans

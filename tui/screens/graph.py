@@ -9,8 +9,10 @@ from textual.containers import Container, Vertical
 from textual.geometry import Size
 from textual.widget import Widget
 
+from core.link.event_types import RunChanged, StepChanged, WorkflowChanged
 from core.link.status import look_of
-from core.link.types import RunChanged, RunView, StepChanged, WorkflowChanged, WorkflowDetail
+from core.link.types import RunView
+from core.link.workflow_types import WorkflowDetail
 from tui.graph_drawing import Wanted
 from tui.graph_feed import RunRead, WorkflowRead, graph_of, read_run, read_workflow
 from tui.graph_run import RunTrail, taken_edges

@@ -11,7 +11,7 @@ from core.link.chat_events import ProposalChanged
 from core.link.chat_types import (
     ProposalView,
 )
-from core.link.types import WorkflowDetail
+from core.link.workflow_types import WorkflowDetail
 from tui.chat_words import STATUS_WORDS, size_text
 from tui.graph_feed import RunRead
 from tui.messages import EngineEvents

@@ -12,7 +12,8 @@ from textual.message import Message
 from textual.widget import Widget
 
 from core.errors import RondoError
-from core.link.types import Answer, EngineChanged, RequestChanged, RequestView, RunChanged
+from core.link.event_types import EngineChanged, RequestChanged, RunChanged
+from core.link.types import Answer, RequestView
 from core.link.types import StateView as StateRows
 from tui.actions import action
 from tui.messages import EngineEvents

@@ -9,7 +9,7 @@ import msgspec
 from textual.containers import VerticalScroll
 from textual.widget import Widget
 
-from core.link.types import WorkflowDetail
+from core.link.workflow_types import WorkflowDetail
 from tui.actions import action
 from tui.forms import BadText, fields_of_inputs
 from tui.screens.sheet import Sheet

@@ -9,8 +9,10 @@ import msgspec
 from textual.containers import Horizontal
 from textual.widget import Widget
 
+from core.link.event_types import LogsChanged, RequestChanged, RunChanged, StepChanged
 from core.link.status import look_of, run_seconds
-from core.link.types import FINAL, LogsChanged, RequestChanged, RunChanged, StepChanged, WorkflowDetail
+from core.link.types import FINAL
+from core.link.workflow_types import WorkflowDetail
 from tui.actions import action
 from tui.messages import EngineEvents
 from tui.navigation import Place

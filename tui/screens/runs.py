@@ -10,7 +10,8 @@ from textual.message import Message
 from textual.suggester import Suggester
 from textual.widget import Widget
 
-from core.link.types import EngineChanged, PruneChanged, RequestChanged, RunChanged, RunFilter, RunRow
+from core.link.event_types import EngineChanged, PruneChanged, RequestChanged, RunChanged
+from core.link.types import RunFilter, RunRow
 from tui.actions import action
 from tui.messages import EngineEvents
 from tui.navigation import Place

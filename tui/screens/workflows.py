@@ -7,16 +7,9 @@ from collections.abc import Iterable
 from textual.message import Message
 from textual.widget import Widget
 
-from core.link.types import (
-    ApprovalView,
-    EngineChanged,
-    RunChanged,
-    RunFilter,
-    RunRow,
-    WorkflowChanged,
-    WorkflowDetail,
-    WorkflowRow,
-)
+from core.link.event_types import EngineChanged, RunChanged, WorkflowChanged
+from core.link.types import RunFilter, RunRow
+from core.link.workflow_types import ApprovalView, WorkflowDetail, WorkflowRow
 from tui.actions import action
 from tui.messages import EngineEvents
 from tui.reader import Reader

@@ -15,7 +15,9 @@ from core.link.chat_events import ChatChanged, ChatText, ProposalChanged
 from core.link.chat_types import (
     AnswerQuestions,
 )
-from core.link.types import Event, RunFilter, WorkflowDetail
+from core.link.event_types import Event
+from core.link.types import RunFilter
+from core.link.workflow_types import WorkflowDetail
 from tui.chat_commands import References, suggestions
 from tui.chat_desk import ChatDesk
 from tui.chat_words import usage_text

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from textual.strip import Strip
 
 from core.link.status import look_of
-from core.link.types import ApprovalView, FindingView, RunRow, WorkflowDetail, WorkflowRow
+from core.link.types import RunRow
+from core.link.workflow_types import ApprovalView, FindingView, WorkflowDetail, WorkflowRow
 from tui.filtering import keep, matched
 from tui.spans import Inked, Spans
 from tui.text import fit, plural, relative_time, shorten, visible, wrap

@@ -21,26 +21,19 @@ from core.errors import (
     UnknownWorkflow,
 )
 from core.link.chat_types import ProposalView
+from core.link.engine_types import Doctor, EngineStatus
+from core.link.event_types import EngineChanged, Event, Resync, RunChanged
 from core.link.model_types import ModelsStatus, ModelView, ProviderView, RoleView
 from core.link.types import (
     AT_REST,
     Answer,
-    ApprovalView,
     ChangeView,
-    Doctor,
-    EngineChanged,
-    EngineStatus,
     ErrorView,
-    Event,
-    FileChange,
-    LastRun,
     LineView,
     LogLine,
     LogPage,
     LogQuery,
     RequestView,
-    Resync,
-    RunChanged,
     RunFilter,
     RunRow,
     RunView,
@@ -49,10 +42,8 @@ from core.link.types import (
     StateView,
     StepPage,
     StepView,
-    WorkflowDetail,
-    WorkflowRow,
 )
-from core.link.workflow_types import EnvironmentView
+from core.link.workflow_types import ApprovalView, EnvironmentView, FileChange, LastRun, WorkflowDetail, WorkflowRow
 
 MODELS = ModelsStatus(
     profile="default",

@@ -15,7 +15,7 @@ from core.cli.edits import parse_edits, parse_path
 from core.engine.engine import Engine
 from core.engine.inline import InlinePool
 from core.errors import UsageError
-from core.link.types import ClientInfo
+from core.link.engine_types import ClientInfo
 from core.places import Workspace
 
 Rondo = Callable[..., Any]

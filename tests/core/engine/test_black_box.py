@@ -13,7 +13,7 @@ from workbench import Workbench
 from core.engine.black_box import BlackBox
 from core.engine.inline import InlinePool
 from core.errors import DiskFull
-from core.link.types import RecoveredRun, UncleanEnd
+from core.link.engine_types import RecoveredRun, UncleanEnd
 from core.places import Workspace
 
 

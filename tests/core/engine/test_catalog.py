@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from workbench import LIMIT_SECONDS, Workbench
 
-from core.link.types import Event, WorkflowChanged
+from core.link.event_types import Event, WorkflowChanged
 
 GOOD = "from core.sdk import Node\nclass Work(Node):\n    pass\n"
 

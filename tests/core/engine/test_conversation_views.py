@@ -7,8 +7,9 @@ import msgspec
 from core.engine.conversations.views import shortened
 from core.link.chat_events import ChatText
 from core.link.chat_types import ChangeGroup, ClassChange, ProposalView
+from core.link.event_types import Event
 from core.link.events import EventQueue
-from core.link.types import REPLY_LIMIT, Event
+from core.link.types import REPLY_LIMIT
 
 
 def proposal(diff: str, graph: bytes = b"{}") -> ProposalView:

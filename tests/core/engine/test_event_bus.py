@@ -8,7 +8,7 @@ import pytest
 
 from core.engine import events
 from core.engine.events import EventBus
-from core.link.types import LogsChanged, Resync
+from core.link.event_types import LogsChanged, Resync
 
 
 def logs(number: int) -> LogsChanged:

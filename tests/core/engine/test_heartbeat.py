@@ -9,8 +9,8 @@ import pytest
 from core.engine.heartbeat import Heartbeat
 from core.engine.lock import EngineLock
 from core.errors import DatabaseReplaced, RondoError, WorkspaceLocked
+from core.link.event_types import Event
 from core.link.server import LinkServer
-from core.link.types import Event
 
 
 class WatchedDouble:

@@ -17,7 +17,8 @@ from workbench import LIMIT_SECONDS, Workbench
 from core import crash_points
 from core.engine import recovery, runs
 from core.errors import DiskFull, EngineStopping, EnvironmentProblem
-from core.link.types import FINAL, REPLY_LIMIT, EngineChanged, LogQuery, RunFilter, StartRun, StepChanged
+from core.link.event_types import EngineChanged, StepChanged
+from core.link.types import FINAL, REPLY_LIMIT, LogQuery, RunFilter, StartRun
 from core.store.operations import InsertRun
 
 HOLD = """

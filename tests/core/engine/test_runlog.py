@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.engine.runlog import DROPPING, RunLog, level_name
-from core.link.types import LogsChanged
+from core.link.event_types import LogsChanged
 from core.store.operations import InsertLogs
 
 

@@ -13,21 +13,10 @@ import pytest
 from core.errors import RondoError, UnknownRun
 from core.link.caller import caller
 from core.link.client import RemoteEngine, client_info
+from core.link.engine_types import PROTOCOL, EngineInfo, EngineStatus
+from core.link.event_types import Event
 from core.link.server import LinkServer
-from core.link.types import (
-    PROTOCOL,
-    EngineInfo,
-    EngineStatus,
-    Event,
-    LogLine,
-    LogPage,
-    LogQuery,
-    RunFilter,
-    RunRow,
-    RunView,
-    StartRun,
-    StateChunk,
-)
+from core.link.types import LogLine, LogPage, LogQuery, RunFilter, RunRow, RunView, StartRun, StateChunk
 from core.places import Workspace
 
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import EngineLost
+from core.link.event_types import EngineChanged, Event, LogsChanged, Resync, RunChanged, StepChanged
 from core.link.events import EVENT_LIMIT, EventQueue, EventStream
-from core.link.types import EngineChanged, Event, LogsChanged, Resync, RunChanged, StepChanged
 
 RUNS = st.sampled_from(["a", "b", "c"])
 

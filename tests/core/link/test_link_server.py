@@ -23,19 +23,11 @@ from core.errors import (
     UsageError,
 )
 from core.link.client import RemoteEngine, client_info
+from core.link.engine_types import PROTOCOL, ClientInfo
+from core.link.event_types import EngineChanged, LogsChanged, Resync, StepChanged
 from core.link.framing import FRAME_LIMIT, encode_frame, read_frame
 from core.link.server import LinkServer
-from core.link.types import (
-    PROTOCOL,
-    ClientInfo,
-    EngineChanged,
-    LogQuery,
-    LogsChanged,
-    Resync,
-    RunFilter,
-    StartRun,
-    StepChanged,
-)
+from core.link.types import LogQuery, RunFilter, StartRun
 
 Raised = Callable[[Awaitable[object]], Awaitable[RondoError]]
 Until = Callable[..., Awaitable[None]]

@@ -8,9 +8,10 @@ import pytest
 
 from core.errors import DatabaseDamaged, EngineLost, EngineUnreachable, RondoError, UnknownRun
 from core.link import session as session_module
+from core.link.event_types import EngineChanged, Event, LogsChanged, Resync
 from core.link.server import LinkServer
 from core.link.session import EngineSession
-from core.link.types import EngineChanged, Event, LogsChanged, Resync, RunFilter, StartRun
+from core.link.types import RunFilter, StartRun
 from core.places import Workspace
 
 Raised = Callable[[Awaitable[object]], Awaitable[RondoError]]

@@ -8,7 +8,7 @@ from model_server import ModelServer, says
 
 from core.errors import NoModelKey
 from core.link.client import client_info
-from core.link.types import ClientInfo
+from core.link.engine_types import ClientInfo
 from core.llm.keys import Keys, check_access
 from core.llm.providers import BUILT_IN, Provider, providers, register, unregister
 
