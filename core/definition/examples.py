@@ -11,7 +11,7 @@ from pathlib import Path
 from core.definition.load import load_folder
 from core.errors import EnvironmentProblem
 
-EXAMPLES = ("csv_report", "fan_out", "hello", "onboarding", "review_loop")
+EXAMPLES = ("csv_report", "fan_out", "hello", "mail_digest", "onboarding", "review_loop")
 """The shipped examples; whatever else lies in the same folder is somebody's own."""
 
 _PACKAGE = Path(__file__).resolve().parent.parent

@@ -90,7 +90,7 @@ def test_the_wheel_holds_the_examples_and_the_styles(tmp_path: Path) -> None:
     )
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    for example in ("csv_report", "fan_out", "hello", "onboarding", "review_loop"):
+    for example in ("csv_report", "fan_out", "hello", "mail_digest", "onboarding", "review_loop"):
         assert f"core/examples/{example}/{example}.json" in names
         assert f"core/examples/{example}/nodes.py" in names
     assert "core/examples/csv_report/sales.csv" in names

@@ -45,26 +45,42 @@ async def _send(session: Session, args: Mapping[str, Any]) -> Any:
 
 
 async def _search(session: Session, args: Mapping[str, Any]) -> Any:
+    found, token = await _found(session, args)
+    mails = [await _mail(session, number, "metadata") for number in found]
+    return {"emails": [_shown(mail) for mail in mails], "more": bool(token)}
+
+
+async def _fetch(session: Session, args: Mapping[str, Any]) -> Any:
+    """The same with texts, under the names that Composio's GMAIL_FETCH_EMAILS has: a workflow runs with either."""
+    found, token = await _found(session, args)
+    mails = [await _mail(session, number, "full") for number in found]
+    return {"messages": [_fetched(mail) for mail in mails], "nextPageToken": token}
+
+
+async def _found(session: Session, args: Mapping[str, Any]) -> tuple[list[str], str]:
+    """The ids of the mails that fit, up to the limit, and where more begin."""
     limit = int(args.get("max_results", 10))
-    found: list[dict[str, Any]] = []
+    found: list[str] = []
     token = ""
     while len(found) < limit:
         page = await session.get(
             f"{ME}/messages",
             {"q": args.get("query", ""), "maxResults": min(100, limit - len(found)), "pageToken": token},
         )
-        found += page.get("messages") or []
+        found += [one["id"] for one in page.get("messages") or []]
         token = page.get("nextPageToken") or ""
         if not token:
             break
-    mails = [
-        await session.get(f"{ME}/messages/{quote(one['id'], safe='')}", {"format": "metadata"}) for one in found[:limit]
-    ]
-    return {"emails": [_shown(mail) for mail in mails], "more": bool(token)}
+    return found[:limit], token
+
+
+async def _mail(session: Session, number: str, form: str) -> Mapping[str, Any]:
+    mail: Mapping[str, Any] = await session.get(f"{ME}/messages/{quote(number, safe='')}", {"format": form})
+    return mail
 
 
 async def _read(session: Session, args: Mapping[str, Any]) -> Any:
-    mail = await session.get(f"{ME}/messages/{quote(args['message_id'], safe='')}", {"format": "full"})
+    mail = await _mail(session, args["message_id"], "full")
     plain, html, files = _parts(mail.get("payload") or {})
     return _shown(mail) | {"body": plain or html, "is_html": not plain and bool(html), "attachments": files}
 
@@ -97,6 +113,22 @@ def _shown(mail: Mapping[str, Any]) -> dict[str, Any]:
         "labels": mail.get("labelIds", []),
         "snippet": mail.get("snippet", ""),
         **{name.replace("-", "_"): headers.get(name, "") for name in _SHOWN},
+    }
+
+
+def _fetched(mail: Mapping[str, Any]) -> dict[str, Any]:
+    shown = _shown(mail)
+    plain, html, _ = _parts(mail.get("payload") or {})
+    return {
+        "messageId": shown["id"],
+        "threadId": shown["thread_id"],
+        "labelIds": shown["labels"],
+        "sender": shown["from"],
+        "to": shown["to"],
+        "subject": shown["subject"],
+        "messageTimestamp": shown["date"],
+        "messageText": plain or html,
+        "preview": {"subject": shown["subject"], "body": shown["snippet"]},
     }
 
 
@@ -149,6 +181,13 @@ GMAIL = Service(
             "Find mails with the words of Gmail's search, such as `is:unread newer_than:1d`.",
             "read",
             _search,
+            {"query": text("What to look for; all mails without it."), "max_results": number("How many.", 10, 500)},
+        ),
+        DirectAction(
+            "fetch_emails",
+            "Find mails as search_emails does, and read their texts.",
+            "read",
+            _fetch,
             {"query": text("What to look for; all mails without it."), "max_results": number("How many.", 10, 500)},
         ),
         DirectAction(

@@ -85,6 +85,13 @@ def _problem(answer: Answer, effects: Effects) -> ToolProblem | None:
     )
 
 
+_MESSAGE = {
+    "channel": text("The channel's id or #name, or a person's id."),
+    "text": text("What to say, in Slack's mrkdwn."),
+    "thread_ts": text("The ts of the message that it answers."),
+    "blocks": {"type": "array", "items": {"type": "object"}, "description": "Blocks of Slack."},
+}
+
 SLACK = Service(
     name="slack",
     title="Slack",
@@ -96,22 +103,12 @@ SLACK = Service(
     who=_who,
     problem=_problem,
     actions=(
-        DirectAction(
-            "post_message",
-            "Post a message to a channel or a person.",
-            "write",
-            _post,
-            {
-                "channel": text("The channel's id or #name, or a person's id."),
-                "text": text("What to say, in Slack's mrkdwn."),
-                "thread_ts": text("The ts of the message that it answers."),
-                "blocks": {
-                    "type": "array",
-                    "items": {"type": "object"},
-                    "description": "Blocks of Slack.",
-                },
-            },
-            ("channel", "text"),
+        *(
+            DirectAction(name, words, "write", _post, _MESSAGE, ("channel", "text"))
+            for name, words in (
+                ("post_message", "Post a message to a channel or a person."),
+                ("send_message", "The same under the name that Composio has for it: a workflow runs with either."),
+            )
         ),
         DirectAction(
             "list_channels",

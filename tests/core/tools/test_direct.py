@@ -344,3 +344,22 @@ async def test_every_service_says_what_it_can_do(world: World) -> None:
         assert {one.effects for one in actions} == {"read", "write"}
     with pytest.raises(ToolUnknown, match="fly"):
         await world.direct.get_action("gmail", "fly")
+
+
+async def test_mails_are_fetched_with_their_texts_under_the_names_that_composio_has(world: World) -> None:
+    part = {"mimeType": "text/plain", "body": {"data": base64.urlsafe_b64encode(b"At noon?").decode()}}
+    headers = [{"name": "Subject", "value": "Lunch"}, {"name": "From", "value": "a@b.example"}]
+    mail = {
+        "id": "7",
+        "threadId": "t",
+        "labelIds": ["UNREAD"],
+        "snippet": "At",
+        "payload": {"headers": headers, **part},
+    }
+    world.routes[f"GET {GMAIL}/messages"] = lambda asked: {"messages": [{"id": "7"}]}
+    world.routes[f"GET {GMAIL}/messages/7"] = lambda asked: mail
+    [fetched] = (await world.call("gmail", "fetch_emails", query="is:unread"))["messages"]
+    assert (fetched["sender"], fetched["subject"], fetched["messageText"]) == ("a@b.example", "Lunch", "At noon?")
+    assert [one.one("format") for one in world.loopback.asked if one.path.endswith("/7")] == ["full"]
+    world.routes["POST /chat.postMessage"] = lambda asked: {"ok": True, "channel": "C1", "ts": "1.2"}
+    assert (await world.call("slack", "send_message", channel="#a", text="hi"))["ts"] == "1.2"
