@@ -6,7 +6,6 @@ import array
 import asyncio
 import contextlib
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from core import crash_points
+from core.engine.crash_words import crash_place, describe_signal, last_stack
 from core.engine.logpipe import LogRecord, log_pipes
 from core.errors import EnvironmentProblem
 from core.runner import entry, environment
@@ -370,7 +370,7 @@ class RunProcess:
 
         Empty where there is no report of the fault handler among the last bytes of the output.
         """
-        return _last_stack(self._raw.tail)
+        return last_stack(self._raw.tail)
 
     # What the pool does -------------------------------------------------------------------------------------------
 
@@ -462,7 +462,7 @@ class RunProcess:
         if self._killed:
             return "was killed"
         if status.signal is not None:
-            return _describe_signal(status.signal) + _crash_place(self._raw.tail, self._folder)
+            return describe_signal(status.signal) + crash_place(self._raw.tail, self._folder)
         if status.code == FAILED_EXEC and self._raw.tail.startswith(b"cannot start"):
             return f"could not be started: {self._raw.tail.decode(errors='replace').strip()}"
         if status.code and LOST_ENGINE.encode() in self._raw.tail:
@@ -488,43 +488,6 @@ def _open_ends() -> tuple[list[int], list[int]]:
             os.close(fd)
         raise _no_room(error.errno) from error
     return ours, theirs
-
-
-def _describe_signal(number: int) -> str:
-    try:
-        name = signal.Signals(number).name
-    except ValueError:
-        name = f"signal {number}"
-    known = {
-        "SIGSEGV": "crashed with a segmentation fault (SIGSEGV)",
-        "SIGABRT": "aborted itself (SIGABRT)",
-        "SIGKILL": "was killed from outside (SIGKILL), as the system does when memory runs out",
-    }
-    return known.get(name, f"was ended by {name}")
-
-
-def _crash_place(tail: bytes, folder: str) -> str:
-    """Where in the workflow's files it crashed, as the fault handler wrote it: " at nodes.py, line 7 (in execute)"."""
-    for path, line, name in re.findall(r'File "([^"\n]+)", line (\d+) in (\S+)', tail.decode(errors="replace")):
-        if folder and path.startswith(folder + "/"):
-            return f" at {path[len(folder) + 1 :]}, line {line} (in {name})"
-    return ""
-
-
-def _last_stack(tail: bytes) -> str:
-    """The frames of the thread that crashed, else of the main thread, which comes last in a report."""
-    text = tail.decode(errors="replace")
-    begins = max(text.rfind("Fatal Python error:"), text.rfind("Timeout ("))
-    frames: list[str] = []
-    crashed = False
-    for line in text[begins:].splitlines() if begins >= 0 else ():
-        if "hread 0x" in line:
-            if frames and crashed:
-                break
-            frames, crashed = [], line.startswith("Current")
-        elif line.startswith('  File "'):
-            frames.append(line)
-    return "".join(["Where it stood:\n", *(f"{line}\n" for line in reversed(frames))]) if frames else ""
 
 
 def _kill_exactly(pid: int, started_ticks: int) -> bool:

@@ -13,7 +13,6 @@ from typing import Any
 import structlog
 
 from core.crash_points import crash_point
-from core.definition.inputs import check_inputs
 from core.definition.load import LoadedWorkflow
 from core.engine import commands
 from core.engine.actor import Brokerage, Calls, Position, Process, RunActor, stopping_error
@@ -24,7 +23,7 @@ from core.engine.events import EventBus
 from core.engine.onward import ALONE, alone, find_onward
 from core.engine.process_life import ProcessLife
 from core.engine.requests import request_key
-from core.engine.run_inputs import kept_inputs
+from core.engine.run_inputs import first_rows
 from core.engine.secrets import RunSecrets, Secrets
 from core.engine.slots import Slots
 from core.engine.timers import TimerKey, Timers
@@ -40,7 +39,6 @@ from core.errors import (
     UnknownRun,
 )
 from core.flow.dag_shape import DagShape, first_node
-from core.flow.delta import StateTracker
 from core.flow.graph import Graph
 from core.flow.journal import SUBFLOW
 from core.flow.json_text import dumps
@@ -52,13 +50,9 @@ from core.runner.log_share import limits_left
 from core.settings import LiveSettings, Settings
 from core.store.operations import (
     InsertRun,
-    InsertStep,
-    LargeInputs,
     Operation,
     ParentVisit,
     RecordCommand,
-    Ref,
-    blob_hash,
 )
 from core.store.records import AttemptRow, RequestRow, RunRecord, StepRow, VersionRecord
 from core.store.store import Store
@@ -204,7 +198,7 @@ class Runs:
     ) -> None:
         assert loaded.graph is not None and loaded.version is not None
         now = self.now()
-        first, state, (inputs, large_inputs) = await asyncio.to_thread(_first_rows, loaded.graph, start.inputs, now)
+        first, state, (inputs, large_inputs) = await asyncio.to_thread(first_rows, loaded.graph, start.inputs, now)
         given = await self.secrets.of(loaded.name, loaded.files)
         if given is not None:
             given.refuse(b"%b%b" % (state, dumps([start.inputs, start.answers])), "what the run is to begin with")
@@ -493,30 +487,3 @@ class Runs:
 def _first_of_interest(actor: RunActor) -> int:
     """From which step on failed attempts may be those of visits to come."""
     return actor.position.seq + 1 if actor.graph.mode == "machine" else 0
-
-
-def _first_rows(
-    graph: Graph, inputs: dict[str, Any], now: float
-) -> tuple[InsertStep, bytes, tuple[str, LargeInputs | None]]:
-    """Step 0 of a new run, its state's JSON text, and its inputs as they are kept. May take a while.
-
-    Raises InvalidInput.
-    """
-    state = check_inputs(graph, inputs)
-    delta = StateTracker({}).commit_delta(state)
-    first = InsertStep(
-        line=Ref(0, 1),
-        seq=0,
-        node="",
-        visit=0,
-        attempt=0,
-        next=first_node(graph),
-        routing="",
-        started_at=now,
-        ended_at=now,
-        changed=delta.changed,
-        delta=delta.operations,
-        blobs=tuple((blob_hash(data), data) for data in delta.blobs),
-    )
-    # What the delta was made of is plain by now: it need not be checked once more.
-    return first, dumps(state), kept_inputs(inputs)
