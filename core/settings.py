@@ -125,10 +125,39 @@ class BudgetSettings:
     day_calls: int = number(0, "Model calls of one day; 0: any.")
 
 
+THEMES = (
+    "rondo",
+    "rondo-light",
+    "ansi-dark",
+    "ansi-light",
+    "atom-one-dark",
+    "atom-one-light",
+    "catppuccin-frappe",
+    "catppuccin-latte",
+    "catppuccin-macchiato",
+    "catppuccin-mocha",
+    "dracula",
+    "flexoki",
+    "gruvbox",
+    "monokai",
+    "nord",
+    "rose-pine",
+    "rose-pine-dawn",
+    "rose-pine-moon",
+    "solarized-dark",
+    "solarized-light",
+    "textual-dark",
+    "textual-light",
+    "tokyo-night",
+)
+"""The app's own colours, those of the terminal (ansi), and those that Textual brings."""
+
+
 @dataclass(frozen=True, slots=True)
 class AppSettings:
     """`[app]`: the app in the terminal."""
 
+    theme: str = choice("rondo", "The app's colours; the ansi ones are those of the terminal.", *THEMES)
     notify: str = choice(
         "off", "How the terminal says that a run begins to wait or fails: off, bell, or osc9.", "off", "bell", "osc9"
     )

@@ -24,7 +24,7 @@ from core.cli.output import Output, ReaderGone
 from core.cli.proposals import edits_command, proposal_command, proposals_command, redo_command, undo_command
 from core.cli.prune import prune_command
 from core.cli.secrets import secrets_app
-from core.cli.settings import settings_command
+from core.cli.settings import settings_app
 from core.cli.tools import (
     authenticate_tool_command,
     list_tools_command,
@@ -128,7 +128,8 @@ _panel(
 )
 app.add_typer(tools_app, name="tools", rich_help_panel="Models and tools")
 app.add_typer(secrets_app, name="secrets", rich_help_panel="Models and tools")
-_panel("This machine", settings=settings_command, doctor=doctor_command)
+_panel("This machine", doctor=doctor_command)
+app.add_typer(settings_app, name="settings", rich_help_panel="This machine")
 app.add_typer(engine_app, name="engine", rich_help_panel="This machine")
 
 
