@@ -9,7 +9,7 @@ MODEL_SERVER := tests/llm_server/node_modules/.ready
 WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1)
 
 .DELETE_ON_ERROR:
-.PHONY: help run setup test test-long model-server check lint types imports format bench bench-tui bench-large lock pictures clean
+.PHONY: help run setup test test-long test-again model-server check lint types imports format bench bench-tui bench-large lock pictures clean
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,6 +24,13 @@ test: $(DEVELOP) $(MODEL_SERVER) check ## the checks and the tests that guard da
 
 test-long: $(DEVELOP) $(MODEL_SERVER) ## the full counts
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m long tests
+
+test-again: $(DEVELOP) $(MODEL_SERVER) ## the tests that failed last, by themselves; refused where they are many
+	@$(BIN)/python -c 'import json, pathlib; kept = pathlib.Path(".pytest_cache/v/cache/lastfailed"); \
+	  failed = list(json.loads(kept.read_text())) if kept.exists() else []; \
+	  print("rondo: failed at first, now run by themselves:", *failed, sep="\n  "); \
+	  raise SystemExit(not 0 < len(failed) <= 3)'
+	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none tests
 
 model-server: $(MODEL_SERVER) ## the scripted model server that tests talk to; needs node
 
