@@ -33,6 +33,7 @@ from core.flow.reducers import (
     write_changes,
 )
 from core.flow.values import show_path
+from core.sdk.tools import as_nodes_see
 
 
 class Changes(NamedTuple):
@@ -96,7 +97,7 @@ class DagState:
             return View(self, node, self.seen_by(node))
         left.wanted -= 1
         if left.wanted:
-            return View(self, node, loads(dumps(left.state)))
+            return View(self, node, loads(dumps(dict(left.state))))
         del self._left[sources[0]]
         return View(self, node, left.state, left.tracker)
 
@@ -244,8 +245,8 @@ class View:
     def __init__(self, whole: DagState, node: str, state: State, tracker: StateTracker | None = None) -> None:
         self._whole = whole
         self.node = node
-        self.state = state
-        self.tracker = tracker or StateTracker(state, fine=True)
+        self.state = as_nodes_see(state)
+        self.tracker = tracker or StateTracker(self.state, fine=True)
         self.changes: list[Change] = []
         self._empty = whole.empty_for_reducers(state)
         self._spoiled = False

@@ -317,7 +317,8 @@ def _length(parts: Iterable[_Written]) -> int:
 
 def encode_state(state: State) -> bytes:
     """The JSON text of a state; raises StateValueError where it is not JSON."""
-    return encode_value(state, ())[0]
+    # What nodes see is a dict of a kind of its own.
+    return encode_value(dict(state) if isinstance(state, dict) else state, ())[0]
 
 
 def decode_state(text: bytes) -> State:

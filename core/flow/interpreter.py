@@ -21,7 +21,8 @@ from core.sdk.visit import LastError
 
 
 class Interpreter:
-    """Runs a graph of mode "machine" from a position on; `state` is the live state and is changed in place.
+    """Runs a graph of mode "machine" from a position on; `state` is the live state and is changed in place; one of
+    `as_nodes_see` shows them their tools, too.
 
     `run_key` names the run and `line` its line: idempotency keys are made from them. `since_snapshot` is the bytes and
     steps of deltas since the last snapshot. Raises NodeCodeMissing where a node has no instance.

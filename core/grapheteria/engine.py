@@ -26,6 +26,7 @@ from core.grapheteria.storage import FileSystemStorage, StorageBackend, Tracking
 from core.identifiers import new_run_id
 from core.sdk.execution import ExecutionState, NodeStatus, WorkflowStatus
 from core.sdk.node import Node
+from core.sdk.tools import as_nodes_see
 from core.sdk.visit import LastError
 
 WORKFLOW_OF_CODE = "workflow"
@@ -234,6 +235,7 @@ class WorkflowEngine:
             for edge in node.outgoing()
         ]
         state = self.execution_state
+        state.shared = as_nodes_see(state.shared)
         return Interpreter(
             Graph(self.workflow_id, nodes, tuple(edges), self.start_node_id),
             self.nodes,

@@ -24,7 +24,7 @@ from core.runner.journal import ChannelJournal, LogSink, ReadWithin, Send
 from core.runner.wire import decode_json
 from core.sdk import Node
 from core.sdk.node import is_of_workflow
-from core.sdk.tools import ToolProxy
+from core.sdk.tools import ToolProxy, as_nodes_see
 from core.sdk.visit import LastError
 
 MODULE = "nodes"
@@ -190,7 +190,7 @@ def _make_interpreter(
         return DagInterpreter(graph, nodes, journal, initial, history=history, trials=trials, **around)
     last_error = LastError(*init["last_error"]) if init.get("last_error") else None
     position = Position(init["seq"], init["next"], dict(init.get("visits") or {}), trials, last_error)
-    return Interpreter(graph, nodes, journal, decode_json(state), position=position, **around)
+    return Interpreter(graph, nodes, journal, as_nodes_see(decode_json(state)), position=position, **around)
 
 
 def _trial(entry: Mapping[str, Any]) -> Trial:

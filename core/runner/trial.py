@@ -301,7 +301,7 @@ async def run(document: Mapping[str, Any], graph: Any, nodes: Any) -> dict[str, 
     from core.flow.interpreter import Interpreter
     from core.flow.position import Position
     from core.flow.visit import VisitFailed
-    from core.sdk.tools import ToolProxy
+    from core.sdk.tools import ToolProxy, as_nodes_see
 
     journal: Any = TryJournal(list(document.get("recordings") or ()), document.get("until"))
     initial = encode_state(document["state"])
@@ -312,7 +312,7 @@ async def run(document: Mapping[str, Any], graph: Any, nodes: Any) -> dict[str, 
         interpreter = DagInterpreter(graph, nodes, journal, initial, **around)
     else:
         interpreter = Interpreter(
-            graph, nodes, journal, decode_state(initial), position=Position(0, graph.start, {}), **around
+            graph, nodes, journal, as_nodes_see(decode_state(initial)), position=Position(0, graph.start, {}), **around
         )
     outcome: dict[str, Any] = {"completed": False, "error": "", "traceback": "", "blocked": False}
     try:

@@ -64,6 +64,24 @@ class Tools(Mapping[str, Any]):
         return len({**self._tools, **REGISTERED})
 
 
+class NodeState(dict[str, Any]):
+    """A run's state as its nodes see it: a dict of what is stored, and `shared["tools"]` while a node runs.
+
+    The tools are no key of it: they are not among its items, are never stored, and give way to a key of that name.
+    """
+
+    def __missing__(self, key: str) -> Any:
+        visit = PRESENT.get() if key == "tools" else None
+        if visit is None:
+            raise KeyError(key)
+        return visit.tools
+
+
+def as_nodes_see(state: dict[str, Any]) -> NodeState:
+    """The state for nodes: itself where it is one already, else a shallow copy."""
+    return state if isinstance(state, NodeState) else NodeState(state)
+
+
 class SharedView(Mapping[str, Any]):
     """The module-level `shared` of a workflow's code: `shared['tools']` and nothing else.
 

@@ -116,6 +116,77 @@ async def test_shared_tools_call_the_same_way_and_are_no_part_of_the_state(world
         assert world.fake.executed[0]["arguments"]["recipient_email"] == "a@b.example"
 
 
+@pytest.mark.parametrize("mode", ["machine", "dag"])
+@pytest.mark.parametrize("inline", [False, True])
+async def test_tools_are_in_the_state_of_prepare_and_cleanup_and_never_kept_there(
+    world: World, inline: bool, mode: str
+) -> None:
+    world.write(
+        """
+        class First(Node):
+            async def prepare(self, shared, request_input):
+                mail = shared["tools"]["gmail"]
+                shared["first"] = await mail.tidy_up({"subject": "of prepare"})
+                return mail
+
+            async def execute(self, mail):
+                return await mail.send_email({"subject": "of execute"})
+
+            async def cleanup(self, shared, mail, sent):
+                shared["sent"] = sent
+                shared["last"] = await shared["tools"]["gmail"].tidy_up({"subject": "of cleanup"})
+                shared["seen"] = sorted(shared), "tools" in shared, shared == dict(shared)
+
+        class Second(Node):
+            def prepare(self, shared, request_input):
+                shared["tools_of_mine"] = 1
+                return shared
+
+            def execute(self, shared):
+                return str(shared["tools"]["gmail"])
+
+            def cleanup(self, shared, prepared, result):
+                shared["shown"] = result
+                shared["missing"] = shared.get("missing", "none")
+        """,
+        edges=[("first", "second")],
+        mode=mode,
+    )
+    async with world.bench.running(**({"pool": InlinePool()} if inline else {})):
+        await world.connected()
+        run = await world.bench.run("w")
+
+        assert run.status == "completed", run.error
+        subjects = [one["arguments"]["subject"] for one in world.fake.executed]
+        assert subjects == ["of prepare", "of execute", "of cleanup"]
+        state = await world.bench.state(run.run_id)
+        assert state == {
+            "first": {"id": "m-1"},
+            "sent": {"id": "m-1"},
+            "last": {"id": "m-1"},
+            "seen": [["first", "last", "sent"], False, True],
+            "tools_of_mine": 1,
+            "shown": "<tool gmail>",
+            "missing": "none",
+        }
+
+
+async def test_an_edge_sees_no_tools(world: World) -> None:
+    world.write(
+        """
+        class First(Node):
+            pass
+
+        class Second(Node):
+            pass
+        """,
+        edges=[("first", "second", "'gmail' in shared['tools']")],
+    )
+    async with world.bench.running():
+        run = await world.bench.run("w")
+        assert (run.status, run.step) == ("completed", 1)
+
+
 async def test_a_tool_that_the_workflow_does_not_name_is_not_called(world: World) -> None:
     world.write(SEND, tools=["slack"])
     async with world.bench.running():

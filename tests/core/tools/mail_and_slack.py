@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from composio_server import NOW, FakeComposio, tool
@@ -21,6 +22,7 @@ class MailAndSlack(FakeComposio):
     def __init__(self, mails: list[dict[str, Any]] | None = None) -> None:
         super().__init__(page=100)
         self.mails = MAILS if mails is None else mails
+        self.link_ends = (datetime.now(UTC) + timedelta(minutes=10)).isoformat()
         self.posted: list[dict[str, Any]] = []
         self.queries: list[str] = []
         self.tools += [tool("slack", "send_message"), tool("slack", "list_channels", ("readOnlyHint",))]
