@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 
 from tui.app import RondoApp
 
-LIMIT_SECONDS = 20.0
+LIMIT_SECONDS = 60.0
 TEXT = re.compile(r'<text class="[^"]*-r\d+" x="(?P<x>[\d.]+)" y="(?P<y>[\d.]+)"[^>]*>(?P<text>.*?)</text>', re.S)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import random
 from collections.abc import Callable
 
@@ -11,21 +10,14 @@ import scenes
 from chat_double import ASKING, WEEKDAYS, weekday_proposal
 from engine_double import NOW, EngineDouble, Run
 from looking import screen_text, until
+from random_keys import SIZES, burst, go_home, is_home
 from runs_double import ManyRunsDouble
 
 from core.link.types import ErrorView
 from core.link.workflow_types import FindingView
-from tui.actions import registry
 from tui.app import RondoApp
-from tui.navigation import Place
-from tui.screens.workflows import WorkflowsScreen
-
-for module in ("chat", "chats", "graph", "graph_proposal", "inbox", "new_workflow", "run", "runs"):
-    importlib.import_module(f"tui.screens.{module}")
 
 AppOn = Callable[[EngineDouble], RondoApp]
-
-KEYS = sorted({part for found in registry for key in found.keys for part in key.split(" ")} | set("aZ0 .*"))
 
 
 def busy(double: EngineDouble, rng: random.Random, run: Run) -> None:
@@ -109,24 +101,17 @@ async def press_random_keys(seed: int, count: int, app_on: AppOn) -> None:
     double = ManyRunsDouble()
     run = scenes.mail(double)
     app = app_on(double)
-    pressed: list[str] = []
-    size = rng.choice([(80, 24), (120, 40), (60, 16), (250, 70)])
-    async with app.run_test(size=size) as pilot:
+    done: list[str] = []
+    async with app.run_test(size=rng.choice(SIZES)) as pilot:
         await until(pilot, lambda: app.connected_once)
         leave = app.leave
         app.leave = lambda: None  # type: ignore[method-assign]
-        for _ in range(count):
-            key = rng.choice(KEYS)
-            pressed.append(key)
-            if key == "ctrl+q":
-                continue
-            await pilot.press(key)
-            if rng.random() < 0.2:
+        while len(done) < count:
+            done += await burst(pilot, rng)
+            if rng.random() < 0.4:
                 busy(double, rng, run)
         double.return_again()
-        for _ in range(8):
-            await pilot.press("escape")
-        app.go(Place("workflows"))
-        await until(pilot, lambda: isinstance(app.screen, WorkflowsScreen), f"back home after {pressed}")
+        await go_home(pilot, app)
+        await until(pilot, lambda: is_home(app), f"back home after {done}")
         await until(pilot, lambda: "NODES" in screen_text(app) or "Nothing matches" in screen_text(app) or zoomed(app))
         app.leave = leave  # type: ignore[method-assign]
