@@ -326,13 +326,17 @@ class ChatDouble:
 
     async def undo_edit(self, command_id: str, workflow: str, edit: int | None = None) -> Undone:
         await self._called("undo_edit")
-        row = next(row for row in self.edits if not row.undone)
+        row = next((row for row in self.edits if row.workflow == workflow and not row.undone), None)
+        if row is None:
+            raise UsageError(f"There is nothing to undo in {workflow}.")
         row.undone = True
         return Undone(edit=row, version="v1", written=["nodes.py", f"{workflow}.json"], removed=[])
 
     async def redo_edit(self, command_id: str, workflow: str) -> Undone:
         await self._called("redo_edit")
-        row = next(row for row in self.edits if row.undone)
+        row = next((row for row in self.edits if row.workflow == workflow and row.undone), None)
+        if row is None:
+            raise UsageError(f"There is nothing to redo in {workflow}.")
         row.undone = False
         return Undone(edit=row, version="v2", written=["nodes.py"], removed=[])
 
