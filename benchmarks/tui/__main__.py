@@ -50,6 +50,10 @@ ROWS = (
     Row("key to paint at 20,000 lines/s, median, ms", "key p50"),
     Row("key to paint at 20,000 lines/s, p95, ms", "key p95", 50),
     Row("written at 100 log lines/s, MB/s", "calm MB/s", 0.15),
+    Row("key to list of 100,000 runs, first, ms", "runs first"),
+    Row("key to list of 100,000 runs, again, ms", "runs next", 100),
+    Row("Enter to log of 1,000,000 lines, first, ms", "log first"),
+    Row("Enter to log of 1,000,000 lines, again, ms", "log next", 300),
 )
 
 
@@ -72,6 +76,7 @@ def main() -> None:
                         values[figure].append(value)
         finally:
             place.rondo("engine", "stop")
+            measures.end_large_place(place)
     print("\r" + " " * 40 + "\r", end="", file=sys.stderr)
     print_table(values, given.rounds)
 

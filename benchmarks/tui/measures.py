@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import statistics
 import sys
@@ -14,9 +15,11 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from benchmarks.large import LOG_LINES, RUNS, Landmarks, make_database
 from benchmarks.tui import bare
 from benchmarks.tui.terminal import Watched
 from benchmarks.tui.workspace import RONDO, Place
+from core.places import Workspace
 
 Figures = dict[str, float]
 
@@ -153,6 +156,51 @@ def calm_log(place: Place) -> Figures:
         return {"calm MB/s": (screen.written - before) / 1e6 / (time.monotonic() - begin)}
 
 
+def large_lists(place: Place) -> Figures:
+    """From the key to the list of 100,000 runs, and from Enter to the end of a log of 1,000,000 lines.
+
+    The second time is without imports. A log is only painted where it can be read, so its last line is the sign.
+    """
+    large, marks = large_place(place)
+    figures: Figures = {}
+    with Watched([RONDO], folder=large.folder, env=large.env) as screen:
+        screen.wait_for("engine .*●")
+        screen.wait_for("flow_1")
+        screen.wait_for_quiet()
+        for time_of in ("first", "next"):
+            before = screen.written
+            pressed = screen.send("3")
+            figures[f"runs {time_of}"] = 1000 * (screen.wait_for(marks.with_log[-8:], after=before) - pressed)
+            screen.wait_for_quiet()
+            before = screen.written
+            screen.send(f":show {marks.with_log[-8:]}")
+            screen.wait_for_quiet()
+            pressed = screen.send("\r")
+            shown = screen.wait_for(f"{marks.log_lines:08} GET", after=before)
+            figures[f"log {time_of}"] = 1000 * (shown - pressed)
+            screen.wait_for_quiet()
+            screen.send("1")
+            screen.wait_for_quiet()
+    return figures
+
+
+@functools.cache
+def large_place(place: Place) -> tuple[Place, Landmarks]:
+    """Another workspace, of 100,000 runs, with its engine; made once."""
+    folder = place.folder.parent / "large"
+    folder.mkdir()
+    large = Place(folder)
+    marks = make_database(large, Workspace.at(large.folder), RUNS, LOG_LINES)
+    large.rondo("engine", "start")
+    return large, marks
+
+
+def end_large_place(place: Place) -> None:
+    """End the engine of the large workspace, where one was made."""
+    if large_place.cache_info().currsize:
+        large_place(place)[0].rondo("engine", "stop")
+
+
 def _seconds(moment: str) -> float:
     return datetime.fromisoformat(moment).timestamp()
 
@@ -164,4 +212,5 @@ MEASURES: tuple[Callable[[Place], Figures], ...] = (
     steps_to_cells,
     loud_log,
     calm_log,
+    large_lists,
 )
