@@ -49,7 +49,7 @@ def action_of(item: Mapping[str, Any]) -> Action:
         description=_text(item.get("description")),
         inputs=_object(item.get("input_parameters")),
         outputs=_object(item.get("output_parameters")),
-        effects=_effects(item, name),
+        effects=effects_of(item.get("tags"), name),
         version=_text(item.get("version")),
         deprecated=item.get("is_deprecated") is True,
     )
@@ -102,9 +102,10 @@ def _account(item: Mapping[str, Any]) -> str:
     return ""
 
 
-def _effects(item: Mapping[str, Any], name: str) -> Effects:
-    """Whether it only reads: by its hint, else by the first word of its name; what is not known may write."""
-    tags = {_text(tag) for tag in _list(item.get("tags"))}
+def effects_of(given: Any, name: str) -> Effects:
+    """Whether it only reads: by a hint among its tags, else by the first word of its name; what is not known may
+    write."""
+    tags = {_text(tag) for tag in _list(given)}
     if "readOnlyHint" in tags:
         return "read"
     if tags & {"destructiveHint", "createHint", "updateHint"}:

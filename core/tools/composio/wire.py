@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from core.errors import (
     ConnectionExpired,
@@ -118,6 +119,11 @@ def origin(base_url: str) -> str:
     base = base_url.strip().rstrip("/")
     head, found, tail = base.rpartition("/api")
     return head if found and (tail == "" or tail.startswith("/v")) else base
+
+
+def slug(text: str) -> str:
+    """A name as a part of an address."""
+    return quote(text.strip(), safe="")
 
 
 def items(page: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import RondoError, ToolProblem, ToolProviderMissing, ToolReplyProblem, ToolUnreachable
+from core.tools import guard
 from core.tools.http import BODY_LIMIT, lost
-from core.tools.mcp import guard
 from core.tools.mcp.config import ServerConfig, resolved
 from core.tools.provider import Effects, SecretValues
 
