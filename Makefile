@@ -62,10 +62,11 @@ bench-large: $(DEVELOP) ## what 100,000 runs and 1,000,000 log lines cost
 pictures: $(DEVELOP) ## the README's pictures, from the real app
 	$(BIN)/python -m docs.make_pictures
 
-lock: $(DEVELOP) ## pin again: runtime and development
+lock: $(DEVELOP) ## pin again: runtime, development, and what is installed on demand
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet -o requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet -o requirements-dev.lock
+	echo composio-core==0.7.22 | $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet -o core/tools/composio_core/requirements.lock
 
 clean: ## remove the environment and caches, never runs
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build

@@ -154,6 +154,15 @@ THEMES = (
 
 
 @dataclass(frozen=True, slots=True)
+class ToolSettings:
+    """`[tools]`: the services that workflows use."""
+
+    composio: str = choice(
+        "composio", "Who serves Composio's apps where a tools.json names nobody.", "composio", "composio-core"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class AppSettings:
     """`[app]`: the app in the terminal."""
 
@@ -194,6 +203,7 @@ class Settings:
     budget: BudgetSettings = BudgetSettings()
     llm: LlmSettings = LlmSettings()
     assistant: AssistantSettings = AssistantSettings()
+    tools: ToolSettings = ToolSettings()
     app: AppSettings = AppSettings()
     tables: Mapping[str, Mapping[str, Mapping[str, Value]]] = field(default_factory=dict)
     """What stands in tables with names of their own: by table ("workflows", "llm.roles"), by name."""
@@ -268,6 +278,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "budget": BudgetSettings,
     "llm": LlmSettings,
     "assistant": AssistantSettings,
+    "tools": ToolSettings,
     "app": AppSettings,
 }
 WORKFLOWS = "workflows"
@@ -311,6 +322,7 @@ def read_settings(workspace: Workspace) -> Settings:
         budget=BudgetSettings(**reading.values["budget"]),
         llm=LlmSettings(**reading.values["llm"]),
         assistant=AssistantSettings(**reading.values["assistant"]),
+        tools=ToolSettings(**reading.values["tools"]),
         app=AppSettings(**reading.values["app"]),
         tables=reading.tables,
         sources=reading.sources,

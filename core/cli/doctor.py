@@ -19,6 +19,7 @@ from core.cli.call import Call, Client, JsonOption, WorkspaceOption, open_call
 from core.cli.documents import unclean_end_document
 from core.cli.engine import unclean_end_lines
 from core.cli.environment import packages_text, users_text
+from core.cli.installing import COMPOSIO_CORE, provider_text
 from core.cli.models import key_part
 from core.cli.output import ago, byte_size
 from core.cli.settings import problem_place
@@ -233,6 +234,8 @@ def _ask_engine(
                 f"{packages_text(view)}, {byte_size(view.size or 0)}, used {ago(view.used_at)}, by {users_text(view)}"
             )
             environments[(view.key or "")[:12]] = text
+        package = await client.ask(lambda engine: engine.get_provider(COMPOSIO_CORE))
+        environments[COMPOSIO_CORE] = provider_text(package)
         models.update(_model_facts(await client.ask(lambda engine: engine.models_status())))
         ends.extend(report.unclean_ends)
         problems.extend(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import typer
@@ -82,10 +83,23 @@ async def _one(call: Call, client: Client, name: str, rebuild: bool) -> int:
 
 async def _follow(call: Call, client: Client, name: str) -> EnvironmentView:
     """Show what the installer says until the environment is there or can't be; Ctrl+C gives it up."""
+    return await follow_making(
+        call,
+        lambda after: client.ask(lambda engine: engine.get_environment(name, after)),
+        lambda: client.ask(lambda engine: engine.cancel_environment(name)),
+    )
+
+
+async def follow_making(
+    call: Call,
+    look: Callable[[int], Awaitable[EnvironmentView]],
+    give_up: Callable[[], Awaitable[EnvironmentView]],
+) -> EnvironmentView:
+    """Show what the installer says until nothing is being made any more; Ctrl+C gives it up."""
     after = 0
     try:
         while True:
-            view = await client.ask(lambda engine: engine.get_environment(name, after))  # noqa: B023
+            view = await look(after)
             if not call.as_json:
                 for line in view.lines:
                     call.output.note((line, "dim"))
@@ -94,7 +108,7 @@ async def _follow(call: Call, client: Client, name: str) -> EnvironmentView:
                 return view
             await asyncio.sleep(LOOK_SECONDS)
     except asyncio.CancelledError:
-        await client.ask(lambda engine: engine.cancel_environment(name))
+        await give_up()
         raise
 
 

@@ -12,6 +12,7 @@ import typer
 
 from core.cli.call import Call, Client, JsonOption, NameArgument, WorkspaceOption, new_command_id, open_call
 from core.cli.connecting import connect
+from core.cli.installing import install_command, uninstall_command
 from core.cli.output import Part, ago, duration, one_line, until
 from core.errors import RondoError, UsageError
 from core.link.tool_types import ActionView, ConnectionView, ToolDetail, ToolList, ToolRow, WorkflowTool
@@ -35,7 +36,7 @@ ToolArgument = Annotated[
     str, typer.Argument(metavar="NAME", help="The tool's name, such as gmail.", show_default=False)
 ]
 ProviderOption = Annotated[
-    str, typer.Option("--provider", help="composio, direct or mcp; without it the first that has the tool.")
+    str, typer.Option("--provider", help="composio, composio-core, direct or mcp; without it the first that has it.")
 ]
 RefreshOption = Annotated[bool, typer.Option("--refresh", help="Ask the providers anew.")]
 AccountOption = Annotated[str, typer.Option("--account", help="The id of an account, as tool-details shows it.")]
@@ -43,7 +44,7 @@ AccountOption = Annotated[str, typer.Option("--account", help="The id of an acco
 
 @tools_app.callback()
 def tools_group(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
-    """Call a tool by hand, and give accounts up."""
+    """Call a tool by hand, give accounts up, install what a provider needs."""
 
 
 def list_tools_command(
@@ -195,6 +196,10 @@ def disconnect_command(
         return 0
 
     return call.with_engine(work)
+
+
+tools_app.command("install")(install_command)
+tools_app.command("uninstall")(uninstall_command)
 
 
 async def tell_of_tools(call: Call, client: Client, workflow: str) -> None:

@@ -23,6 +23,7 @@ from core.engine.catalog import Catalog
 from core.engine.conversation_calls import ConversationCalls
 from core.engine.conversations.making import make_conversations
 from core.engine.environments.making import Environments
+from core.engine.environments.providers import COMPOSIO_CORE, ProviderEnvironments
 from core.engine.environments.service import EnvironmentService
 from core.engine.events import EventBus
 from core.engine.model_calls import ModelCalls
@@ -111,7 +112,11 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls, ModelCalls, ToolCalls, 
         self._secrets = Secrets(workspace.workflows_dir, os.environ)
         self._models = Gateway(lambda: self._settings.now, Keys(os.environ, self._secrets.own))
         self._gateway: ModelGateway = gateway if gateway is not None else self._models
-        self._hub = ToolHub(make_providers(workspace.root, self._secrets, os.environ), now=clock)
+        self._provider_environments = ProviderEnvironments(self._provider_environment_changed, self._let_go)
+        providers = make_providers(
+            workspace.root, self._secrets, os.environ, self._provider_environments[COMPOSIO_CORE]
+        )
+        self._hub = ToolHub(providers, now=clock, hosted=lambda: self._settings.now.tools.composio)
         self._tools = ToolService(self._hub)
         self._black_box = BlackBox(workspace, clock)
         self._bus = EventBus()
@@ -129,6 +134,7 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls, ModelCalls, ToolCalls, 
             stack.push_async_callback(self._store.close)
             crash_point("engine.start.opened")
             stack.push_async_callback(self._models.close)
+            stack.push_async_callback(self._provider_environments.close)
             stack.push_async_callback(self._hub.close)
             await self._store.start_reads()
             self._approvals = Approvals(self.workspace.root, consent=self._consent)
@@ -207,7 +213,8 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls, ModelCalls, ToolCalls, 
     @property
     def busy(self) -> bool:
         """True while anything runs or is queued."""
-        return self._runs.busy or self._environments.busy or self._retention.busy or self._chats.busy
+        making = self._environments.busy or self._provider_environments.busy
+        return self._runs.busy or making or self._retention.busy or self._chats.busy
 
     def set_trouble(self, error: RondoError) -> None:
         """Stop to take work and say why."""
@@ -270,6 +277,12 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls, ModelCalls, ToolCalls, 
 
     def _environment_changed(self, key: str) -> None:
         self._bus.publish(EnvironmentChanged(key=key, making=self._environments.making(key) is not None))
+
+    def _provider_environment_changed(self, key: str) -> None:
+        self._bus.publish(EnvironmentChanged(key=key, making=self._provider_environments.busy))
+
+    async def _let_go(self, provider: str) -> None:
+        await self._hub.let_go(provider)
 
     def check_files(self) -> None:
         """Raise DatabaseReplaced where the database is no longer the file that was opened."""

@@ -10,6 +10,7 @@ import structlog
 
 from core.engine.broker import Broker
 from core.engine.catalog import Catalog
+from core.engine.environments.providers import COMPOSIO_CORE, ProviderEnvironments
 from core.engine.tool_calls import CONNECTED, request_id_of
 from core.errors import RondoError, ToolMissing, ToolProblem
 from core.flow.journal import CONNECTION
@@ -27,8 +28,10 @@ from core.link.tool_types import (
     WorkflowTool,
 )
 from core.link.types import Answer, RunView
+from core.link.workflow_types import EnvironmentView
 from core.store.store import Store
 from core.tools.hub import ToolHub
+from core.tools.making import GONE
 from core.tools.pins import Pin, read_pins
 from core.tools.provider import Action, App, ConnectField, Connection
 
@@ -47,6 +50,7 @@ class ToolCalls:
     _catalog: Catalog
     _store: Store
     _broker: Broker
+    _provider_environments: ProviderEnvironments
 
     async def answer(self, answer: Answer) -> RunView:
         raise NotImplementedError
@@ -63,6 +67,8 @@ class ToolCalls:
     async def get_tool(self, name: str, provider: str = "", refresh: bool = False) -> ToolDetail:
         found = await self._hub.details(name, provider, refresh=refresh)
         notes = list(found.notes)
+        if found.app.provider == COMPOSIO_CORE:
+            notes.append(f"composio-core: {GONE}")
         if len(found.actions) > MOST_ACTIONS:
             notes.append(f"{len(found.actions) - MOST_ACTIONS} more actions are not shown.")
         return ToolDetail(
@@ -130,6 +136,20 @@ class ToolCalls:
             except RondoError as error:
                 # Somebody answered meanwhile, or the run has ended.
                 log.info("a run was not told of a connection", run=record.id, problem=error.message)
+
+    # Packages -----------------------------------------------------------------------------------------------------
+
+    async def get_provider(self, name: str, after: int = 0) -> EnvironmentView:
+        return await self._provider_environments[name].get(after)
+
+    async def install_provider(self, command_id: str, name: str, again: bool = False) -> EnvironmentView:
+        return await self._provider_environments.install(command_id, name, again)
+
+    async def cancel_install(self, name: str) -> EnvironmentView:
+        return await self._provider_environments[name].cancel()
+
+    async def remove_provider(self, name: str) -> EnvironmentView:
+        return await self._provider_environments.remove(name)
 
     # Calls --------------------------------------------------------------------------------------------------------
 

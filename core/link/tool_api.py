@@ -14,6 +14,7 @@ from core.link.tool_types import (
     ToolReply,
     WorkflowTool,
 )
+from core.link.workflow_types import EnvironmentView
 
 T = TypeVar("T")
 
@@ -53,6 +54,22 @@ class ToolApi(Protocol):
 
     async def workflow_tools(self, workflow: str) -> list[WorkflowTool]:
         """The tools that a workflow names, and what keeps each from being called."""
+        ...
+
+    async def get_provider(self, name: str, after: int = 0) -> EnvironmentView:
+        """The environment of a provider that is installed apart, with what was said after line `after`."""
+        ...
+
+    async def install_provider(self, command_id: str, name: str, again: bool = False) -> EnvironmentView:
+        """Begin to install such a provider where it is not there (or anew, with `again`) and return at once."""
+        ...
+
+    async def cancel_install(self, name: str) -> EnvironmentView:
+        """Give up what `install_provider` began."""
+        ...
+
+    async def remove_provider(self, name: str) -> EnvironmentView:
+        """Take such a provider away; raises PackagesProblem where another engine uses it."""
         ...
 
 
@@ -107,3 +124,15 @@ class RemoteToolCalls(ABC):
 
     async def workflow_tools(self, workflow: str) -> list[WorkflowTool]:
         return await self._call(list[WorkflowTool], "workflow_tools", workflow=workflow)
+
+    async def get_provider(self, name: str, after: int = 0) -> EnvironmentView:
+        return await self._call(EnvironmentView, "get_provider", name=name, after=after)
+
+    async def install_provider(self, command_id: str, name: str, again: bool = False) -> EnvironmentView:
+        return await self._call(EnvironmentView, "install_provider", command_id=command_id, name=name, again=again)
+
+    async def cancel_install(self, name: str) -> EnvironmentView:
+        return await self._call(EnvironmentView, "cancel_install", name=name)
+
+    async def remove_provider(self, name: str) -> EnvironmentView:
+        return await self._call(EnvironmentView, "remove_provider", name=name)

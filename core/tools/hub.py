@@ -28,6 +28,10 @@ ACCOUNT_SECONDS = 30.0
 """Seconds for which an account is taken to be as it was."""
 MOST_PAGES = 50
 HOSTED = "composio"
+BY_PACKAGE = "composio-core"
+ASKED_FAR = frozenset({HOSTED, BY_PACKAGE})
+"""Providers of Composio's apps: what they say of apps is kept. One of the two is looked through, the other is used
+where it is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,10 @@ class ToolHub:
         *,
         patience: Patience | None = None,
         now: Callable[[], float] = time.time,
+        hosted: Callable[[], str] = lambda: HOSTED,
     ) -> None:
+        """`hosted` says which provider serves Composio's apps where none is named."""
+        self._hosted = hosted
         self._providers = {provider.name: provider for provider in providers}
         self._cache = cache if cache is not None else SchemaCache()
         self._patience = patience if patience is not None else Patience()
@@ -81,6 +88,15 @@ class ToolHub:
         """Give up what providers hold."""
         await asyncio.gather(*(provider.close() for provider in self._providers.values()))
 
+    async def let_go(self, name: str) -> None:
+        """Give up what one provider holds; it can be used again."""
+        await self._providers[name].close()
+
+    def _looked_through(self) -> list[ToolProvider]:
+        """The providers that serve what names none, in their order."""
+        left_out = ASKED_FAR - {self._hosted()}
+        return [provider for name, provider in self._providers.items() if name not in left_out]
+
     # What there is ------------------------------------------------------------------------------------------------
 
     async def list_apps(self, query: str = "", *, connected: bool = False, refresh: bool = False) -> Listing:
@@ -88,7 +104,7 @@ class ToolHub:
         apps: list[App] = []
         notes: list[str] = []
         oldest = 0.0
-        for provider in self._providers.values():
+        for provider in self._looked_through():
             try:
                 found, age, note = await self._apps(provider, query, refresh)
             except ToolProblem as problem:
@@ -127,8 +143,8 @@ class ToolHub:
                 )
             return provider
         without: ToolProblem | None = None
-        for name, provider in self._providers.items():
-            if name == HOSTED:
+        for provider in self._looked_through():
+            if provider.name in ASKED_FAR:
                 # Where it can't be reached it is still the one: an account elsewhere is another account.
                 try:
                     await provider.require()
@@ -146,7 +162,7 @@ class ToolHub:
             raise without
         raise ToolUnknown(
             f"There is no tool {pin.name!r}.",
-            cause="None of the providers has it: " + ", ".join(self._providers) + ".",
+            cause="None of the providers has it: " + ", ".join(one.name for one in self._looked_through()) + ".",
             next_step=f"Look for it: rondo list-tools --search {pin.name}",
         )
 
@@ -247,7 +263,7 @@ class ToolHub:
     async def _connections(self) -> tuple[tuple[Connection, ...], list[str]]:
         found: list[Connection] = []
         notes = []
-        for provider in self._providers.values():
+        for provider in self._looked_through():
             try:
                 found += await provider.list_connections()
             except ToolProviderMissing:
@@ -259,7 +275,7 @@ class ToolHub:
     # What is kept -------------------------------------------------------------------------------------------------
 
     async def _apps(self, provider: ToolProvider, query: str, refresh: bool) -> tuple[Sequence[App], float, str]:
-        if provider.name != HOSTED:
+        if provider.name not in ASKED_FAR:
             return (await provider.list_apps(query)).items, 0.0, ""
 
         async def ask() -> tuple[Sequence[App], Sequence[Action]]:
@@ -279,7 +295,7 @@ class ToolHub:
     async def _described(
         self, provider: ToolProvider, app: str, refresh: bool
     ) -> tuple[App, tuple[Action, ...], float, str]:
-        if provider.name != HOSTED:
+        if provider.name not in ASKED_FAR:
             found = await provider.get_app(app)
             try:
                 return found, await provider.list_actions(app), 0.0, ""
@@ -311,7 +327,7 @@ class ToolHub:
         return Kept(tuple(apps), tuple(actions), self._now()), ""
 
     async def _action(self, provider: ToolProvider, pin: Pin, action: str) -> Action:
-        if provider.name != HOSTED:
+        if provider.name not in ASKED_FAR:
             return await provider.get_action(pin.service, action, pin.version)
         _, actions, _, _ = await self._described(provider, pin.service, False)
         for one in actions:
@@ -320,7 +336,7 @@ class ToolHub:
         return await provider.get_action(pin.service, action, pin.version)
 
     async def _needs_connection(self, provider: ToolProvider, app: str) -> bool:
-        if provider.name != HOSTED:
+        if provider.name not in ASKED_FAR:
             return True
         return (await self._described(provider, app, False))[0].needs_connection
 

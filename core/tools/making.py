@@ -14,6 +14,12 @@ COMPOSIO_KEY = "COMPOSIO_API_KEY"
 COMPOSIO_URL = "COMPOSIO_BASE_URL"
 COMPOSIO_USER = "COMPOSIO_USER_ID"
 
+GONE = (
+    "The package's own addresses (versions 1 and 2 of Composio's API) were taken away; Rondo leads its calls to "
+    "version 3.1."
+)
+"""What a person is told who meets composio-core."""
+
 
 class Later:
     """A provider that is made, in whatever it imports, with its first use."""
@@ -34,8 +40,15 @@ class Later:
             await self._made.close()
 
 
-def make_providers(root: Path, secrets: SecretValues, environment: Mapping[str, str]) -> list[ToolProvider]:
-    """The providers in the order in which they are looked through: MCP servers, Composio, direct ways."""
+def make_providers(
+    root: Path, secrets: SecretValues, environment: Mapping[str, str], package: Any = None
+) -> list[ToolProvider]:
+    """The providers in the order in which they are looked through: MCP servers, Composio, direct ways.
+
+    `package` is where composio-core is installed (`composio_core.process.Installation`), None for nowhere.
+    """
+    options = {"user_id": environment.get(COMPOSIO_USER, ""), "base_url": environment.get(COMPOSIO_URL, "")}
+    composio_options = {name: value for name, value in options.items() if value}
 
     def mcp() -> ToolProvider:
         module = importlib.import_module("core.tools.mcp")
@@ -46,9 +59,13 @@ def make_providers(root: Path, secrets: SecretValues, environment: Mapping[str, 
 
     def composio() -> ToolProvider:
         module = importlib.import_module("core.tools.composio")
-        options = {"user_id": environment.get(COMPOSIO_USER, ""), "base_url": environment.get(COMPOSIO_URL, "")}
-        given = {name: value for name, value in options.items() if value}
-        made: ToolProvider = module.Composio(lambda: secrets.value(COMPOSIO_KEY), **given)
+        made: ToolProvider = module.Composio(lambda: secrets.value(COMPOSIO_KEY), **composio_options)
+        return made
+
+    def composio_core() -> ToolProvider:
+        module = importlib.import_module("core.tools.composio_core")
+        place = package or importlib.import_module("core.tools.composio_core.process").Nowhere()
+        made: ToolProvider = module.ComposioCore(lambda: secrets.value(COMPOSIO_KEY), place, **composio_options)
         return made
 
     def direct() -> ToolProvider:
@@ -60,5 +77,5 @@ def make_providers(root: Path, secrets: SecretValues, environment: Mapping[str, 
         made: ToolProvider = importlib.import_module("core.tools.direct").Direct(secrets, base_urls=urls)
         return made
 
-    makers = {"mcp": mcp, "composio": composio, "direct": direct}
+    makers = {"mcp": mcp, "composio": composio, "composio-core": composio_core, "direct": direct}
     return [Later(name, make) for name, make in makers.items()]

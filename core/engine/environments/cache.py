@@ -62,6 +62,11 @@ class Held:
         self.environment = environment
         self._descriptor = descriptor
 
+    @property
+    def python(self) -> Path:
+        """Its interpreter."""
+        return self.environment.python
+
     def release(self) -> None:
         """Let it go; calling it again changes nothing."""
         if self._descriptor >= 0:
@@ -90,8 +95,8 @@ def need_of(files: Mapping[str, bytes], folder: Path) -> Need | None:
 class EnvironmentCache:
     """The user's environments, shared by all engines of this machine."""
 
-    def __init__(self) -> None:
-        self.folder = cache_folder() / "environments"
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder if folder is not None else cache_folder() / "environments"
 
     def place(self, key: str) -> Path:
         """The folder of a content."""
@@ -154,6 +159,25 @@ class EnvironmentCache:
             finally:
                 os.close(lock)
         return removed
+
+    def remove(self, key: str) -> bool:
+        """Remove the environment of that content; False where it is in use or being made."""
+        place = self.place(key)
+        lock = take_lock(place, wait=False)
+        if lock < 0:
+            return False
+        try:
+            environment = self.find(key)
+            if environment is not None and not _remove(place, environment):
+                return False
+            remove_leftovers(place)
+            if not any(entry.is_dir() for entry in place.iterdir()):
+                shutil.rmtree(place, ignore_errors=True)
+        except OSError:
+            return False
+        finally:
+            os.close(lock)
+        return True
 
     def _keys(self) -> list[str]:
         try:

@@ -9,7 +9,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from core.runner.builder import LISTS
 from core.runner.process_tree import kill_tree
 
 Say = Callable[[str], None]
+Problem = Callable[[str, "int | None", Sequence[str]], PackagesProblem]
+"""Names what could not be made, and has the builder's exit code and lines."""
 
 LINES_KEPT = 2_000
 """Lines of the installer that are kept of one making; the first of more are forgotten."""
@@ -78,9 +80,15 @@ class Making:
 class Environments:
     """The way to environments for everything in one engine; at most one making a content at a time."""
 
-    def __init__(self, changed: Callable[[str], None]) -> None:
-        """`changed` hears the key of a content whose environment began to be made, came, went, or said something."""
-        self.cache = EnvironmentCache()
+    def __init__(
+        self, changed: Callable[[str], None], cache: EnvironmentCache | None = None, problem: Problem | None = None
+    ) -> None:
+        """`changed` hears the key of a content whose environment began to be made, came, went, or said something.
+
+        `problem` finds words for a making that failed.
+        """
+        self.cache = cache if cache is not None else EnvironmentCache()
+        self._problem_of = problem if problem is not None else environment_problem
         self._changed = changed
         self._makings: dict[str, Making] = {}
         self._problems: dict[str, RondoError] = {}
@@ -219,7 +227,7 @@ class Environments:
             log.info("an environment was given up", workflow=making.workflow, key=need.key)
             raise
         if program.returncode != 0:
-            raise environment_problem(making.workflow, program.returncode, making.lines)
+            raise self._problem_of(making.workflow, program.returncode, making.lines)
         log.info("an environment was made", workflow=making.workflow, key=need.key)
 
     async def _listen(self, program: asyncio.subprocess.Process, job: dict[str, Any], making: Making) -> None:

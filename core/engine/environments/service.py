@@ -60,11 +60,7 @@ class EnvironmentService:
         view = self._view(name, need.key, found, self._users(await self._catalog.all()))
         view.requirements = list(need.lines)
         making = self._environments.making(need.key) or self._ended.get(need.key)
-        if making is not None:
-            start = max(0, after - making.first)
-            lines = making.lines[start : start + LINES_AT_ONCE]
-            view.lines = [line[:LINE_LENGTH] for line in lines]
-            view.last_line = making.first + start + len(lines)
+        view.lines, view.last_line = said_after(making, after)
         return view
 
     async def make(self, command_id: str, name: str, again: bool) -> EnvironmentView:
@@ -138,21 +134,37 @@ class EnvironmentService:
     def _view(
         self, name: str | None, key: str, found: Environment | None, users: dict[str, list[str]]
     ) -> EnvironmentView:
-        problem = self._environments.problem(key)
-        state = "ready" if found is not None else "failed" if problem is not None else "missing"
-        if self._environments.making(key) is not None:
-            state = "making"
-        view = EnvironmentView(workflow=name, state=state, key=key, workflows=users.get(key, []))
-        if problem is not None:
-            view.problem = ErrorView(
-                type=problem.type_name, message=problem.message, cause=problem.cause, next_step=problem.next_step
-            )
-        if found is not None:
-            view.path, view.python = str(found.folder), str(found.python)
-            view.python_version, view.requirements = found.python_version, list(found.lines)
-            view.packages = [PackageView(name=package, version=version) for package, version in found.packages]
-            view.size, view.created_at, view.used_at = found.size, found.created_at, found.used_at
-        return view
+        return environment_view(self._environments, name, key, found, users.get(key, []))
+
+
+def environment_view(
+    environments: Environments, name: str | None, key: str, found: Environment | None, users: list[str]
+) -> EnvironmentView:
+    """An environment as clients see it, with what is known of its making."""
+    problem = environments.problem(key)
+    state = "ready" if found is not None else "failed" if problem is not None else "missing"
+    if environments.making(key) is not None:
+        state = "making"
+    view = EnvironmentView(workflow=name, state=state, key=key, workflows=users)
+    if problem is not None:
+        view.problem = ErrorView(
+            type=problem.type_name, message=problem.message, cause=problem.cause, next_step=problem.next_step
+        )
+    if found is not None:
+        view.path, view.python = str(found.folder), str(found.python)
+        view.python_version, view.requirements = found.python_version, list(found.lines)
+        view.packages = [PackageView(name=package, version=version) for package, version in found.packages]
+        view.size, view.created_at, view.used_at = found.size, found.created_at, found.used_at
+    return view
+
+
+def said_after(making: Making | None, after: int) -> tuple[list[str], int]:
+    """What the installer said after line `after`, and the number of the last line of it."""
+    if making is None:
+        return [], 0
+    start = max(0, after - making.first)
+    lines = making.lines[start : start + LINES_AT_ONCE]
+    return [line[:LINE_LENGTH] for line in lines], making.first + start + len(lines)
 
 
 def _report(pruning: asyncio.Task[list[Environment]]) -> None:

@@ -84,6 +84,31 @@ def _why_pip_failed(text: str, said: str, again: str) -> tuple[str, str]:
     return f"pip failed.{said}", f"Mend requirements.txt, {again}"
 
 
+def provider_problem(name: str, code: int | None, lines: Sequence[str]) -> PackagesProblem:
+    """The same for the packages of a provider of tools, which Rondo itself names."""
+    found = environment_problem(name, code, lines)
+    again = f"then: rondo tools install {name}"
+    text = "\n".join(lines)
+    step = f"See what pip says, {again}"
+    if code is None or code < 0:
+        step = f"Try again: rondo tools install {name}"
+    elif code != INSTALL_FAILED:
+        step = found.next_step.replace(f"rondo env {name}", f"rondo tools install {name}")
+    elif _NETWORK.search(text):
+        step = f"Check the network, proxy and pip's own settings (pip config list), {again}"
+    elif _UNKNOWN.search(text) or "DO NOT MATCH THE HASHES" in text:
+        step = (
+            "Rondo asks for the very files that the public index has: have pip use that or a whole copy of it "
+            f"(PIP_INDEX_URL), {again}"
+        )
+    elif "Failed building wheel" in text or "subprocess-exited-with-error" in text:
+        step = "Run Rondo with Python 3.11, 3.12 or 3.13, for which all of its packages are built already."
+    found.message = f"{name} could not be installed."
+    found.args = (found.message,)
+    found.next_step = step
+    return found
+
+
 def _problem(workflow: str, cause: str, next_step: str) -> PackagesProblem:
     return PackagesProblem(
         f"The environment of {workflow} could not be made.",

@@ -31,13 +31,9 @@ from core.tools.composio_core.older import (
     request_document,
 )
 from core.tools.http import SECONDS
+from core.tools.making import GONE
 from core.tools.provider import Connection, ConnectRequest, Effects
 
-GONE = (
-    "The package's own addresses (versions 1 and 2 of Composio's API) were taken away; Rondo leads its calls to "
-    "version 3.1."
-)
-"""What a person is told who meets the package."""
 LATEST = ("", "latest", "latest:base")
 """Versions of an action that name none."""
 MOST_PAGES = 50

@@ -19,8 +19,9 @@ from core.errors import RondoError, ToolProblem, ToolProviderMissing, ToolRefuse
 from core.runner.process_tree import kill_tree
 from core.tools import guard
 from core.tools.composio_core import worker
-from core.tools.composio_core.bridge import GONE, Bridge, Errand
+from core.tools.composio_core.bridge import Bridge, Errand
 from core.tools.http import lost
+from core.tools.making import GONE
 
 TITLE = "composio-core"
 INSTALL = "rondo tools install composio-core"
@@ -92,6 +93,8 @@ class _Life:
         self._requests: set[asyncio.Task[None]] = set()
         self._words = b""
         self._why = ""
+        self.usable = True
+        """False once it is ending: what it is asked then goes to the next one."""
         loop = asyncio.get_running_loop()
         self.hello: asyncio.Future[dict[str, Any]] = loop.create_future()
         self._reading = asyncio.create_task(self._read(), name="composio-core says")
@@ -121,6 +124,7 @@ class _Life:
 
     async def end(self, why: str = "", *, kill: bool = False) -> None:
         """End it with all that it started; errands under way fail, and `why` is told to those who wait."""
+        self.usable = False
         self._why = self._why or why
         if kill:
             await asyncio.to_thread(kill_tree, self._process.pid)
@@ -195,6 +199,7 @@ class _Life:
         """Wait for the end, whatever brings it, then tidy up."""
         try:
             await self._reading
+            self.usable = False
             if self._process.stdin is not None:
                 self._process.stdin.close()
             try:
@@ -294,8 +299,10 @@ class CoreProcess:
 
     async def _ready(self) -> _Life:
         async with self._starting:
-            if self._life is not None and not self._life.over.done():
+            if self._life is not None and self._life.usable:
                 return self._life
+            if self._life is not None:
+                await asyncio.wait([self._life.over])
             life = await self._begin()
             try:
                 async with asyncio.timeout(self._start_seconds):

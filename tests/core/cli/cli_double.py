@@ -245,6 +245,9 @@ class DoubleEngine:
     async def list_environments(self) -> list[EnvironmentView]:
         return []
 
+    async def get_provider(self, name: str, after: int = 0) -> EnvironmentView:
+        return EnvironmentView(workflow=None, state="missing")
+
     async def workflow_tools(self, workflow: str) -> list[Any]:
         return []
 

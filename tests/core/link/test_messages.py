@@ -35,7 +35,7 @@ def test_every_method_can_be_called_over_the_link() -> None:
     assert {name for name, method in methods.items() if method.is_read} == {
         "get_workflow", "get_run", "get_diff", "get_environment", "list_workflows", "list_runs", "list_requests",
         "list_versions", "list_environments", "list_lines", "read_request", "read_steps", "read_state",
-        "list_tools", "get_tool", "get_action",
+        "list_tools", "get_tool", "get_action", "get_provider",
         "read_state_chunk", "read_changes", "read_difference", "read_logs", "list_models", "list_budgets", "list_calls",
         "read_call", "get_usage",
         "list_chats", "read_chat", "list_proposals", "get_proposal", "list_edits", "list_templates",

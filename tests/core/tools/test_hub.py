@@ -226,7 +226,7 @@ async def test_providers_are_made_with_their_first_use(tmp_path: Path) -> None:
         values = Values()
         values.values = {"GITHUB_TOKEN": "tok-123456"}
         providers = {one.name: one for one in make_providers(tmp_path, values, {"GITHUB_BASE_URL": loopback.url})}
-        assert list(providers) == ["mcp", "composio", "direct"]
+        assert list(providers) == ["mcp", "composio", "composio-core", "direct"]
         for provider in providers.values():
             await provider.close()
         assert (await providers["direct"].get_connection("github")).account == "me"

@@ -25,12 +25,13 @@ from core.errors import (
     ToolUnknown,
     ToolUnreachable,
 )
+from core.tools import guard
 from core.tools.mcp import McpServers
 from core.tools.mcp.config import read_servers
 from core.tools.mcp.trust import Trust
 
 SERVER = Path(__file__).with_name("mcp_stdio_server.py")
-GUARD = Path(sys.modules[McpServers.__module__].__file__ or "").with_name("guard.py")
+GUARD = Path(guard.__file__)
 HANG = 30.0
 
 
