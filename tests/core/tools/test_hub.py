@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from composio_server import KEY, FakeComposio, error
@@ -27,6 +28,7 @@ from core.tools.direct import Direct
 from core.tools.hub import ToolHub
 from core.tools.making import make_providers
 from core.tools.pins import Pin, read_pins
+from core.tools.provider import Action, App, Connection, Page
 from core.tools.waiting import Patience
 
 
@@ -250,3 +252,43 @@ async def test_patience_ends() -> None:
     with pytest.raises(ToolUnreachable):
         await Patience(attempts=4, sleep=sleep).keep_at(fail)
     assert slept == [1, 2, 4]
+
+
+class Named:
+    """A provider of gmail that only says that it was asked."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.asked: list[str] = []
+
+    async def require(self) -> None:
+        self.asked.append("require")
+
+    async def list_apps(self, query: str = "", cursor: str = "") -> Page[App]:
+        self.asked.append("list_apps")
+        return Page((App("gmail", "Gmail", self.name),))
+
+    async def get_app(self, app: str) -> App:
+        self.asked.append("get_app")
+        return App("gmail", "Gmail", self.name)
+
+    async def list_actions(self, app: str) -> tuple[Action, ...]:
+        return (Action("gmail", "send_email", "GMAIL_SEND_EMAIL"),)
+
+    async def list_connections(self, app: str = "") -> tuple[Connection, ...]:
+        return (Connection(f"ca_{self.name}", "gmail", self.name, "ACTIVE"),)
+
+
+async def test_the_older_package_serves_only_who_names_it_or_all_by_the_settings(tmp_path: Path) -> None:
+    providers: list[Any] = [Named("composio"), Named("composio-core")]
+    hosted = ["composio"]
+    hub = ToolHub(providers, SchemaCache(tmp_path), hosted=lambda: hosted[0])
+    for chosen, other in (("composio", "composio-core"), ("composio-core", "composio")):
+        hosted[0] = chosen
+        listing = await hub.list_apps()
+        assert [app.provider for app in listing.apps] == [chosen]
+        assert [one.id for one in listing.connections] == [f"ca_{chosen}"]
+        assert (await hub.ready(Pin("gmail"), "send_email")).connection_id == f"ca_{chosen}"
+        assert (await hub.ready(Pin("gmail", other), "send_email")).connection_id == f"ca_{other}"
+    # What they say of apps is kept, each for itself.
+    assert [one.asked.count("get_app") for one in providers] == [1, 1]
