@@ -10,13 +10,17 @@ import pytest
 from hypothesis import HealthCheck, settings
 from model_server import _running_model_server, model_server  # noqa: F401
 
-settings.register_profile("daily", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Daily the same examples each time, so that what fails has changed; HYPOTHESIS_PROFILE=long looks for new ones.
+settings.register_profile(
+    "daily", max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.register_profile("long", max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "daily"))
 
 
-# A program that is started in the background has this signal ignored, and so would every program that a test starts.
+# A program that is started in the background, or by nohup, has these ignored, and so would all that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 DISPLAY_VARIABLES = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES")
 MODEL_VARIABLES = ("_API_KEY", "_TOKEN", "_BASE_URL", "OLLAMA_HOST")

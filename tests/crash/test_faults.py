@@ -29,7 +29,7 @@ from core.link.start import engine_command
 from core.places import Workspace
 
 TICK = """
-import time
+import os, time
 
 from core.sdk import Node
 
@@ -37,6 +37,8 @@ from core.sdk import Node
 class Tick(Node):
     def prepare(self, shared, request_input):
         time.sleep(0.2)
+        while shared.get("n", 0) == 3 and not os.path.exists("go"):
+            time.sleep(0.02)
         shared["n"] = shared.get("n", 0) + 1
         shared["text"] = f"{shared['n']:08}" * 4000
 """
@@ -96,7 +98,10 @@ def app(world: World) -> Terminal:
     return Terminal.rondo(world.root, columns=120, rows=40, **places)
 
 
-def started(world: World) -> str:
+def started(world: World, *, held: bool = False) -> str:
+    """A run that has begun; one that is held goes on from its third step when there is a file `go`."""
+    if not held:
+        (world.root / "go").touch()
     run_id: str = world.json("run", "tick", "--detach")["run_id"]
     wait_until(lambda: shown(world, run_id)["steps"], "a step")
     return run_id
@@ -125,7 +130,7 @@ def goes_on_to_its_end(world: World, run_id: str, before: Any) -> None:
 
 
 def test_a_run_waits_for_a_full_disk_and_goes_on_when_there_is_room(world: World, small_disk: Path) -> None:
-    run_id = started(world)
+    run_id = started(world, held=True)
     terminal = app(world)
     try:
         terminal.wait_for("running")
@@ -136,6 +141,7 @@ def test_a_run_waits_for_a_full_disk_and_goes_on_when_there_is_room(world: World
                     file.write(b"x" * 4096)
                 except OSError:
                     break
+        (world.root / "go").touch()
         terminal.wait_for("! trouble")
         terminal.wait_for("full")
         before = shown(world, run_id)
@@ -151,13 +157,14 @@ def test_a_run_waits_for_a_full_disk_and_goes_on_when_there_is_room(world: World
 
 @pytest.mark.long
 def test_a_database_that_is_moved_away_and_back_is_missed_and_used_again(world: World) -> None:
-    run_id = started(world)
+    run_id = started(world, held=True)
     terminal = app(world)
     try:
         terminal.wait_for("running")
         before = shown(world, run_id)
         database, aside = world.runs / "rondo.db", world.root / "aside.db"
         database.rename(aside)
+        (world.root / "go").touch()
         terminal.wait_for("! trouble")
         terminal.wait_for(r"removed\s+or\s+replaced")
         assert "DatabaseReplaced" in problems(world)

@@ -89,7 +89,7 @@ class World:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=LIMIT_SECONDS,
+            timeout=2 * LIMIT_SECONDS,
             **options,
         )
         self.engine_pid()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -66,9 +65,7 @@ def test_a_run_is_cancelled_for_good_whatever_its_node_does(own: World, source: 
     own.workflow("busy", source, "busy")
     run = own.json("run", "busy", "--detach")["run_id"]
     wait_until(lambda: acts(own), "the node's start")
-    began = time.monotonic()
     assert own.json("cancel", run)["status"] == "cancelled"
-    assert time.monotonic() - began < 30, "hang limit"
     own.kill_engine()
     assert own.json("show", run)["status"] == "cancelled"
     assert own.rondo("cancel", run).code == 2

@@ -20,6 +20,7 @@ from terminal import Terminal
 ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 SLOW = """
+import os
 import time
 
 from core.sdk import Node
@@ -29,19 +30,24 @@ class Step(Node):
     def execute(self, prepared):
         with open(self.config["file"], "a") as file:
             file.write(self.id + "\\n")
-        time.sleep(0.2)
+        time.sleep(self.config["seconds"])
+        while self.id == self.config["held"] and not os.path.exists("go"):
+            time.sleep(0.02)
         print("did", self.id)
 """
 
 
-def slow_workflow(world: World, count: int) -> Path:
-    """A workflow `slow` of that many steps; each writes its name into the file that is returned."""
+def slow_workflow(world: World, count: int, *, held: str = "", seconds: float = 0.05) -> Path:
+    """A workflow `slow` of that many steps; each writes its name into the file that is returned.
+
+    The step that is held ends when there is a file `go`.
+    """
     names = [f"s{number}" for number in range(count)]
     file = world.root / "acts.txt"
     folder = world.workflow("slow", SLOW, *(f"{name}:Step" for name in names))
     graph = json.loads((folder / "slow.json").read_text())
     for node in graph["nodes"]:
-        node["config"] = {"file": str(file)}
+        node["config"] = {"file": str(file), "held": held, "seconds": seconds}
     (folder / "slow.json").write_text(json.dumps(graph))
     return file
 
@@ -155,14 +161,15 @@ def test_a_dag_whose_engine_is_killed_repeats_only_what_was_in_flight(own: World
 
 
 def test_a_run_that_is_interrupted_goes_on(own: World) -> None:
-    file = slow_workflow(own, 8)
+    file = slow_workflow(own, 8, held="s4")
     process = own.begin("run", "slow")
     try:
-        wait_until(lambda: len(done(file)) >= 2, "the second step")
+        wait_until(lambda: len(done(file)) == 5, "the fifth step")
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=LIMIT_SECONDS)
     finally:
         process.kill()
+    (own.root / "go").touch()
     assert process.returncode == 130
     line = re.search(r"rondo (logs \S+ -f)", err)
     assert line, err
@@ -174,11 +181,12 @@ def test_a_run_that_is_interrupted_goes_on(own: World) -> None:
 
 
 def test_following_goes_on_over_an_engine_that_is_killed(own: World) -> None:
-    file = slow_workflow(own, 10)
+    file = slow_workflow(own, 10, held="s5")
     process = own.begin("run", "slow")
     try:
-        wait_until(lambda: len(done(file)) >= 3, "the third step")
+        wait_until(lambda: len(done(file)) == 6, "the sixth step")
         own.kill_engine()
+        (own.root / "go").touch()
         out, err = process.communicate(timeout=LIMIT_SECONDS)
     finally:
         process.kill()
@@ -191,7 +199,7 @@ def test_following_goes_on_over_an_engine_that_is_killed(own: World) -> None:
 
 
 def test_following_ends_with_an_engine_that_is_stopped(own: World) -> None:
-    file = slow_workflow(own, 40)
+    file = slow_workflow(own, 40, seconds=0.2)
     process = own.begin("run", "slow")
     try:
         wait_until(lambda: len(done(file)) >= 2, "the second step")

@@ -7,9 +7,11 @@ import html
 import re
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 from textual.pilot import Pilot
 
+from tui import keys
 from tui.app import RondoApp
 
 LIMIT_SECONDS = 60.0
@@ -36,14 +38,21 @@ async def hides(pilot: Pilot[Any], text: str) -> None:
 
 
 async def settled(pilot: Pilot[Any]) -> None:
-    """Wait until nothing on the screen changes any more."""
+    """Wait until nothing on the screen changes any more, and no graph is being laid out in its thread."""
     before = ""
     same = 0
     while same < 3:
         await pilot.pause(0.06)
         now = screen_text(pilot.app)
-        same = same + 1 if now == before else 0
+        under_way = any(worker.group == "layout" and not worker.is_finished for worker in pilot.app.workers)
+        same = same + 1 if now == before and not under_way else 0
         before = now
+
+
+async def press_twice(pilot: Pilot[Any], key: str) -> None:
+    """A doubled key, however long this machine takes between the two presses."""
+    with patch.object(keys, "WAIT_SECONDS", LIMIT_SECONDS):
+        await pilot.press(key, key)
 
 
 def screen_text(app: Any) -> str:

@@ -10,7 +10,7 @@ import pytest
 import scenes
 from chat_double import ASKING, WEEKDAYS, Chat
 from engine_double import EngineDouble
-from looking import hides, line_with, screen_text, settled, shows, until
+from looking import hides, line_with, press_twice, screen_text, settled, shows, until
 from textual import events
 from textual.pilot import Pilot
 
@@ -21,6 +21,7 @@ from core.link.types import ErrorView
 from tui.app import RondoApp
 from tui.screens.chat import ChatScreen
 from tui.screens.graph import GraphScreen
+from tui.widgets import chat_writing
 from tui.widgets.chat_pane import ChatPane
 
 AppOn = Callable[[EngineDouble], RondoApp]
@@ -134,7 +135,11 @@ async def test_lines_history_editing_and_asking_again(double: EngineDouble, app_
         assert "retry_chat" in double.calls
 
 
-async def test_esc_twice_stops_the_answer_and_drafts_stay_with_their_chat(double: EngineDouble, app_on: AppOn) -> None:
+async def test_esc_twice_stops_the_answer_and_drafts_stay_with_their_chat(
+    double: EngineDouble, app_on: AppOn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However long this machine takes between the two presses.
+    monkeypatch.setattr(chat_writing, "STOP_SECONDS", 60.0)
     scenes.mail(double)
     chat = double.chat("mail_digest", title="first")
     double.add(chat, "user", "hello")
@@ -346,7 +351,7 @@ async def test_a_long_chat_is_a_window(double: EngineDouble, app_on: AppOn) -> N
         assert len(pane.conversation.items) < 100
         await pilot.press("escape")
         for _ in range(40):
-            await pilot.press("g", "g")
+            await press_twice(pilot, "g")
             await until(pilot, lambda: pane.log_view.scroll_offset.y == 0 or not pane.chat_reader.reading)
             await until(pilot, lambda: not pane.chat_reader.reading and not pane.conversation.wanted)
             if "entry 1\n" in screen_text(app) + "\n":

@@ -11,7 +11,7 @@ from chat_double import Chat, weekday_proposal
 from engine_double import EngineDouble
 from hypothesis import given
 from hypothesis import strategies as st
-from looking import line_with, screen_text, shows, until
+from looking import line_with, press_twice, screen_text, shows, until
 from textual.pilot import Pilot
 
 from core.errors import ProposalStale, UndoConflict
@@ -73,7 +73,8 @@ async def test_groups_risks_and_assumptions_are_decided_one_by_one(double: Engin
         await until(pilot, lambda: app.screen.view == "line")  # type: ignore[attr-defined]
         await pilot.press("ctrl+u", *"it is UTC", "enter")
         await shows(pilot, "assumes: it is UTC  (edited)")
-        await pilot.press("g", "g", "space", "j", "space")
+        await press_twice(pilot, "g")
+        await pilot.press("space", "j", "space")
         await armed(pilot, screen)
         await pilot.press("a")
         await until(pilot, lambda: double.decided)

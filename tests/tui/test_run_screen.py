@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import scenes
 from engine_double import NOW, EngineDouble, Run
-from looking import hides, line_with, screen_text, settled, shows, until
+from looking import hides, line_with, press_twice, screen_text, settled, shows, until
 from textual.pilot import Pilot
 
 from core.errors import RunAtRest
@@ -310,7 +310,7 @@ async def test_a_long_history_is_held_in_part_only(double: EngineDouble, app_on:
         screen = await open_run(pilot, run)
         assert screen.state.step == 3000
         assert len(screen.steps.steps.rows) <= 400
-        await pilot.press("g", "g")
+        await press_twice(pilot, "g")
         await shows(pilot, "state after 1 ")
         assert "   1 a " in screen_text(app)
         for _ in range(60):

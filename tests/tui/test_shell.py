@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import scenes
 from engine_double import EngineDouble
-from looking import hides, screen_text, settled, shows, until
+from looking import hides, press_twice, screen_text, settled, shows, until
 
 from core.errors import DatabaseDamaged, EngineLost
 from core.link.engine_types import UncleanEnd
@@ -240,7 +240,7 @@ async def test_a_doubled_key_and_the_same_key_alone(double: EngineDouble, app_on
         await pilot.press("G")
         table = app.screen.query_exactly_one("#workflows")
         await until(pilot, lambda: table.cursor == 4)
-        await pilot.press("g", "g")
+        await press_twice(pilot, "g")
         await until(pilot, lambda: table.cursor == 0)
         assert isinstance(app.screen, WorkflowsScreen)
 

@@ -62,7 +62,10 @@ async def test_picture_of_workflows(
     async with app.run_test(size=size) as pilot:
         await shows(pilot, "mail_digest")
         await settled(pilot)
+        below = app.screen
         await pilot.press(*SCENES[scene])
+        if not scene.startswith("workflows"):
+            await until(pilot, lambda: app.screen is not below)
         await until(pilot, lambda: getattr(app.screen, "armed", True))
         await settled(pilot)
         assert app.export_screenshot(title="rondo") == picture

@@ -31,7 +31,7 @@ class ScriptedGateway:
 
     async def until_asked(self, count: int) -> None:
         """Wait until so many calls have come."""
-        async with asyncio.timeout(20), self._arrived:
+        async with asyncio.timeout(60), self._arrived:
             await self._arrived.wait_for(lambda: len(self.asked) >= count)
 
     def let_go(self) -> None:

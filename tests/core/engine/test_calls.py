@@ -242,7 +242,7 @@ async def test_a_run_that_is_cancelled_ends_its_call_at_once(bench: Workbench) -
         run = await bench.start("w")
         await gateway.until_asked(1)
         await bench.engine.cancel_run("c1", run.run_id)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while rows(bench)[0][0] != "failed":  # noqa: ASYNC110 (the row is written by a task of its own)
                 await asyncio.sleep(0.01)
         assert gateway.cancelled == 1
@@ -252,14 +252,15 @@ async def test_code_that_gives_a_call_up_ends_it(bench: Workbench) -> None:
     bench.write(
         "w",
         """
-        import asyncio
+        import asyncio, os
 
         class Ask(Node):
             async def execute(self, prepared):
-                try:
-                    await asyncio.wait_for(self.llm("slow"), 0.2)
-                except TimeoutError:
-                    return await self.llm("quick")
+                slow = asyncio.ensure_future(self.llm("slow"))
+                while not os.path.exists("asked"):
+                    await asyncio.sleep(0.01)
+                slow.cancel()
+                return await self.llm("quick")
 
             def cleanup(self, shared, prepared, result):
                 shared["answer"] = result
@@ -268,7 +269,10 @@ async def test_code_that_gives_a_call_up_ends_it(bench: Workbench) -> None:
     gateway = ScriptedGateway(said)
     gateway.held.add("slow")
     async with bench.running(gateway=gateway):
-        run = await bench.run("w")
+        run = await bench.start("w")
+        await gateway.until_asked(1)
+        (bench.root / "asked").touch()
+        run = await bench.rest(run.run_id)
 
         assert (await bench.state(run.run_id))["answer"] == "quick"
         assert gateway.cancelled == 1

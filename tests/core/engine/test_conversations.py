@@ -39,7 +39,7 @@ from core.link.chat_types import (
 )
 from core.link.types import REPLY_LIMIT
 
-LIMIT = 30.0
+LIMIT = 60.0
 
 GREET = '''class Greet(Node):
     """Greets somebody."""

@@ -125,8 +125,11 @@ async def test_who_speaks_while_another_deletes_hears_that_it_is_gone(desk: Desk
             desk.engine.delete_chat(new_id(), chat),
             return_exceptions=True,
         )
-        assert results[0] is None
-        assert all(isinstance(other, UsageError) and "no conversation" in other.message for other in results[1:])
+        # Who comes first is open: one of those who delete does it, and whoever speaks before that finds it busy.
+        said = [getattr(result, "message", "") for result in results]
+        assert sorted(bool(text) for text in (said[0], said[3])) == [False, True]
+        assert "no conversation" in said[0] + said[3]
+        assert all("no conversation" in text or "still working" in text for text in said[1:3])
         with pytest.raises(UsageError):
             await desk.engine.read_chat(ChatQuery(chat_id=chat))
 

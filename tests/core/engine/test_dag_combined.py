@@ -366,7 +366,10 @@ async def test_answers_given_at_the_start_serve_nodes_that_ask_at_once(bench: Wo
         assert (view.status, view.step, view.open_requests) == ("completed", 3, [])
 
 
-async def test_an_engine_that_stops_lets_all_in_flight_end_and_the_next_goes_on(bench: Workbench) -> None:
+async def test_an_engine_that_stops_lets_all_in_flight_end_and_the_next_goes_on(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.engine.runs.CLOSE_GRACE_SECONDS", LIMIT_SECONDS)
     write(bench, TWO, TWO_EDGES)
     async with bench.running() as engine:
         view = await bench.start("w")

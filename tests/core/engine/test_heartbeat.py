@@ -67,7 +67,7 @@ async def test_where_all_is_well_nothing_is_touched(watched: Watched) -> None:
 async def test_a_removed_socket_is_bound_again_without_anyone_asking(watched: Watched) -> None:
     beating = asyncio.create_task(watched.heartbeat.run())
     watched.server.socket_path.unlink()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not watched.server.is_bound():  # noqa: ASYNC110 - the file system tells, no event does
             await asyncio.sleep(0.01)
     _, writer = await asyncio.open_unix_connection(watched.server.socket_path)
@@ -120,5 +120,5 @@ async def test_a_database_that_is_back_lets_the_engine_go_on(watched: Watched) -
 
 async def test_an_engine_that_lost_its_workspace_ends_once_nobody_is_left_to_be_told(watched: Watched) -> None:
     watched.server.socket_path.with_name("engine.lock").unlink()
-    await asyncio.wait_for(watched.heartbeat.run(), 30)
+    await asyncio.wait_for(watched.heartbeat.run(), 60)
     assert [type(error) for error in watched.engine.troubles] == [WorkspaceLocked]

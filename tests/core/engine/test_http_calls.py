@@ -138,7 +138,7 @@ async def test_a_call_that_may_have_acted_is_repeated_only_when_a_person_says_so
     bench.write("w", calling(address, "(await self.http('POST', url + '/slow')).text"))
     async with bench.running(pool=InlinePool()):
         run = await bench.start("w")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not address.seen:  # noqa: ASYNC110 (a thread of the server sees it)
                 await asyncio.sleep(0.01)
     async with bench.running(pool=InlinePool()):

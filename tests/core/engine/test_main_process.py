@@ -26,7 +26,7 @@ from core.places import Workspace
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - it depends on another process
             await asyncio.sleep(0.02)
 
@@ -84,7 +84,7 @@ async def error_of(call: Awaitable[object]) -> RondoError:
 
 async def test_the_first_client_starts_the_engine_and_the_next_finds_it(workspace: Workspace) -> None:
     first = await connect(workspace, kind="test", timeout=60)
-    second = await connect(workspace, kind="test", start=False)
+    second = await connect(workspace, kind="test", start=False, timeout=60)
     async with first, second:
         pid = await pid_of(first)
         assert await pid_of(second) == pid
@@ -93,7 +93,7 @@ async def test_the_first_client_starts_the_engine_and_the_next_finds_it(workspac
     card = read_card(workspace.engine_card)
     assert card is not None and (card.pid, card.socket) == (pid, str(workspace.socket))
     assert find_engine(workspace).pid == pid
-    async with await connect(workspace, kind="test") as third:
+    async with await connect(workspace, kind="test", timeout=60) as third:
         assert await pid_of(third) == pid
 
 
@@ -121,7 +121,7 @@ async def test_an_engine_started_by_hand_against_a_running_one_leaves_it_alone(w
     async with await connect(workspace, kind="test", timeout=60) as engine:
         error = await error_of(start_module.start_engine(workspace, 60))
         assert isinstance(error, WorkspaceLocked) and str(await pid_of(engine)) in error.cause
-        async with await connect(workspace, kind="test", start=False) as again:
+        async with await connect(workspace, kind="test", start=False, timeout=60) as again:
             assert await pid_of(again) == await pid_of(engine)
 
 
@@ -138,7 +138,7 @@ async def test_a_workspace_whose_path_is_long_works(tmp_path: Path, own_user_fol
     assert workspace.socket.is_relative_to(own_user_folders)
     async with await connect(workspace, kind="test", timeout=60) as engine:
         assert (await engine.engine_status()).running
-    assert await stop_engine(workspace)
+    assert await stop_engine(workspace, timeout=60)
     assert not workspace.socket.exists()
 
 
@@ -239,9 +239,11 @@ async def test_the_engine_outlives_the_terminal_it_was_started_from(workspace: W
     terminal.expect(r"engine (\d+)")
     pid = int(terminal.match.group(1))
     assert os.getsid(pid) != os.getsid(terminal.pid)
-    await asyncio.to_thread(terminal.close)
-    assert not terminal.isalive() and terminal.signalstatus == signal.SIGHUP
-    async with await connect(workspace, kind="test", start=False) as engine:
+    # Its line is closed and nothing else is done to it, as where a connection is lost.
+    terminal.ptyproc.fileobj.close()
+    await until(lambda: not terminal.isalive())
+    assert terminal.signalstatus == signal.SIGHUP
+    async with await connect(workspace, kind="test", start=False, timeout=60) as engine:
         assert await pid_of(engine) == pid
         os.kill(pid, signal.SIGHUP)
         assert await pid_of(engine) == pid
@@ -252,7 +254,7 @@ async def test_a_deleted_socket_is_bound_again(workspace: Workspace, engine_opti
     async with await connect(workspace, kind="test", timeout=60) as engine:
         pid = await pid_of(engine)
         workspace.socket.unlink()
-        async with await connect(workspace, kind="test", start=False, timeout=30) as again:
+        async with await connect(workspace, kind="test", start=False, timeout=60) as again:
             assert await pid_of(again) == pid
         assert await pid_of(engine) == pid
 
@@ -264,7 +266,7 @@ async def test_when_lock_or_database_is_taken_away_the_engine_says_so(
     engine_options("--heartbeat", "0.05")
     async with await connect(workspace, kind="test", timeout=60) as engine:
         (workspace.runs_dir / name).rename(workspace.runs_dir / "aside")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while (status := await engine.engine_status()).trouble is None:  # noqa: ASYNC110 - no event is promised
                 await asyncio.sleep(0.02)
         assert status.trouble.type == problem

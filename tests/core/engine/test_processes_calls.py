@@ -70,7 +70,7 @@ async def test_a_call_that_the_code_gives_up_is_said_so(play: Play) -> None:
 async def test_an_end_that_the_engine_wants_gives_no_call_up(play: Play) -> None:
     side = await play.start(THREE, graph=GRAPH, next="a")
     await side.until(lambda: len(side.frames("call")) == 3)
-    await side.process.stop(10.0)
+    await side.process.stop(60.0)
     await side.until(lambda: side.exits)
 
     assert side.frames("dropped") == []

@@ -292,7 +292,7 @@ async def test_without_free_descriptors_a_run_is_refused_and_later_ones_work(pla
     side = await play.start(body("print('here')", "while True: pass"))
     await side.until(lambda: side.texts("stdout"))
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/dev/fd"))) + 2, before[1]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/dev/fd"))) + 5, before[1]))
     taken: list[int] = []
     try:
         with pytest.raises(OSError):
@@ -327,7 +327,7 @@ async def test_a_run_that_is_being_started_survives_its_zygote(
     zygote = parent_of(first.process.pid)
     os.kill(zygote, signal.SIGSTOP)
     if hangs:
-        monkeypatch.setattr(processes, "ANSWER_SECONDS", 1.0)
+        monkeypatch.setattr(processes, "ANSWER_SECONDS", 3.0)
     starting = asyncio.create_task(play.start(body("shared['x'] = 1")))
     await asyncio.sleep(0)
     if not hangs:

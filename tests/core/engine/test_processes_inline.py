@@ -95,7 +95,7 @@ async def test_stop_cancels_the_visit(inline: Play, capsys: pytest.CaptureFixtur
     source = body("print('here')", "try: await asyncio.sleep(600)", "finally: print('over')")
     side = await inline.start(source)
     await side.frame("started")
-    await side.process.stop(30.0)
+    await side.process.stop(60.0)
     assert len(side.exits) == 1
     assert capsys.readouterr().out == "here\nover\n"
     assert side.frames("failed") == side.frames("attempt") == []

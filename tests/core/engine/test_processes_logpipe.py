@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import asyncio
+import gc
 import os
 import socket
 from pathlib import Path
@@ -129,10 +130,12 @@ async def test_a_pipe_that_somebody_holds_does_not_hold_up_the_end(play: Play, t
 
 async def test_a_run_leaves_no_descriptor_open_in_the_engine(play: Play) -> None:
     await play.run(body("pass"))
+    # What tests before this one left to the collector is not of these runs.
+    gc.collect()
     before = len(os.listdir("/dev/fd"))
     for code in ("pass", "os._exit(1)", "raise ValueError"):
         await play.run(body(code))
-    assert len(os.listdir("/dev/fd")) == before
+    assert len(os.listdir("/dev/fd")) <= before
 
 
 async def test_output_is_handed_over_before_the_step_that_came_after_it(tmp_path: Path) -> None:

@@ -194,8 +194,8 @@ async def test_stop_cancels_the_visit_and_ends_the_process(play: Play) -> None:
         body("print('here')", "try:", "    await asyncio.sleep(600)", "finally:", "    print('over')")
     )
     await side.until(lambda: side.texts("stdout"))
-    async with asyncio.timeout(30):
-        await side.process.stop(20.0)
+    async with asyncio.timeout(60):
+        await side.process.stop(60.0)
     assert side.exits[0][0].code == 0
     assert side.texts("stdout") == ["here", "over"]
     assert side.frames("step") == side.frames("attempt") == side.frames("failed") == []
@@ -215,7 +215,7 @@ async def test_stop_reaches_a_run_that_waits_for_an_answer_or_an_acknowledgement
     await asking.frame("request")
     saving = await play.start(HELLO, graph=HELLO_GRAPH, next="ask", acknowledge=False)
     await saving.frame("step")
-    await asyncio.gather(asking.process.stop(20.0), saving.process.stop(20.0))
+    await asyncio.gather(asking.process.stop(60.0), saving.process.stop(60.0))
     assert [side.exits[0][0].code for side in (asking, saving)] == [0, 0]
 
 

@@ -190,8 +190,8 @@ async def test_a_crash_while_importing_is_told(play: Play) -> None:
 
 async def test_an_import_that_hangs_is_given_up_with_its_place(play: Play) -> None:
     source = "import time, threading\nprint('begun')\n\nwhile True: pass"
-    failure = await broken(play, source, limits={"import_seconds": 0.3})
-    assert "took more than 0.3 s" in failure["message"]
+    failure = await broken(play, source, limits={"import_seconds": 1.0})
+    assert "took more than 1 s" in failure["message"]
     assert 'nodes.py", line 4' in failure["traceback"]
 
 

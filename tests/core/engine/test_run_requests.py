@@ -169,7 +169,7 @@ async def test_an_answer_that_comes_while_the_process_is_being_let_go_is_not_los
         assert actor is not None
         actor.process_life.make_room()
         view = await bench.answer(view.run_id, "pick", "b")
-        assert view.status == "queued"
+        assert view.status != "waiting_input"
         view = await bench.until(view.run_id, lambda view: view.status == "completed")
         assert (await bench.state(view.run_id))["answer"] == "b"
 
@@ -209,7 +209,8 @@ async def test_a_wrong_and_a_right_answer_at_once_to_a_sleeping_run_leave_it_goi
         wrong, right = await asyncio.gather(
             bench.answer(view.run_id, "pick", "z"), bench.answer(view.run_id, "pick", "a"), return_exceptions=True
         )
-        assert isinstance(wrong, InvalidAnswer)
+        # Which of the two comes first is open.
+        assert isinstance(wrong, InvalidAnswer | AlreadyAnswered | RunAtRest)
         assert isinstance(right, RunView)
         assert (await bench.until(view.run_id, lambda view: view.status == "completed")).step == 1
 

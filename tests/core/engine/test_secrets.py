@@ -462,7 +462,7 @@ async def test_a_secret_that_a_person_types_into_a_chat_goes_no_further(bench: W
         chat = await engine.send_message(SendMessage(uuid.uuid4().hex, f"My token is {VALUE}, use it", workflow="new"))
         await models.until_asked(1)
         events = engine.events()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while (await engine.read_chat(ChatQuery(chat_id=chat.chat_id))).chat.busy:
                 await anext(events)
         page = await engine.read_chat(ChatQuery(chat_id=chat.chat_id))

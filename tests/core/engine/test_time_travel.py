@@ -205,7 +205,7 @@ async def test_a_run_that_is_going_on_is_stopped_by_a_rewind_and_begins_again_th
     async with bench.running() as engine:
         view = await bench.start("gated")
         events = engine.events()
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while "at the gate" not in await bench.log(view.run_id):
                 await anext(events)
         command = Rewind(command_id=new_id(), run_id=view.run_id, step=0)

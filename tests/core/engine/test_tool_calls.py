@@ -29,7 +29,7 @@ class Send(Node):
     def cleanup(self, shared, prepared, result):
         shared["sent"] = result
 """
-HANG = 20.0
+HANG = 60.0
 
 
 def mcp_stdio_server_file() -> Path:

@@ -15,7 +15,7 @@ from core.engine.engine import Engine
 from core.link.types import AT_REST, Answer, LogLine, LogQuery, RunView, StartRun
 from core.places import Workspace
 
-LIMIT_SECONDS = 15.0
+LIMIT_SECONDS = 60.0
 
 
 class Workbench:

@@ -170,7 +170,7 @@ def until() -> Callable[..., Awaitable[None]]:
     """Wait for a condition that comes about by other tasks or processes; fails after 20 s."""
 
     async def until(condition: Callable[[], object], what: str = "the condition") -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not condition():  # noqa: ASYNC110 - it may depend on another process
                 await asyncio.sleep(0.01)
 

@@ -79,7 +79,7 @@ class Heard:
         return [event.state for event in self.events if isinstance(event, EngineChanged)]
 
     async def ended(self) -> None:
-        await asyncio.wait_for(self._task, 20)
+        await asyncio.wait_for(self._task, 60)
 
 
 async def test_it_connects_behind_and_says_so(session: EngineSession, engines: Engines, until: Until) -> None:
@@ -132,10 +132,10 @@ async def test_a_call_that_was_out_when_the_engine_died_goes_out_again(
     session.open()
     gate = double.gate("start_run")
     call = asyncio.ensure_future(session.start_run(StartRun(command_id="once", workflow="w")))
-    await asyncio.wait_for(double.entered["start_run"].wait(), 20)
+    await asyncio.wait_for(double.entered["start_run"].wait(), 60)
     await engines.die()
     gate.set()
-    assert (await asyncio.wait_for(call, 20)).workflow == "w"
+    assert (await asyncio.wait_for(call, 60)).workflow == "w"
     starts = [call for name, call in double.calls if name == "start_run"]
     assert len(starts) == 2 and {start.command_id for start in starts} == {"once"}
 

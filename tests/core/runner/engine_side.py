@@ -16,7 +16,7 @@ from core.engine.logpipe import LogRecord
 from core.engine.processes import ExitStatus, ProcessPool
 from core.runner.process_tree import start_ticks
 
-LIMIT = 30.0
+LIMIT = 60.0
 """Seconds before a test gives up on something that should happen at once."""
 
 

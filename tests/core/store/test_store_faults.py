@@ -289,7 +289,7 @@ def can_mount() -> bool:
         return False
     try:
         tried = subprocess.run(
-            ["unshare", "-rm", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, timeout=20, check=False
+            ["unshare", "-rm", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, timeout=60, check=False
         )
     except subprocess.TimeoutExpired:
         return False
