@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import msgspec
+import structlog
 
 from core.assistant.proposal import Proposal
 from core.assistant.templates import read_template, templates
@@ -35,8 +37,10 @@ from core.link.chat_types import (
     TemplateView,
     Undone,
 )
-from core.store.operations import Operation, RecordCommand
+from core.store.operations import EndChange, Operation, RecordCommand
 from core.store.store import Store
+
+log = structlog.get_logger()
 
 T = TypeVar("T")
 Said = TypeVar("Said", SendMessage, AnswerQuestions, Decide)
@@ -141,8 +145,7 @@ class ConversationCalls(ABC):
     async def decide_proposal(self, decide: Decide) -> Decided:
         self._refuse_in_trouble()
         decide = await self._without_secrets(decide)
-        arguments = {"proposal": decide.proposal_id, "decision": decide.decision}
-        command = self._command_of(decide.command_id, "decide_proposal", arguments)
+        command = self._command_of(decide.command_id, "decide_proposal", msgspec.to_builtins(decide))
         async with self._journal.writing:
             earlier = await self._repeated(decide.command_id, Decided)
             if earlier is not None:
@@ -228,12 +231,16 @@ class ConversationCalls(ABC):
         ]
 
     async def create_from_template(self, command_id: str, name: str, template: str) -> EditRow:
+        return await self._from_template(command_id, name, template, written=False)
+
+    async def _from_template(self, command_id: str, name: str, template: str, *, written: bool) -> EditRow:
+        """Make a workflow of a template; `written` where its files are there and only to be noted."""
         command = self._command_of(command_id, "create_from_template", {"workflow": name, "template": template})
 
         async def carry_out() -> EditRow:
             files = read_template(template, name)
             present = await self._journal.files(name)
-            if present:
+            if present and not written:
                 raise UsageError(
                     f"There is a workflow {name!r} already.",
                     cause="Nothing is ever overwritten by a template.",
@@ -244,11 +251,31 @@ class ConversationCalls(ABC):
                 return [command(msgspec.json.encode(applied.row).decode())]
 
             title = f"From the template {template}"
-            applied = await self._journal.apply(name, {}, files, author="template", title=title, others=others)
+            applied = await self._journal.apply(
+                name, present, files, author="template", title=title, before={}, command=command, others=others
+            )
             return applied.row
 
         require_name(name)
         return await self._written(command_id, EditRow, carry_out)
+
+    async def _note_left_over(self) -> None:
+        """Make the commands again whose files an engine wrote that died before it noted them: now they are noted."""
+        for change in await self._journal.left_over():
+            arguments = json.loads(change.arguments)
+            try:
+                match change.method:
+                    case "decide_proposal":
+                        await self.decide_proposal(msgspec.convert(arguments, Decide))
+                    case "undo_edit":
+                        await self.undo_edit(change.command, change.workflow, arguments["edit"])
+                    case "redo_edit":
+                        await self.redo_edit(change.command, change.workflow)
+                    case "create_from_template":
+                        await self._from_template(change.command, change.workflow, arguments["template"], written=True)
+            except RondoError as error:
+                log.error("a change that was written could not be noted", workflow=change.workflow, **error.to_dict())
+                await self._store.commit([EndChange(change.workflow)])
 
     async def _written(self, command_id: str, kind: type[T], carry_out: Callable[[], Awaitable[T]]) -> T:
         """Write a workflow's files once, one writer after the other."""

@@ -181,6 +181,7 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls, ModelCalls, ToolCalls, 
             self._journal, self._proposals, self._tries, self._chats = make_conversations(self)
             stack.push_async_callback(self._chats.close)
             await self._chats.recover()
+            await self._note_left_over()
             self._packages.start(self._settings.now.engine.keep_environment_days)
             self._closing = stack.pop_all()
         log.info("engine started", workspace=str(self.workspace.root), resumed=len(recovered))

@@ -11,7 +11,7 @@ from core.errors import DatabaseDamaged
 from core.store.damage import notes_damage
 from core.store.problems import row_damaged
 from core.store.reader import Reader, Row
-from core.store.records import ChatRecord, EditRecord, EntryRow, ProposalRecord, columns
+from core.store.records import BegunChange, ChatRecord, EditRecord, EntryRow, ProposalRecord, columns
 
 SELECT_ENTRIES = "SELECT number, kind, at, revision, replaced, content, crc FROM entries"
 SELECT_PROPOSALS = f"SELECT {columns(ProposalRecord)}, crc FROM proposals"
@@ -169,6 +169,11 @@ class ChatReads(Reader):
         """One applied change."""
         row = await self._fetch_one(f"{SELECT_EDITS} WHERE number = ?", (number,))
         return None if row is None else EditRecord(*row)
+
+    async def begun_changes(self) -> list[BegunChange]:
+        """The changes of workflows' files that an engine began and did not note."""
+        rows = await self._fetch(f"SELECT {columns(BegunChange)} FROM changing")
+        return [BegunChange(*row) for row in rows]
 
     @notes_damage
     async def edit_content(self, number: int) -> bytes:

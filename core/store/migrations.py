@@ -76,6 +76,8 @@ MIGRATIONS: tuple[Migration, ...] = (
             "author TEXT NOT NULL, title TEXT NOT NULL, before TEXT, after TEXT, chat TEXT, proposal TEXT, "
             "undoes INTEGER, undone_by INTEGER, content BLOB NOT NULL, crc INTEGER NOT NULL )",
             "CREATE INDEX edits_by_workflow ON edits(workflow, number)",
+            "CREATE TABLE changing ( workflow TEXT PRIMARY KEY, version TEXT NOT NULL, command TEXT NOT NULL, "
+            "method TEXT NOT NULL, arguments TEXT NOT NULL ) WITHOUT ROWID",
         ),
     ),
 )

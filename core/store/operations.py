@@ -14,7 +14,7 @@ from core.store.call_operations import (
 )
 from core.store.chat_operations import DeleteChat, InsertChat, PutEntry, PutMemory, ReplaceEntries, UpdateChat
 from core.store.operation import UNSET, Number, Operation, Ref, Unset
-from core.store.proposal_operations import InsertEdit, InsertProposal, UpdateProposal
+from core.store.proposal_operations import BeginChange, EndChange, InsertEdit, InsertProposal, UpdateProposal
 from core.store.request_operations import AnswerRequest, InsertRequest, MarkRequest, RecordCommand, WithdrawRequests
 from core.store.run_operations import (
     InsertLine,
@@ -37,9 +37,11 @@ from core.store.step_operations import (
 __all__ = [
     "UNSET",
     "AnswerRequest",
+    "BeginChange",
     "CallCost",
     "CopyRecording",
     "DeleteChat",
+    "EndChange",
     "FinishCall",
     "InsertAttempt",
     "InsertCall",

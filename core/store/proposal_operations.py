@@ -8,6 +8,7 @@ from zlib import crc32
 
 from core.errors import StoreError
 from core.store.operation import UNSET, Number, Operation, Unset
+from core.store.records import BegunChange
 from core.store.transaction import Transaction
 
 REPORT = "Nothing of it was kept. Report it: Rondo should not have tried."
@@ -119,3 +120,27 @@ class InsertEdit(Operation):
         if self.undoes is not None:
             transaction.execute("UPDATE edits SET undone_by = ? WHERE number = ?", (number, self.undoes))
         return number
+
+
+@dataclass(frozen=True, slots=True)
+class BeginChange(Operation):
+    """A workflow's files are about to be changed by a command, into this version."""
+
+    change: BegunChange
+
+    def apply(self, transaction: Transaction) -> None:
+        begun = self.change
+        transaction.execute(
+            "INSERT OR REPLACE INTO changing(workflow, version, command, method, arguments) VALUES (?, ?, ?, ?, ?)",
+            (begun.workflow, begun.version, begun.command, begun.method, begun.arguments),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EndChange(Operation):
+    """The change of a workflow's files is noted, or did not come about."""
+
+    workflow: str
+
+    def apply(self, transaction: Transaction) -> None:
+        transaction.execute("DELETE FROM changing WHERE workflow = ?", (self.workflow,))

@@ -236,6 +236,17 @@ class ProposalRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class BegunChange:
+    """A change of a workflow's files that has begun, and the command that it comes of; `arguments` is JSON."""
+
+    workflow: str
+    version: str
+    command: str
+    method: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class EditRecord:
     """An applied change of a workflow's files, without the files."""
 

@@ -297,4 +297,14 @@ CREATE TABLE edits (
     crc INTEGER NOT NULL
 );
 CREATE INDEX edits_by_workflow ON edits(workflow, number);
+
+-- A change to a workflow's files that has begun: the version it makes, and the command (id, method, arguments). It goes
+-- with the edit's row; where one is left, the engine died between, and the next one notes what is in the folder.
+CREATE TABLE changing (
+    workflow TEXT PRIMARY KEY,
+    version TEXT NOT NULL,
+    command TEXT NOT NULL,
+    method TEXT NOT NULL,
+    arguments TEXT NOT NULL
+) WITHOUT ROWID;
 """

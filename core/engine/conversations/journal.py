@@ -22,11 +22,14 @@ from core.engine.conversations.views import edit_row
 from core.engine.packed_files import packed_files, unpacked_files
 from core.engine.rollback import PutBack, put_back
 from core.engine.versions import Versions
-from core.errors import ProposalProblem, UnknownWorkflow, UsageError
+from core.errors import ProposalProblem, RondoError, UnknownWorkflow, UsageError
 from core.link.chat_types import EditRow, Undone
-from core.store.operations import InsertEdit, Operation, RecordCommand
-from core.store.records import EditRecord
+from core.store.operations import BeginChange, EndChange, InsertEdit, Operation, RecordCommand
+from core.store.records import BegunChange, EditRecord
 from core.store.store import Store
+
+Command = Callable[[str], RecordCommand]
+"""A record of the command with this result (JSON)."""
 
 BACKWARDS = ("undo", "redo")
 """Authors of edits that only take others back, or take that back."""
@@ -85,21 +88,30 @@ class Journal:
         proposal: str | None = None,
         undoes: int | None = None,
         before: Mapping[str, bytes] | None = None,
+        command: Command,
         others: Callable[[Applied], Sequence[Operation]] = lambda applied: (),
     ) -> Applied:
         """Make the folder these files, approve them and note the edit; the caller holds `writing`.
 
         What was there goes into a dated folder of `backups/`. The files are approved where those before them are: a
         person has seen the change, and not what others may have put beside it. `before` is what to note as the files
-        before, where that is not what is there. `others` are committed with the edit; it is called in a thread. Raises
-        UsageError, EnvironmentProblem; then all is as it was.
+        before, where that is not what is there. `command` is whose change it is, `others` are committed with the edit;
+        it is called in a thread. Raises UsageError, EnvironmentProblem; then all is as it was.
         """
         version = version_hash(files)
         folder = self._catalog.folder(name)
         await self._keep_present(name)
         done = PutBack(None, [], [])
         if dict(present) != dict(files):
-            done = await asyncio.to_thread(put_back, folder, present, files, version, self._now())
+            begun = command("null")
+            change = BegunChange(name, version, begun.id, begun.method, begun.arguments)
+            await self._store.commit([BeginChange(change)])
+            crash_point("edit.begun")
+            try:
+                done = await asyncio.to_thread(put_back, folder, present, files, version, self._now())
+            except RondoError:
+                await self._store.commit([EndChange(name)])
+                raise
         crash_point("edit.written")
         earlier = dict(present) if before is None else dict(before)
         approved = await asyncio.to_thread(self._approve, folder, earlier, version)
@@ -128,10 +140,21 @@ class Journal:
             undoes=undoes,
         )
         applied = Applied(row, row.after, done.backup, done.written, done.removed, approved)
-        await self._store.commit([edit, *await asyncio.to_thread(others, applied)])
+        await self._store.commit([edit, EndChange(name), *await asyncio.to_thread(others, applied)])
+        crash_point("edit.noted")
         await self._catalog.look_again(name)
         await self._verify(name, files)
         return applied
+
+    async def left_over(self) -> list[BegunChange]:
+        """Changes that an engine wrote and died before it noted them; those that it did not write are forgotten."""
+        left = []
+        for change in await self._store.begun_changes():
+            if version_hash(await self.files(change.workflow)) == change.version:
+                left.append(change)
+            else:
+                await self._store.commit([EndChange(change.workflow)])
+        return left
 
     # Undo ---------------------------------------------------------------------------------------------------------
 
@@ -141,7 +164,7 @@ class Journal:
         undone = _undone(records)
         return [edit_row(record, record.number in undone) for record in records[: max(1, min(limit, 200))]]
 
-    async def take_back(self, workflow: str, number: int | None, command: Callable[[str], RecordCommand]) -> Undone:
+    async def take_back(self, workflow: str, number: int | None, command: Command) -> Undone:
         """Undo an edit: that of this number, or the last one that is not undone. Raises UndoConflict, UsageError.
 
         The caller holds `writing`.
@@ -159,7 +182,7 @@ class Journal:
             )
         return await self._reverse(workflow, can[0], "undo", f"Undo: {can[0].title}", command, undoes=can[0].number)
 
-    async def do_again(self, workflow: str, command: Callable[[str], RecordCommand]) -> Undone:
+    async def do_again(self, workflow: str, command: Command) -> Undone:
         """Redo the edit that was undone last; the caller holds `writing`. Raises UndoConflict, UsageError."""
         records = await self._store.edits(workflow, LOOKED_AT)
         undone = _undone(records)
@@ -179,7 +202,7 @@ class Journal:
         record: EditRecord,
         author: str,
         title: str,
-        command: Callable[[str], RecordCommand],
+        command: Command,
         undoes: int | None,
     ) -> Undone:
         content = await self._store.edit_content(record.number)
@@ -202,7 +225,18 @@ class Journal:
             )
             return [command(msgspec.json.encode(views[0]).decode())]
 
-        await self.apply(workflow, present, taken.files, author=author, title=title, undoes=undoes, others=others)
+        await self.apply(
+            workflow,
+            present,
+            taken.files,
+            author=author,
+            title=title,
+            undoes=undoes,
+            # Written before, by an engine that died before it could note it.
+            before=after if dict(present) == dict(taken.files) else None,
+            command=command,
+            others=others,
+        )
         return views[0]
 
     # Inside -------------------------------------------------------------------------------------------------------

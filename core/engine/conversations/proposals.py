@@ -198,6 +198,7 @@ class Proposals:
             chat=record.chat,
             proposal=record.id,
             before=begun,
+            command=command,
             others=others,
         )
         await self.tell(record.id)
