@@ -11,6 +11,7 @@ from typing import Any, Protocol, cast
 import structlog
 
 from core.crash_points import crash_point
+from core.engine.breakpoints import Breakpoints
 from core.engine.environments.cache import Held, Need
 from core.engine.frames import Frames
 from core.engine.process_life import ProcessLife
@@ -112,6 +113,11 @@ class World(Protocol):
         """What makes the calls of nodes."""
         ...
 
+    @property
+    def breakpoints(self) -> Breakpoints:
+        """Where runs pause by themselves."""
+        ...
+
     def now(self) -> float: ...
     def publish(self, event: Any) -> None: ...
 
@@ -177,6 +183,8 @@ class RunActor:
         self.position = position
         self.status = cast(Status, record.status)
         self.until = record.until
+        self.pause_reason = record.pause_reason if record.until == "pause" else ""
+        """Why the run is about to pause; empty where a person wants that."""
         self.initial_state: bytes | None = None
         """The state's JSON text of a run that has only begun, where it is still at hand."""
         self.secrets: RunSecrets | None = None
@@ -397,9 +405,11 @@ class RunActor:
         for flight in self.in_flight.values():
             text = f"attempt {flight.attempt} was given up by a pause; the visit runs again when the run goes on"
             self.log.line(now, "WARNING", text, flight.node, flight.visit, flight.attempt)
-        paused = self.status_operations("paused", node=next(iter(self.in_flight), self.position.next))
+        node = next(iter(self.in_flight), self.position.next)
+        paused = self.status_operations("paused", node=node, pause_reason=self.pause_reason)
         await self.commit([*paused, UpdateRun(self.record.number, until="end"), *more], patient=False)
         self.until = "end"
+        self.pause_reason = ""
         self.in_flight.clear()
         self.entered("paused")
         await self.process_life.dismiss(at_once=at_once)

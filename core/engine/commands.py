@@ -50,10 +50,11 @@ async def pause(actor: RunActor, at_once: bool, command: RecordCommand) -> None:
     async def act() -> None:
         if actor.status in FINAL or actor.status in ("paused", "blocked"):
             raise actor.at_rest_error()
+        actor.pause_reason = ""
         if at_once or actor.status != "running":
             await actor.pause(command, at_once=True)
             return
-        await actor.commit([UpdateRun(actor.record.number, until="pause"), command], patient=False)
+        await actor.commit([UpdateRun(actor.record.number, until="pause", pause_reason=""), command], patient=False)
         actor.until = "pause"
         actor.entered(actor.status)
 
@@ -67,20 +68,23 @@ async def resume(actor: RunActor, until: str, presets: list[tuple[str, Any]], co
         if actor.until == "pause" and until == "end":
             await actor.commit([UpdateRun(actor.record.number, until=until), command], patient=False)
             actor.until = until
+            actor.pause_reason = ""
             actor.frames.acknowledge_withheld()
             actor.entered(actor.status)
             return
         if actor.status != "paused":
             raise actor.at_rest_error()
+        # A breakpoint on the way to the node up to which the run was to go changes nothing of that.
+        wanted = actor.until if until == "end" and actor.until.startswith("node:") else until
         merged = [*json.loads(actor.record.presets), *([request, value] for request, value in presets)]
         text = json.dumps(merged, ensure_ascii=False)
         number = actor.record.number
         await actor.commit(
-            [*actor.status_operations("queued"), UpdateRun(number, until=until, presets=text), command], patient=False
+            [*actor.status_operations("queued"), UpdateRun(number, until=wanted, presets=text), command], patient=False
         )
         crash_point("run.resume.committed")
         actor.change_record(presets=text)
-        actor.until = until
+        actor.until = wanted
         actor.entered("queued")
         await actor.process_life.start()
 

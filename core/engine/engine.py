@@ -26,6 +26,7 @@ from core.engine.environments.making import Environments
 from core.engine.environments.providers import COMPOSIO_CORE, ProviderEnvironments
 from core.engine.environments.service import EnvironmentService
 from core.engine.events import EventBus
+from core.engine.inspecting import Inspecting
 from core.engine.model_calls import ModelCalls
 from core.engine.process_log import redact_with
 from core.engine.processes import ProcessPool
@@ -88,7 +89,9 @@ from core.version import VERSION
 log = structlog.get_logger()
 
 
-class Engine(RunCommands, WorkflowCalls, RetentionCalls, ModelCalls, ToolCalls, CallRecords, ConversationCalls):
+class Engine(
+    RunCommands, WorkflowCalls, RetentionCalls, ModelCalls, ToolCalls, CallRecords, ConversationCalls, Inspecting
+):
     """Implements `core.link.api.EngineApi`; made by the engine process, or inside another program (library mode)."""
 
     def __init__(
@@ -159,6 +162,7 @@ class Engine(RunCommands, WorkflowCalls, RetentionCalls, ModelCalls, ToolCalls, 
             )
             self._runs.broker = self._broker = self._make_broker()
             stack.push_async_callback(self._broker.close)
+            await self._runs.breakpoints.load()
             await self._broker.recover()
             self._runs.subflows = self._subflows = Subflows(self._store, self._workflows, self._runs, self._now)
             self._queries = Queries(self.workspace, self._store, self._runs)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from core.crash_points import crash_point
+from core.engine.breakpoints import pause_reason
 from core.engine.conditions import TAKEN, Conditions, conditions_between
 from core.engine.dag_rows import why_skipped
 from core.engine.onward import ALONE
@@ -200,32 +201,33 @@ class Frames:
                 cause="A gap or a repeat in the steps; nothing of it was kept.",
                 next_step="Start the run again and report it.",
             )
+        stops = self._breakpoints_ahead(self._settle_routing(header))
         # Only where nothing but the step's durability decides whether the process goes on.
-        goes_on = next_node is not None and actor.until == "end" and not actor.world.draining
+        goes_on = next_node is not None and actor.until == "end" and not stops and not actor.world.draining
         acknowledge = actor.process_life.sender({"t": "ack", "seq": seq}) if goes_on else None
         operations: list[Operation] = [self._step_operation(header, payload, acknowledge)]
         process_knows = actor.until == "step"
+        on_the_way = bool(stops) and actor.until.startswith("node:") and not actor.rests_after(node)
         if header["snapshot"]:
             operations.append(InsertSnapshot(actor.line, seq, payload[len(payload) - header["snapshot"] :]))
         after: Status | None = None
-        rests = actor.rests_after(node)
+        rests = bool(stops) or actor.rests_after(node)
         first_comes_to_rest = rests and next_node is not None and actor.busy_beside(node)
         if next_node is None or actor.until == ALONE:
             after = "completed"
             operations += actor.status_operations(after, ended_at=ended, node=node)
         elif first_comes_to_rest:
-            operations.append(UpdateRun(actor.record.number, until="pause"))
+            operations.append(UpdateRun(actor.record.number, until="pause", pause_reason=actor.pause_reason))
         elif rests:
             after = "paused"
-            operations += actor.status_operations(after, node=next_node)
-            if not process_knows:
+            operations += actor.status_operations(after, node=next_node, pause_reason=actor.pause_reason)
+            if not process_knows and not on_the_way:
                 operations.append(UpdateRun(actor.record.number, until="end"))
         elif actor.status in WAITING:
             # The code went on without the answer it had asked for.
             after = "running"
             operations += actor.status_operations(after)
         operations += actor.requests.withdrawal(node, ended)
-        self._log_routing(header)
         await actor.commit(operations)
         crash_point("run.step.committed")
         position = actor.position
@@ -244,8 +246,10 @@ class Frames:
             actor.until = "pause"
             self._withheld.append(seq)
             return
+        if after == "paused":
+            actor.pause_reason = ""
         if after == "paused" and not process_knows:
-            actor.until = "end"
+            actor.until = actor.until if on_the_way else "end"
             actor.in_flight.clear()
             await actor.process_life.dismiss(at_once=False)
             return
@@ -316,6 +320,27 @@ class Frames:
             if self._conditions.get((node, next_node)) == routing["condition"]:
                 return TAKEN
         return encode_json(routing).decode()
+
+    def _breakpoints_ahead(self, ahead: Iterable[str]) -> list[str]:
+        """Before which of the nodes that come next the run is to pause; said in the log."""
+        actor = self._actor
+        if actor.until in ("step", ALONE):
+            return []
+        stops = actor.world.breakpoints.among(actor.record, ahead)
+        if stops:
+            text = f"pauses at a breakpoint before {', '.join(stops)}; go on: rondo resume {actor.short_id}"
+            actor.log.line(actor.world.now(), "INFO", text, stops[0])
+            actor.pause_reason = pause_reason(stops, actor.pause_reason)
+        return stops
+
+    def _settle_routing(self, header: dict[str, Any]) -> list[str]:
+        """Say in the log which way the run goes and why; returns the nodes to which it comes with this step."""
+        settling = self._actor.position.settling
+        known = set(settling.ready) if settling is not None else set()
+        self._log_routing(header)
+        if settling is None:
+            return [header["next"]] if header["next"] is not None else []
+        return [node for node in settling.in_turn() if node not in known]
 
     def _log_routing(self, header: dict[str, Any]) -> None:
         """Say in the log which way the run went and why."""

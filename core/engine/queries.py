@@ -129,11 +129,15 @@ class Queries:
         """The nodes of a dag that are skipped; its steps say that it is one."""
         if last is None or '"dag"' not in last.routing:
             return []
-        version = await self._store.version(record.version)
-        if version is None:
+        graph = await self.graph_of(record.version)
+        if graph is None:
             return []
-        graph = Graph.from_dict(json.loads(version.graph))
         return skipped_view(graph, await settling_of(self._store, graph, record.line or 0))
+
+    async def graph_of(self, version: str) -> Graph | None:
+        """The graph of a stored version."""
+        found = await self._store.version(version)
+        return Graph.from_dict(json.loads(found.graph)) if found is not None else None
 
     async def list_lines(self, run_id: str) -> list[LineView]:
         """Every line of a run, oldest first."""

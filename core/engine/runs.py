@@ -16,6 +16,7 @@ from core.crash_points import crash_point
 from core.definition.load import LoadedWorkflow
 from core.engine import commands
 from core.engine.actor import Brokerage, Calls, Position, Process, RunActor, stopping_error
+from core.engine.breakpoints import Breakpoints, pause_reason
 from core.engine.dag_rows import init_of_dag, settling_of, used_attempts
 from core.engine.environments.cache import Held, Need, need_of
 from core.engine.environments.making import Environments, run_variables
@@ -133,6 +134,7 @@ class Runs:
         self.timers = Timers(now, self._timer_due)
         self._usage = UsageWatch(lambda: [actor.process_life for actor in self._actors.values()], lambda: self.settings)
         self.draining = False
+        self.breakpoints = Breakpoints(store, self.publish)
         self.subflows: Calls
         self.broker: Brokerage
         """Both are set by the engine: they need this object to be made."""
@@ -202,11 +204,17 @@ class Runs:
         given = await self.secrets.of(loaded.name, loaded.files)
         if given is not None:
             given.refuse(b"%b%b" % (state, dumps([start.inputs, start.answers])), "what the run is to begin with")
+        settling = Settling(DagShape(loaded.graph)) if loaded.graph.mode == "dag" else None
+        first_node_id = first_node(loaded.graph)
+        firsts = settling.in_turn() if settling is not None else [first_node_id] if first_node_id else []
+        # Whoever goes step by step stops everywhere.
+        stops = self.breakpoints.before(loaded.name, firsts) if start.until != "step" else []
         run = InsertRun(
             id=run_id,
             workflow=loaded.name,
             version=loaded.version,
-            status="queued",
+            status="paused" if stops else "queued",
+            pause_reason=pause_reason(stops) if stops else "",
             until=start.until if start.until_node is None else f"node:{start.until_node}",
             source=by,
             inputs=inputs,
@@ -223,8 +231,7 @@ class Runs:
         crash_point("run.start.committed")
         record = await self._store.run_by_number(results[0].run)
         version = await self._version_of(record)
-        settling = Settling(DagShape(loaded.graph)) if loaded.graph.mode == "dag" else None
-        position = Position(0, first_node(loaded.graph), settling=settling)
+        position = Position(0, first_node_id, settling=settling)
         actor = RunActor(self, record, version, loaded.graph, position)
         actor.initial_state = state if len(state) <= INITIAL_STATE_KEPT else None
         self._actors[run_id] = actor
@@ -237,12 +244,16 @@ class Runs:
                 run_id=run_id,
                 workflow=loaded.name,
                 line=actor.line,
-                status="queued",
+                status=actor.status,
                 step=0,
                 node=position.next,
             )
         )
-        actor.post(actor.process_life.start)
+        if stops:
+            actor.log.line(now, "INFO", f"pauses at a breakpoint before {', '.join(stops)}, the first", stops[0])
+            actor.post(actor.log.flush)
+        else:
+            actor.post(actor.process_life.start)
 
     def active(self, run_id: str) -> RunActor | None:
         """The actor of a run, if it has one now."""

@@ -235,7 +235,8 @@ class Travel:
             ended = UpdateLine(actor.line, status="cancelled", ended_at=now, error=error_document(error))
             operations += [ended, WithdrawRequests(actor.line, now)]
         line = InsertLine(number, parent, seq, loaded.version or "", status, now)
-        return [*operations, line, UpdateRun(number, until=until, pid=None, pid_started=None, node=None), command]
+        onward = UpdateRun(number, until=until, pid=None, pid_started=None, node=None, pause_reason="")
+        return [*operations, line, onward, command]
 
     async def _new_line(self, record: RunRecord, build: Build, notes: list[str]) -> None:
         """Let the run's actor end its line and leave; another one goes on with the new line."""

@@ -232,6 +232,7 @@ def run_view(
         queue_position=position,
         priority=record.priority,
         pausing=record.until == "pause" and record.status not in FINAL,
+        pause_reason=record.pause_reason if record.status == "paused" or record.until == "pause" else "",
         activity=actor.process_life.environment.activity if actor is not None else "",
         replay=record.replay,
         unused_answers=[] if record.presets == "[]" else [name for name, _ in json.loads(record.presets)],

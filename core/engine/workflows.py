@@ -13,6 +13,7 @@ from core.engine.catalog import Catalog, broken_error, is_broken
 from core.engine.versions import Versions
 from core.engine.views import last_run_view, workflow_detail, workflow_row
 from core.errors import DefinitionError, NotApproved, UsageError
+from core.flow.graph import Graph
 from core.link.workflow_types import ApprovalView, FileChange, WorkflowDetail, WorkflowRow
 from core.store.store import Store
 
@@ -45,6 +46,15 @@ class Workflows:
             loaded = await self._versions.stored(name, version)
         last_good = await self._catalog.last_good(name) if loaded.errors else loaded.version
         return workflow_detail(loaded, await self._verdict(loaded), last_good, self._catalog.folder(name))
+
+    async def graph(self, name: str) -> Graph:
+        """The graph as the folder has it; where that is broken, as it last was when it could be read."""
+        loaded = await self._catalog.fresh(name)
+        if loaded.graph is None and (last_good := await self._catalog.last_good(name)) is not None:
+            loaded = await self._versions.stored(name, last_good)
+        if loaded.graph is None:
+            raise broken_error(loaded, None)
+        return loaded.graph
 
     async def runnable(self, name: str, version: str | None) -> LoadedWorkflow:
         """What a new run would run, kept as a version; raises DefinitionError or NotApproved."""

@@ -9,6 +9,7 @@ from core.link.assistant_api import AssistantApi
 from core.link.commands import Fork, ManyRuns, Rerun, Retry, Rewind, RunNode
 from core.link.engine_types import ClientInfo, Doctor, EngineInfo, EngineStatus
 from core.link.event_types import Event
+from core.link.inspect_api import InspectApi
 from core.link.retention_types import ExportedRun, ImportedRun, Prune, PruneReport
 from core.link.types import (
     Answer,
@@ -38,7 +39,7 @@ from core.link.workflow_types import (
 )
 
 
-class EngineApi(AssistantApi, Protocol):
+class EngineApi(AssistantApi, InspectApi, Protocol):
     """What an engine does for its clients. Every failure is a `RondoError`.
 
     A run is named by its id or by any unique ending of it of at least 4 characters. Commands carry a `command_id`

@@ -25,6 +25,7 @@ from core.link.engine_types import PROTOCOL, ClientInfo, Doctor, EngineInfo, Eng
 from core.link.event_types import Resync
 from core.link.events import EventStream
 from core.link.framing import FramingError, encode_frame, read_frame
+from core.link.inspect_api import RemoteInspectCalls
 from core.link.liveness import Liveness
 from core.link.messages import CANCEL, NOT_DECODABLE, PING, SUBSCRIBE, Incoming, events_decoder, incoming_decoder
 from core.link.model_calls import RemoteModelCalls
@@ -89,7 +90,7 @@ def _decoder(kind: Hashable) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind)
 
 
-class EngineCalls(RemoteModelCalls, RemoteToolCalls, RemoteCallRecords, ChatCalls, ABC):
+class EngineCalls(RemoteModelCalls, RemoteToolCalls, RemoteCallRecords, RemoteInspectCalls, ChatCalls, ABC):
     """The methods of `EngineApi`, each as one call by its name; `core.link.api` says what they do."""
 
     @abstractmethod

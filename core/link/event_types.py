@@ -78,6 +78,12 @@ class PruneChanged(_Struct, tag="prune"):
     total: int = 0
 
 
+class BreakpointsChanged(_Struct, tag="breakpoints"):
+    """Breakpoints of a workflow, or of one of its runs, were set or taken away."""
+
+    workflow: str
+
+
 class Resync(_Struct, tag="resync"):
     """Events were lost: read rows after your cursors."""
 
@@ -94,5 +100,6 @@ Event = (
     | ChatChanged
     | ChatText
     | ProposalChanged
+    | BreakpointsChanged
     | Resync
 )

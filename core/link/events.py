@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from core.errors import RondoError
 from core.link.chat_events import ChatChanged, ChatText, ProposalChanged
 from core.link.event_types import (
+    BreakpointsChanged,
     EngineChanged,
     EnvironmentChanged,
     Event,
@@ -34,6 +35,8 @@ def _subject(event: Event) -> object | None:
             return ("request", run_id, key)
         case WorkflowChanged(name=name):
             return ("workflow", name)
+        case BreakpointsChanged(workflow=workflow):
+            return ("breakpoints", workflow)
         case EnvironmentChanged(key=key):
             return ("environment", key)
         case PruneChanged():

@@ -240,6 +240,8 @@ class RunView(_Struct):
     priority: int = 0
     pausing: bool = False
     """It pauses as soon as the running step is complete."""
+    pause_reason: str = ""
+    """Why it is paused, or about to, such as "breakpoint before send"; empty where a person paused it."""
     activity: str = ""
     """What is done for a run that is queued, in words, such as "making the environment"; empty where nothing is."""
     skipped: list[SkippedNode] = []

@@ -150,9 +150,9 @@ class LineReads(Reader):
         rows = await self._delta_rows(line, seq, seq)
         if not rows:
             raise await self.unknown_step(line, seq)
-        _, _, operations, names, *_ = _checked(rows[0])
-        blobs = await self._blobs(_split(names))
-        return operations, [blobs[name] for name in _split(names)]
+        _, _, operations, names, *_ = checked(rows[0])
+        blobs = await self._blobs(split_names(names))
+        return operations, [blobs[name] for name in split_names(names)]
 
     @notes_damage
     async def own_changes(self, line: int) -> list[tuple[bytes, list[bytes]]]:
@@ -160,9 +160,9 @@ class LineReads(Reader):
         found: list[tuple[bytes, list[bytes]]] = []
         while rows := await self._delta_rows(line, len(found) + 1, len(found) + STEPS_AT_ONCE):
             for some in _with_few_blobs(rows):
-                blobs = await self._blobs([name for row in some for name in _split(row[3])])
-                for _, _, delta, names, _, own in map(_checked, some):
-                    found.append((own or delta, [blobs[name] for name in _split(names)]))
+                blobs = await self._blobs([name for row in some for name in split_names(row[3])])
+                for _, _, delta, names, _, own in map(checked, some):
+                    found.append((own or delta, [blobs[name] for name in split_names(names)]))
         return found
 
     async def deltas_since_snapshot(self, line: int) -> tuple[int, int]:
@@ -204,7 +204,7 @@ class LineReads(Reader):
             if not rows:
                 raise await self.unknown_step(line, seq)
             for some in _with_few_blobs(rows):
-                blobs = await self._blobs([name for row in some for name in _split(row[3])])
+                blobs = await self._blobs([name for row in some for name in split_names(row[3])])
                 await state.add(some, blobs)
         return seq, await state.text()
 
@@ -214,7 +214,7 @@ class LineReads(Reader):
         row = await self._fetch_one("SELECT operations, blobs FROM inputs WHERE run = ?", (run,))
         if row is None:
             raise rows_missing("inputs", f"run {run}")
-        operations, names = row[0], _split(row[1])
+        operations, names = row[0], split_names(row[1])
         blobs = await self._blobs(names)
 
         def fold() -> bytes:
@@ -296,7 +296,7 @@ class LineReads(Reader):
             "SELECT blobs FROM steps WHERE line = ? AND seq > ? AND seq <= ? AND length(blobs) > 0",
             (part.line, after, part.last),
         )
-        names = [name for row in rows for name in _split(row[0])]
+        names = [name for row in rows for name in split_names(row[0])]
         sizes = await self._blob_sizes(names)
         return sum(sizes[name] for name in names)
 
@@ -341,11 +341,11 @@ class _Folding:
             self._state = orjson.loads(self._text)
             self._text = b""
         for row, seq in zip(rows, itertools.count(self.seq + 1), strict=False):
-            if _checked(row)[1] != seq:
+            if checked(row)[1] != seq:
                 raise rows_missing("steps", f"line {row[0]}, seq {seq}", row[0])
         for (line, seq, _, names, *_), operations in zip(rows, _loaded(rows), strict=True):
             try:
-                apply_operations(self._state, operations, [blobs[name] for name in _split(names)])
+                apply_operations(self._state, operations, [blobs[name] for name in split_names(names)])
             except (ValueError, TypeError, LookupError) as error:
                 raise step_unusable(line, seq, error) from error
             self.seq = seq
@@ -368,13 +368,14 @@ def _loaded(rows: Sequence[Row]) -> list[Any]:
     return loaded
 
 
-def _checked(row: Row) -> Row:
+def checked(row: Row) -> Row:
+    """A row of (line, seq, delta, blobs, crc, own, ...) as it was written. Raises DatabaseDamaged."""
     if crc32(row[5], crc32(row[2])) != row[4]:
         raise row_damaged("steps", f"line {row[0]}, seq {row[1]}", row[0])
     return row
 
 
-def _split(names: bytes) -> list[bytes]:
+def split_names(names: bytes) -> list[bytes]:
     """The hashes of a step's large values; most steps have none."""
     return [names[start : start + HASH_BYTES] for start in range(0, len(names), HASH_BYTES)] if names else []
 

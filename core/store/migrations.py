@@ -52,6 +52,9 @@ MIGRATIONS: tuple[Migration, ...] = (
             "0, cache_read_tokens INTEGER NOT NULL DEFAULT 0, cost REAL, request BLOB NOT NULL, reply BLOB "
             "NOT NULL DEFAULT x'', error TEXT, crc INTEGER NOT NULL, spent INTEGER NOT NULL DEFAULT 0 )",
             "ALTER TABLE runs ADD COLUMN replay TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE runs ADD COLUMN pause_reason TEXT NOT NULL DEFAULT ''",
+            "CREATE TABLE breakpoints ( workflow TEXT NOT NULL, run INTEGER NOT NULL, node TEXT NOT NULL, set_at "
+            "REAL NOT NULL, PRIMARY KEY (workflow, run, node) ) WITHOUT ROWID",
             "CREATE INDEX requests_of_budgets ON requests(answered_at) WHERE kind = 'budget'",
             "CREATE INDEX calls_by_key ON calls(key, nth, number)",
             "CREATE INDEX calls_by_run ON calls(run, number) WHERE run IS NOT NULL",

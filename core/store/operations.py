@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.errors import RepeatedCommand
+from core.store.breakpoint_rows import ClearBreakpoints, SetBreakpoint
 from core.store.call_operations import (
     CallCost,
     CopyRecording,
@@ -39,6 +40,7 @@ __all__ = [
     "AnswerRequest",
     "BeginChange",
     "CallCost",
+    "ClearBreakpoints",
     "CopyRecording",
     "DeleteChat",
     "EndChange",
@@ -68,6 +70,7 @@ __all__ = [
     "Ref",
     "RepeatedCommand",
     "ReplaceEntries",
+    "SetBreakpoint",
     "SpendCall",
     "SpendCalls",
     "Unset",

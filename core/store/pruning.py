@@ -84,6 +84,7 @@ class PruneRun(Operation):
         transaction.execute_many("DELETE FROM attempts WHERE line = ?", [(line,) for line in lines])
         for table, column, value in (
             ("requests", "run", self.number),
+            ("breakpoints", "run", self.number),
             ("lines", "run", self.number),
             ("runs", "number", self.number),
             ("commands", "run", run_id),

@@ -42,6 +42,7 @@ class RunRecord:
     parent_node: str | None
     parent_visit: int | None
     replay: str
+    pause_reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,16 @@ class CommandRecord:
     run: str | None
     arguments: str
     result: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BreakpointRow:
+    """A node before which runs pause; `run` is 0 for every run of the workflow."""
+
+    workflow: str
+    run: int
+    node: str
+    set_at: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,13 +75,14 @@ class InsertRun(Operation):
     inputs_of: int | None = None
     parent: ParentVisit | None = None
     replay: str = ""
+    pause_reason: str = ""
 
     def apply(self, transaction: Transaction) -> NewRun:
         try:
             run = transaction.execute(
                 "INSERT INTO runs(number, id, reversed_id, workflow, version, status, until, source, inputs, presets,"
-                " priority, created_at, parent_run, parent_node, parent_visit, replay)"
-                f" VALUES ({NEXT_RUN}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " priority, created_at, parent_run, parent_node, parent_visit, replay, pause_reason)"
+                f" VALUES ({NEXT_RUN}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     self.id,
                     self.id[::-1],
@@ -96,6 +97,7 @@ class InsertRun(Operation):
                     self.created_at,
                     *(self.parent or NO_PARENT),
                     self.replay,
+                    self.pause_reason,
                 ),
             ).lastrowid
         except sqlite3.IntegrityError as error:
@@ -184,6 +186,7 @@ class UpdateRun(Operation):
         "logs_dropped",
         "line",
         "presets",
+        "pause_reason",
     )
     references: ClassVar[tuple[str, ...]] = ("number", "line")
 
@@ -200,6 +203,7 @@ class UpdateRun(Operation):
     logs_dropped: int | Unset = UNSET
     line: Number | Unset = UNSET
     presets: str | Unset = UNSET
+    pause_reason: str | Unset = UNSET
 
     def apply(self, transaction: Transaction) -> None:
         _update(transaction, "runs", "number", self.number, self.changes(self.columns))

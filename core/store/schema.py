@@ -40,7 +40,8 @@ CREATE TABLE runs (
     parent_run INTEGER,                      -- of a subflow: the number of the run whose node waits for this one,
     parent_node TEXT,                        -- the node,
     parent_visit INTEGER,                    -- and its visit
-    replay TEXT NOT NULL DEFAULT ''          -- what its calls are answered from, in words, where it is a replay
+    replay TEXT NOT NULL DEFAULT '',         -- what its calls are answered from, in words, where it is a replay
+    pause_reason TEXT NOT NULL DEFAULT ''    -- why it paused by itself, or will; empty where a person paused it
 );
 CREATE INDEX runs_by_parent ON runs(parent_run, number) WHERE parent_run IS NOT NULL;
 CREATE INDEX runs_by_workflow ON runs(workflow, number);
@@ -130,6 +131,15 @@ CREATE INDEX requests_by_run ON requests(run, number);
 CREATE INDEX requests_by_line ON requests(line);  -- a line that goes looks for those that name it
 CREATE INDEX requests_open ON requests(run, number) WHERE status = 'open';
 CREATE INDEX requests_of_budgets ON requests(answered_at) WHERE kind = 'budget';
+
+-- Nodes before which runs pause; run 0: every run of the workflow.
+CREATE TABLE breakpoints (
+    workflow TEXT NOT NULL,
+    run INTEGER NOT NULL,
+    node TEXT NOT NULL,
+    set_at REAL NOT NULL,
+    PRIMARY KEY (workflow, run, node)
+) WITHOUT ROWID;
 
 CREATE TABLE logs (
     run INTEGER NOT NULL,

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from core.errors import FolderReadOnly, StoreError
 from core.store.backup import copy_database, finish_copy
+from core.store.breakpoint_rows import BreakpointReads
 from core.store.call_reads import CallReads
 from core.store.chat_reads import ChatReads
 from core.store.identity import FileIdentity
@@ -20,10 +21,11 @@ from core.store.problems import folder_read_only, problem_from, problem_from_sys
 from core.store.pruning import PruningReads
 from core.store.run_reads import RunReads
 from core.store.transfer import TransferReads
+from core.store.write_reads import WriteReads
 from core.store.writer import Writer
 
 
-class Store(RunReads, TransferReads, LogReads, PruningReads, CallReads, ChatReads):
+class Store(RunReads, TransferReads, WriteReads, LogReads, PruningReads, CallReads, ChatReads, BreakpointReads):
     """The one owner of a workspace's database; make it with `open`, read after `start_reads`, end it with `close`."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from core.crash_points import crash_point
-from core.store.line_reads import LineReads, _checked, _split, _with_few_blobs
+from core.store.line_reads import LineReads, _with_few_blobs, checked, split_names
 from core.store.operation import Operation
 from core.store.pruning import note_pruning, remember_last_numbers
 from core.store.records import StepRow
@@ -141,9 +141,9 @@ class TransferReads(LineReads):
             deltas = await self._delta_rows(line, rows[0].seq, rows[-1].seq)
             by_seq = {row.seq: row for row in rows}
             for some in _with_few_blobs(deltas):
-                blobs = await self._blobs([name for row in some for name in _split(row[3])])
+                blobs = await self._blobs([name for row in some for name in split_names(row[3])])
                 yield [
-                    WholeStep(by_seq[seq], delta, [blobs[name] for name in _split(names)], own)
-                    for _, seq, delta, names, _, own in map(_checked, some)
+                    WholeStep(by_seq[seq], delta, [blobs[name] for name in split_names(names)], own)
+                    for _, seq, delta, names, _, own in map(checked, some)
                 ]
             first = rows[-1].seq + 1
