@@ -115,6 +115,7 @@ def run_document(view: RunView, state: bytes, *, step: int | None = None, next_s
         "version": view.version,
         "status": view.status,
         "pausing": view.pausing,
+        "pause_reason": view.pause_reason or None,
         "step": view.step if step is None else step,
         "next_node": view.next_node,
         "awaiting_input": request_document(view.awaiting_input) if view.awaiting_input is not None else None,

@@ -10,7 +10,10 @@ from core.cli.call import parse_pairs
 from core.errors import UsageError
 from core.link.commands import StateEdit
 
-_PART = re.compile(r'\.?(?P<key>[^.\[\]"=]+)|\[(?P<index>\d+)\]|\[(?P<quoted>"(?:[^"\\\x00-\x1f]|\\["\\/])*")\]')
+_PART = re.compile(
+    r'\.?(?P<key>[^.\[\]"=]+)|\[(?P<index>\d+)\]|\[(?P<quoted>"(?:[^"\\\x00-\x1f]|\\["\\/])*")\]'
+    r"|\['(?P<shown>[^'\\\x00-\x1f]*)'\]"
+)
 
 
 def parse_edits(texts: list[str]) -> list[StateEdit]:
@@ -19,9 +22,9 @@ def parse_edits(texts: list[str]) -> list[StateEdit]:
 
 
 def parse_path(text: str) -> list[str | int]:
-    """The path that a text means; raises UsageError."""
+    """The path that a text means, also as it is shown: `shared['mails'][3]`; raises UsageError."""
     path: list[str | int] = []
-    place = 0
+    place = len("shared") if text.startswith("shared['") else 0
     while place < len(text):
         found = _PART.match(text, place)
         if found is None or (place == 0 and text[0] == "."):
@@ -32,6 +35,8 @@ def parse_path(text: str) -> list[str | int]:
             )
         if found["index"] is not None:
             path.append(int(found["index"]))
+        elif found["shown"] is not None:
+            path.append(found["shown"])
         else:
             path.append(found["key"] if found["key"] is not None else json.loads(found["quoted"]))
         place = found.end()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 
 from core.cli.call import Client, end_task
 from core.cli.output import LEVEL_STYLES, Output, Part, clock_time, duration
@@ -15,6 +16,17 @@ LOG_PAGE = 1000
 LOOK_AGAIN = 1.0
 """Seconds after which the rows are read without an event: events are hints."""
 
+
+@dataclass(frozen=True, slots=True)
+class LogFilter:
+    """Which lines of a log are meant."""
+
+    node: str | None = None
+    minimum_level: str | None = None
+    search: str | None = None
+
+
+ALL = LogFilter()
 Show = Callable[[list[LogLine], list[StepView]], None]
 
 
@@ -77,7 +89,10 @@ def print_news(output: Output) -> Show:
 class Follower:
     """One run, read as it goes: `show` gets each log line and each finished attempt once."""
 
-    def __init__(self, client: Client, run_id: str, show: Show | None, *, steps: bool = True) -> None:
+    def __init__(
+        self, client: Client, run_id: str, show: Show | None, *, steps: bool = True, wanted: LogFilter = ALL
+    ) -> None:
+        self._wanted = wanted
         self._client = client
         self._run_id = run_id
         self._show = show
@@ -143,7 +158,7 @@ class Follower:
             return
         steps = await self._new_steps() if self._steps else []
         shown = False
-        async for lines in log_pages(self._client, self._run_id, after=self._log_row):
+        async for lines in log_pages(self._client, self._run_id, self._log_row, self._wanted):
             self._log_row = lines.lines[-1].row
             # Steps go in between the lines of the last page; earlier pages are a backlog that is older.
             last = self._log_row >= lines.last
@@ -183,10 +198,17 @@ async def step_pages(
         after = completed[-1]
 
 
-async def log_pages(client: Client, run_id: str, after: int = 0) -> AsyncIterator[LogPage]:
+async def log_pages(client: Client, run_id: str, after: int = 0, wanted: LogFilter = ALL) -> AsyncIterator[LogPage]:
     """The run's log lines after a row, page by page, up to what is there now; empty pages are left out."""
     while True:
-        query = LogQuery(run_id=run_id, after=after, limit=LOG_PAGE)
+        query = LogQuery(
+            run_id=run_id,
+            after=after,
+            limit=LOG_PAGE,
+            node=wanted.node,
+            minimum_level=wanted.minimum_level,
+            search=wanted.search,
+        )
         page = await client.ask(lambda engine: engine.read_logs(query))  # noqa: B023
         if not page.lines:
             return

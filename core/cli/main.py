@@ -19,6 +19,8 @@ from core.cli.create import create_command, fix_command, new_command, update_com
 from core.cli.doctor import doctor_command
 from core.cli.engine import engine_app
 from core.cli.environment import environment_command
+from core.cli.inspect import break_command, output_command, why_command
+from core.cli.logs import logs_command
 from core.cli.models import models_command
 from core.cli.output import Output, ReaderGone
 from core.cli.proposals import edits_command, proposal_command, proposals_command, redo_command, undo_command
@@ -104,8 +106,11 @@ _panel(
     answer=run.answer_command,
     runs=show.runs_command,
     show=show.show_command,
-    logs=show.logs_command,
+    logs=logs_command,
     changes=changes_command,
+    why=why_command,
+    output=output_command,
+    break_=break_command,
     pause=act.pause_command,
     resume=act.resume_command,
     cancel=act.cancel_command,

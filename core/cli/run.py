@@ -417,6 +417,8 @@ async def _show_result(call: Call, client: Client, view: RunView, next_step: str
     output.line(
         status_part(view.status), f"  {view.workflow}  ", (f"run {view.short_id}  {steps}  {took}".rstrip(), "dim")
     )
+    if view.pause_reason:
+        output.line(("because ", "dim"), view.pause_reason)
     output.lines(await read_state_lines(client, view.run_id))
     show_files(output, view)
     if view.logs_dropped:
@@ -461,6 +463,8 @@ def next_step_of(call: Call, view: RunView) -> str:
         return "it goes on by itself; to end the wait now: " + call.answer_line(
             view.short_id, request, view.open_requests, SKIP
         )
+    if view.status == "paused" and view.pause_reason:
+        return call.command_line("resume", view.short_id)
     if view.status == "paused":
         return call.command_line("step", view.workflow, "--run", view.short_id)
     if view.status == "blocked":

@@ -1,4 +1,4 @@
-"""`rondo runs`, `rondo show`, `rondo logs`: what was run, how it went, what it said."""
+"""`rondo runs`, `rondo show`: what was run, how it went."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from core.cli.call import Call, Client, JsonOption, RunArgument, WorkspaceOption
 from core.cli.documents import (
     change_document,
     line_document,
-    log_document,
     run_document,
     run_row_document,
     step_document,
 )
-from core.cli.follow import Follower, log_pages, log_parts, print_news, step_name, step_pages
+from core.cli.follow import step_name, step_pages
 from core.cli.output import Output, Part, ago, duration, iso_time, one_line, status_part, took_text, waiting_parts
 from core.cli.prune import parse_age
 from core.cli.run import next_step_of, show_files, show_trouble
@@ -221,7 +220,7 @@ async def _show_run(
         *waiting_parts(view.status, view.due_at, view.queue_position),
         f"  {view.workflow}  ",
         (f"run {view.run_id}", "dim"),
-        (f"  {view.activity}" if view.activity else "", "dim"),
+        (f"  {view.activity or view.pause_reason}" if view.activity or view.pause_reason else "", "dim"),
     )
     took = f", took {took}" if (took := took_text(view.started_at, view.ended_at)) else ""
     output.line(("version  ", "dim"), view.version[:12])
@@ -357,42 +356,3 @@ def change_parts(change: ChangeView) -> list[Part]:
     if change.before is None:
         return [("+ ", "green"), f"{path} = {change.after}"]
     return [("~ ", "yellow"), f"{path} = {change.after}", (f"  was {change.before}", "dim")]
-
-
-def logs_command(
-    context: typer.Context,
-    run: RunArgument,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run is at rest.")] = False,
-    workspace: WorkspaceOption = None,
-    as_json: JsonOption = False,
-) -> int:
-    """Print what a run printed and logged."""
-    call = open_call(context, workspace, as_json)
-
-    async def work(client: Client) -> int:
-        view = await client.ask(lambda engine: engine.get_run(run))
-        call.following = view.short_id
-        if follow:
-            show = None if call.as_json else print_news(call.output)
-            view = await Follower(client, view.run_id, show, steps=False).until_rest()
-        if call.as_json:
-            numbers = {line.line: line.number for line in await client.ask(lambda engine: engine.list_lines(run))}
-            lines = [line async for page in log_pages(client, view.run_id) for line in page.lines]
-            documents = [log_document(line, numbers) for line in lines]
-            document = {"run_id": view.run_id, "status": view.status, "lines": documents}
-            call.output.document({**document, "dropped": view.logs_dropped})
-            return 0
-        if not follow:
-            async for page in log_pages(client, view.run_id):
-                call.output.lines(log_parts(line) for line in page.lines)
-        if view.logs_dropped:
-            call.output.note(
-                ("! ", "yellow"), f"{view.logs_dropped} lines were dropped: the run printed more than is kept."
-            )
-        if follow:
-            call.output.note(status_part(view.status), f"  {view.workflow}  run {view.short_id}")
-            if next_step := next_step_of(call, view):
-                call.output.note(("next:  ", "bold"), next_step)
-        return 0
-
-    return call.with_engine(work)
