@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from core.cli.edits import parse_path
 from core.engine.engine import Engine
 from core.engine.inline import InlinePool
-from core.link.types import ClientInfo
+from core.link.engine_types import ClientInfo
 from core.places import Workspace
 
 Rondo = Callable[..., Any]
