@@ -249,6 +249,12 @@ class NotApproved(RondoError):
     exit_code = 4
 
 
+class NotReady(RondoError):
+    """Something that the workflow needs is missing, and the run was to begin with all of it; `details` names it."""
+
+    exit_code = 4
+
+
 class EffectsNotAcknowledged(RondoError):
     """Nodes that declare `effects: write` would act again, and nobody said that they may; nothing changed.
 

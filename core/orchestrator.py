@@ -130,6 +130,10 @@ class TaskOrchestrator:
         """The tools that a workflow's tools.json names, each with what keeps it from being called."""
         return self._worker.wait(orchestrator_tools.of_workflow(self._host.open, workflow_name))
 
+    def check_workflow(self, workflow_name: str) -> list[dict[str, Any]]:
+        """What a run would lack: tools, actions, accounts, keys, secrets, each with how it is had. Runs nothing."""
+        return self._worker.wait(orchestrator_tools.lacks(self._host.open, workflow_name))
+
     # Moving runs --------------------------------------------------------------------------------------------------
 
     def export_run(self, run_id: str, path: str | Path) -> Path:

@@ -67,6 +67,12 @@ async def authenticate(
         pause = min(pause * 1.3, LONGEST_PAUSE)
 
 
+async def lacks(opening: Opening, name: str) -> list[dict[str, Any]]:
+    """What a run of a workflow would lack."""
+    found: list[dict[str, Any]] = msgspec.to_builtins(await (await opening()).check_workflow(name))
+    return found
+
+
 async def of_workflow(opening: Opening, name: str) -> list[dict[str, Any]]:
     """The tools that a workflow names."""
     tools: list[dict[str, Any]] = msgspec.to_builtins(await (await opening()).workflow_tools(name))

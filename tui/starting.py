@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import timeout
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import monotonic
@@ -16,6 +17,7 @@ from tui.messages import EngineFailed
 
 if TYPE_CHECKING:
     from core.link.api import EngineApi
+    from core.link.tool_types import Lack
     from core.link.types import RunView, StartRun
     from core.link.workflow_types import ApprovalView, WorkflowDetail
     from tui.screens.consent import Decision
@@ -72,6 +74,17 @@ class VersionBroken(Opening, bubble=False):
         self.last_good = last_good
 
 
+class LacksFound(Message, bubble=False):
+    """A run that was started will not get all that it needs."""
+
+    def __init__(self, run: RunView, lacks: list[Lack]) -> None:
+        super().__init__()
+        self.run = run
+        self.lacks = lacks
+
+
+CHECK_SECONDS = 15.0
+"""How long is looked for what a run will not get."""
 REPEAT_SECONDS = 1.0
 """A press so soon after the last one is a key that is held, or a doubled press: it starts nothing."""
 
@@ -183,7 +196,31 @@ class StartsRuns(App[int]):
             self.say(f"{workflow} was not started: it has a question first, and you had gone on. r asks again", "hint")
         return late
 
+    def _look_for_lacks(self, run: RunView) -> None:
+        """Find out beside the run what it will not get: a run that could wait and ask is not held up by it."""
+
+        async def work() -> None:
+            try:
+                async with timeout(CHECK_SECONDS):
+                    lacks = await self.engine.check_workflow(run.workflow, run.version)
+            except (RondoError, TimeoutError):
+                return
+            if lacks:
+                self.post_message(LacksFound(run, lacks))
+
+        self.run_worker(work, group="check", name=f"checking {run.workflow}")  # type: ignore[arg-type]
+
+    def on_lacks_found(self, message: LacksFound) -> None:
+        workflow, lacks = message.run.workflow, message.lacks
+        if len(lacks) == 1:
+            text = f"{workflow}: {lacks[0].message} {lacks[0].next_step}"
+        else:
+            names = ", ".join(f"{lack.kind} {lack.name}" for lack in lacks)
+            text = f"{workflow}: {len(lacks)} things are missing: {names}. More: rondo check {workflow}"
+        self.say(text, "problem")
+
     def on_run_started(self, message: RunStarted) -> None:
+        self._look_for_lacks(message.run)
         if self._comes_late(message):
             run = message.run
             self.say(f"Run {run.short_id} of {run.workflow} started. To it: :show {run.short_id}", "good")

@@ -12,6 +12,7 @@ from core.cli.call import Call, Client, JsonOption, WorkspaceOption, complete_wo
 from core.cli.consent import AcknowledgeOption, SameVersionOption, acknowledged, tell_effects
 from core.cli.documents import outcome_document, run_document
 from core.cli.output import one_line, status_part
+from core.cli.ready import tell_of_lacks
 from core.cli.run import announce, follow_and_ask, follower_of, report, report_detached
 from core.cli.show import StatusOption
 from core.cli.state import read_whole_state
@@ -158,6 +159,7 @@ def retry_command(
         before = await client.ask(lambda engine: engine.get_run(run))
         follower = follower_of(call, client, before)
         await follower.skip_to_now()
+        await tell_of_lacks(call, client, before.workflow, before.version if same_version else None)
         retry = Retry(command_id=new_command_id(), run_id=before.run_id, same_version=same_version)
         view = await acknowledged(call, client, retry, acknowledge, lambda engine, command: engine.retry_run(command))
         call.following = view.short_id

@@ -25,6 +25,7 @@ from core.cli.models import models_command
 from core.cli.output import Output, ReaderGone
 from core.cli.proposals import edits_command, proposal_command, proposals_command, redo_command, undo_command
 from core.cli.prune import prune_command
+from core.cli.ready import check_command
 from core.cli.secrets import secrets_app
 from core.cli.settings import settings_app
 from core.cli.tools import (
@@ -130,6 +131,7 @@ _panel(
     tool_details=tool_details_command,
     authenticate_tool=authenticate_tool_command,
     workflow_tools=workflow_tools_command,
+    check=check_command,
 )
 app.add_typer(tools_app, name="tools", rich_help_panel="Models and tools")
 app.add_typer(secrets_app, name="secrets", rich_help_panel="Models and tools")

@@ -28,8 +28,8 @@ from core.cli.documents import run_document
 from core.cli.follow import Follower, print_news
 from core.cli.output import Output, status_part, took_text
 from core.cli.proposals import tell_of_proposals
+from core.cli.ready import CheckOption, tell_of_lacks
 from core.cli.state import read_state_lines, read_whole_state
-from core.cli.tools import tell_of_tools
 from core.errors import AlreadyAnswered, InvalidAnswer, InvalidInput, UnknownRequest, UsageError
 from core.flow.answers import SKIP
 from core.flow.graph import Graph
@@ -105,12 +105,13 @@ def run_command(
             "--replay", metavar="FILE|RUN", help="Answer its calls from a recording, offline.", show_default=False
         ),
     ] = None,
+    check: CheckOption = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Run a workflow and follow it."""
     call = open_call(context, workspace, as_json)
-    _check_partial(node, until, from_run)
+    _check_partial(node, until, from_run, check=check)
     _check_recording(node, detach, record, replay)
     replay_file, replay_run = _replayed(replay)
     given = parse_object(input_json)
@@ -119,8 +120,8 @@ def run_command(
 
     async def work(client: Client) -> int:
         values = {**given, **await typed_inputs(client, name, version, texts)}
-        if replay is None:
-            await tell_of_tools(call, client, name)
+        if replay is None and not check:
+            await tell_of_lacks(call, client, name, version)
         if node is not None:
             alone = RunNode(
                 command_id=new_command_id(),
@@ -143,6 +144,7 @@ def run_command(
                 until_node=until,
                 replay_file=replay_file,
                 replay_run=replay_run,
+                require_ready=check,
             )
             view = await client.ask(lambda engine: engine.start_run(start))
         call.following = view.short_id
@@ -190,6 +192,7 @@ def step_command(
         command_id = new_command_id()
         if run is None:
             values = {**given, **await typed_inputs(client, name, None, texts)}
+            await tell_of_lacks(call, client, name)
             start = StartRun(command_id=command_id, workflow=name, inputs=values, answers=list(presets), until="step")
             view = await client.ask(lambda engine: engine.start_run(start))
             follower = follower_of(call, client, view)
@@ -235,8 +238,14 @@ def answer_command(
     return call.with_engine(work)
 
 
-def _check_partial(node: str | None, until: str | None, from_run: str | None) -> None:
+def _check_partial(node: str | None, until: str | None, from_run: str | None, *, check: bool) -> None:
     """Raise UsageError where the options for a part of a workflow don't go together."""
+    if node is not None and check:
+        raise UsageError(
+            "--node and --check don't go together.",
+            cause="What is checked is what the whole workflow needs.",
+            next_step="Leave one of them out; or look first: rondo check NAME",
+        )
     if node is not None and until is not None:
         raise UsageError(
             "--node and --until don't go together.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from typing import Annotated, Any
@@ -10,12 +9,21 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from core.cli.call import Call, Client, JsonOption, NameArgument, WorkspaceOption, new_command_id, open_call
+from core.cli.call import (
+    Call,
+    Client,
+    JsonOption,
+    NameArgument,
+    WorkspaceOption,
+    new_command_id,
+    open_call,
+    parse_pairs,
+)
 from core.cli.connecting import connect
 from core.cli.installing import install_command, uninstall_command
 from core.cli.output import Part, ago, duration, one_line, until
-from core.errors import RondoError, UsageError
-from core.link.tool_types import ActionView, ConnectionView, ToolDetail, ToolList, ToolRow, WorkflowTool
+from core.errors import UsageError
+from core.link.tool_types import ActionView, ConnectionView, ToolChange, ToolDetail, ToolList, ToolRow, WorkflowTool
 
 tools_app = typer.Typer()
 
@@ -28,8 +36,6 @@ SIGNS: dict[str, Part] = {
     "INACTIVE": ("✗ inactive", "red"),
     "REVOKED": ("✗ taken back", "red"),
 }
-CHECK_SECONDS = 15.0
-"""How long the check before a run may take."""
 ARGUMENTS_LIMIT = 4 * 1024 * 1024
 
 ToolArgument = Annotated[
@@ -40,6 +46,28 @@ ProviderOption = Annotated[
 ]
 RefreshOption = Annotated[bool, typer.Option("--refresh", help="Ask the providers anew.")]
 AccountOption = Annotated[str, typer.Option("--account", help="The id of an account, as tool-details shows it.")]
+
+
+AddOption = Annotated[
+    list[str] | None,
+    typer.Option("--add", metavar="TOOL,...", help="Let it call these tools, too.", show_default=False),
+]
+RemoveOption = Annotated[
+    list[str] | None,
+    typer.Option("--remove", metavar="TOOL,...", help="Let it call these no more.", show_default=False),
+]
+PinOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pin", metavar="TOOL,...", help="Fix provider, version and account as they are.", show_default=False
+    ),
+]
+UnpinOption = Annotated[
+    list[str] | None,
+    typer.Option("--unpin", metavar="TOOL,...", help="Find these anew with every call.", show_default=False),
+]
+FIELDS = ("account", "version", "provider", "app")
+"""What a workflow's tools.json can fix of a tool."""
 
 
 @tools_app.callback()
@@ -126,16 +154,37 @@ def authenticate_tool_command(
 
 
 def workflow_tools_command(
-    context: typer.Context, name: NameArgument, workspace: WorkspaceOption = None, as_json: JsonOption = False
+    context: typer.Context,
+    name: NameArgument,
+    add: AddOption = None,
+    remove: RemoveOption = None,
+    pin: PinOption = None,
+    unpin: UnpinOption = None,
+    fields: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="TOOL.FIELD=VALUE", help=f"Fix one of: {', '.join(FIELDS)}.", show_default=False),
+    ] = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
 ) -> int:
-    """List the tools that a workflow's tools.json names, and what keeps each from being called. Exit 4 if anything."""
+    """List or change the tools that a workflow's tools.json names, and say what keeps each from being called.
+
+    Exit 4 where something does.
+    """
     call = open_call(context, workspace, as_json)
+    changes = _changes(add or [], remove or [], pin or [], unpin or [], parse_pairs(fields or [], "--set"))
+    command_id = new_command_id()
 
     async def work(client: Client) -> int:
-        tools = await client.ask(lambda engine: engine.workflow_tools(name))
+        if changes:
+            tools = await client.ask(lambda engine: engine.change_tools(command_id, name, changes))
+        else:
+            tools = await client.ask(lambda engine: engine.workflow_tools(name))
         if call.as_json:
             call.output.document([msgspec.to_builtins(tool) for tool in tools])
         else:
+            if changes:
+                call.output.note((f"Changed; the way back: {call.command_line('undo', name)}", "dim"))
             _show_workflow_tools(call, name, tools)
         return 4 if any(tool.problem for tool in tools) else 0
 
@@ -200,22 +249,6 @@ def disconnect_command(
 
 tools_app.command("install")(install_command)
 tools_app.command("uninstall")(uninstall_command)
-
-
-async def tell_of_tools(call: Call, client: Client, workflow: str) -> None:
-    """Say before a run which of the workflow's tools can't be called now: the run would come to it and wait."""
-    try:
-        async with asyncio.timeout(CHECK_SECONDS):
-            tools = await client.ask(lambda engine: engine.workflow_tools(workflow))
-    except TimeoutError:
-        call.output.note(("! ", "yellow"), "The workflow's tools could not be checked in time; the run begins.")
-        return
-    except RondoError:
-        return  # What is wrong with the workflow itself is said by whoever starts it.
-    for tool in tools:
-        if tool.problem and not call.as_json:
-            call.output.note(("! ", "yellow"), tool.problem)
-            call.output.note(("next:  ", "bold"), tool.next_step)
 
 
 # For people -------------------------------------------------------------------------------------------------------
@@ -318,6 +351,31 @@ def _notes(call: Call, notes: list[str], age: float) -> None:
         call.output.note(("! ", "yellow"), note)
     if age > 60:
         call.output.note((f"Kept from {duration(age)} ago; ask anew with --refresh.", "dim"))
+
+
+def _changes(
+    add: list[str], remove: list[str], pin: list[str], unpin: list[str], fields: list[tuple[str, str]]
+) -> list[ToolChange]:
+    """What the options ask for, one change a tool; raises UsageError."""
+    changes: dict[str, ToolChange] = {}
+    for names, values in (
+        (add, {}),
+        (remove, {"remove": True}),
+        (pin, {"pin": True}),
+        (unpin, {"provider": "", "version": "", "account": ""}),
+    ):
+        for name in [part.strip() for text in names for part in text.split(",") if part.strip()]:
+            changes[name] = msgspec.structs.replace(changes.get(name, ToolChange(name=name)), **values)
+    for key, value in fields:
+        name, _, field = key.rpartition(".")
+        if not name or field not in FIELDS:
+            raise UsageError(
+                f"--set knows no {key!r}.",
+                cause=f"Of a tool can be fixed: {', '.join(FIELDS)}.",
+                next_step="Write it like this: --set gmail.account=ca_123 (an empty value: found anew with every call)",
+            )
+        changes[name] = msgspec.structs.replace(changes.get(name, ToolChange(name=name)), **{field: value})
+    return list(changes.values())
 
 
 # What is read -----------------------------------------------------------------------------------------------------

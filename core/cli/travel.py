@@ -10,6 +10,7 @@ from core.cli.call import Call, Client, JsonOption, RunArgument, WorkspaceOption
 from core.cli.consent import AcknowledgeOption, SameVersionOption, acknowledged
 from core.cli.edits import parse_edits
 from core.cli.follow import Follower
+from core.cli.ready import tell_of_lacks
 from core.cli.run import announce, follow_and_ask, follower_of, parse_object, report, report_detached, typed_inputs
 from core.cli.show import LineOption, line_of_number
 from core.link.commands import Fork, Rerun, Rewind
@@ -39,6 +40,8 @@ def rewind_command(
 
     async def work(client: Client) -> int:
         before = await client.ask(lambda engine: engine.get_run(run))
+        if not paused:
+            await tell_of_lacks(call, client, before.workflow, before.version if same_version else None)
         rewind = Rewind(
             command_id=new_command_id(),
             run_id=before.run_id,
@@ -77,6 +80,8 @@ def fork_command(
 
     async def work(client: Client) -> int:
         before = await client.ask(lambda engine: engine.get_run(run))
+        if not paused:
+            await tell_of_lacks(call, client, before.workflow, before.version if same_version else None)
         fork = Fork(
             command_id=new_command_id(),
             run_id=before.run_id,
@@ -119,6 +124,7 @@ def rerun_command(
         before = await client.ask(lambda engine: engine.get_run(run))
         version = before.version if same_version else None
         values = {**given, **await typed_inputs(client, before.workflow, version, texts)}
+        await tell_of_lacks(call, client, before.workflow, version)
         rerun = Rerun(command_id=new_command_id(), run_id=before.run_id, inputs=values, same_version=same_version)
         view = await client.ask(lambda engine: engine.rerun(rerun))
         return await _follow(call, client, follower_of(call, client, view), view, detach)

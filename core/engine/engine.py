@@ -28,9 +28,11 @@ from core.engine.environments.service import EnvironmentService
 from core.engine.events import EventBus
 from core.engine.inspecting import Inspecting
 from core.engine.model_calls import ModelCalls
+from core.engine.pin_calls import PinCalls
 from core.engine.process_log import redact_with
 from core.engine.processes import ProcessPool
 from core.engine.queries import Queries
+from core.engine.readiness import Readiness
 from core.engine.recovery import Recovery
 from core.engine.retention import Retention
 from core.engine.retention_calls import RetentionCalls
@@ -90,7 +92,15 @@ log = structlog.get_logger()
 
 
 class Engine(
-    RunCommands, WorkflowCalls, RetentionCalls, ModelCalls, ToolCalls, CallRecords, ConversationCalls, Inspecting
+    RunCommands,
+    WorkflowCalls,
+    RetentionCalls,
+    ModelCalls,
+    ToolCalls,
+    CallRecords,
+    ConversationCalls,
+    Inspecting,
+    PinCalls,
 ):
     """Implements `core.link.api.EngineApi`; made by the engine process, or inside another program (library mode)."""
 
@@ -144,6 +154,7 @@ class Engine(
             self._catalog = Catalog(self.workspace.workflows_dir, self._store, self._bus, now=self._now)
             self._versions = Versions(self._catalog, self._approvals, self._store, self._now)
             self._workflows = Workflows(self._catalog, self._approvals, self._versions, self._store)
+            self._readiness = Readiness(self._catalog, self._versions, self._hub, self._models, self._secrets)
             self._environments = Environments(self._environment_changed)
             self._packages = EnvironmentService(self._catalog, self._workflows, self._environments)
             stack.push_async_callback(self._environments.close)

@@ -13,6 +13,7 @@ from core.engine import commands
 from core.engine.actor import RunActor, error_view
 from core.engine.onward import ALONE
 from core.engine.queries import Queries
+from core.engine.readiness import Readiness
 from core.engine.recordings import copy_of, read_recording, rows_of
 from core.engine.runs import Replay, Runs
 from core.engine.subflows import Subflows
@@ -41,6 +42,7 @@ class RunCommands:
     _queries: Queries
     _travel: Travel
     _subflows: Subflows
+    _readiness: Readiness
     _trouble: RondoError | None
     _now: Callable[[], float]
 
@@ -52,6 +54,8 @@ class RunCommands:
             if start.until_node is not None and loaded.graph is not None:
                 require_node(loaded.graph, start.until_node)
             arguments = {"workflow": start.workflow, "until": start.until, "version": loaded.version}
+            if start.require_ready and start.replay_run is None and start.replay_file is None:
+                await self._readiness.require(start.workflow, start.version)
             command = self._command(start.command_id, "start_run", run_id, arguments)
             await self._runs.start(run_id, start, loaded, caller.get(), command, replay=await self._replay_of(start))
 

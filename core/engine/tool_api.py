@@ -11,6 +11,7 @@ import structlog
 from core.engine.broker import Broker
 from core.engine.catalog import Catalog
 from core.engine.environments.providers import COMPOSIO_CORE, ProviderEnvironments
+from core.engine.readiness import Readiness
 from core.engine.tool_calls import CONNECTED, request_id_of
 from core.errors import RondoError, ToolMissing, ToolProblem
 from core.flow.journal import CONNECTION
@@ -20,6 +21,7 @@ from core.link.tool_types import (
     ConnectionView,
     ConnectView,
     FieldView,
+    Lack,
     SchemeView,
     ToolDetail,
     ToolList,
@@ -51,6 +53,7 @@ class ToolCalls:
     _store: Store
     _broker: Broker
     _provider_environments: ProviderEnvironments
+    _readiness: Readiness
 
     async def answer(self, answer: Answer) -> RunView:
         raise NotImplementedError
@@ -171,6 +174,9 @@ class ToolCalls:
     async def workflow_tools(self, workflow: str) -> list[WorkflowTool]:
         loaded = await self._catalog.fresh(workflow)
         return [await self._checked(pin) for pin in read_pins(loaded.files.get("tools.json")).values()]
+
+    async def check_workflow(self, workflow: str, version: str | None = None) -> list[Lack]:
+        return await self._readiness.lacks(workflow, version)
 
     async def _checked(self, pin: Pin) -> WorkflowTool:
         tool = WorkflowTool(

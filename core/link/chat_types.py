@@ -285,7 +285,10 @@ class Decided(_Struct):
 
 
 class EditRow(_Struct):
-    """One applied change of a workflow's files, newest first. author: assistant, undo, redo, template, rollback."""
+    """One applied change of a workflow's files, newest first.
+
+    author: assistant, undo, redo, template, rollback, tools.
+    """
 
     number: int
     workflow: str

@@ -9,6 +9,8 @@ from core.link.tool_types import (
     ActionView,
     ConnectionView,
     ConnectView,
+    Lack,
+    ToolChange,
     ToolDetail,
     ToolList,
     ToolReply,
@@ -70,6 +72,14 @@ class ToolApi(Protocol):
 
     async def remove_provider(self, name: str) -> EnvironmentView:
         """Take such a provider away; raises PackagesProblem where another engine uses it."""
+        ...
+
+    async def change_tools(self, command_id: str, workflow: str, changes: list[ToolChange]) -> list[WorkflowTool]:
+        """Write the workflow's tools.json, as an edit that can be undone; returns what it names then."""
+        ...
+
+    async def check_workflow(self, workflow: str, version: str | None = None) -> list[Lack]:
+        """All that is missing for a run of a workflow: tools, actions, accounts, keys, secrets. Nothing is executed."""
         ...
 
 
@@ -136,3 +146,11 @@ class RemoteToolCalls(ABC):
 
     async def remove_provider(self, name: str) -> EnvironmentView:
         return await self._call(EnvironmentView, "remove_provider", name=name)
+
+    async def check_workflow(self, workflow: str, version: str | None = None) -> list[Lack]:
+        return await self._call(list[Lack], "check_workflow", workflow=workflow, version=version)
+
+    async def change_tools(self, command_id: str, workflow: str, changes: list[ToolChange]) -> list[WorkflowTool]:
+        return await self._call(
+            list[WorkflowTool], "change_tools", command_id=command_id, workflow=workflow, changes=changes
+        )

@@ -127,6 +127,40 @@ class ToolReply(_Struct):
     effects: str = ""
 
 
+class ToolChange(_Struct):
+    """What is to be different of one tool in a workflow's tools.json; one that is not there is added.
+
+    A field that is None stays as it is, one that is empty is found at every call again. `pin` fills in provider,
+    version and account as they are now.
+    """
+
+    name: str
+    remove: bool = False
+    pin: bool = False
+    provider: str | None = None
+    app: str | None = None
+    version: str | None = None
+    account: str | None = None
+
+
+class Lack(_Struct):
+    """Something that a workflow needs and that is not there.
+
+    `kind` is tool, action, account, provider, secret or model; `then` is what becomes of a run: it `waits` for a person
+    when it comes to it, `fails` there, or is `refused` before it begins.
+    """
+
+    kind: str
+    workflow: str
+    """The workflow that needs it: the one asked for, or one that it runs as a node."""
+    name: str
+    message: str
+    next_step: str = ""
+    place: str = ""
+    """Where in the code, as file:line."""
+    then: str = "waits"
+
+
 class WorkflowTool(_Struct):
     """A tool that a workflow's tools.json names; `problem` is what keeps it from being called now."""
 

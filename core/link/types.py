@@ -68,6 +68,8 @@ class StartRun(_Struct):
     """Answer the calls of models, addresses and tools from those of this run; nothing goes out."""
     replay_file: str | None = None
     """The same from a file that `rondo run --record` wrote, by its absolute path."""
+    require_ready: bool = False
+    """Refuse it (NotReady) where something is missing that it needs; without it the run comes to that and waits."""
 
 
 class RunOutcome(_Struct):

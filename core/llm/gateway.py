@@ -198,13 +198,15 @@ class Gateway:
             return self.keys.access(provider)
         return await asyncio.to_thread(self.keys.access, provider)
 
-    async def usable_problem(self) -> ModelProblem | None:
-        """What keeps the role chat from working, as far as it shows without a call; None where nothing does."""
+    async def usable_problem(self, role: str = "chat", model: str = "") -> ModelProblem | None:
+        """What keeps a role, or a model, from working, as far as it shows without a call; None where nothing does."""
         try:
-            choice = self.role("chat")
-            if choice.rule == "local":
-                return None
-            name, _ = split_model(choice.model)
+            if not model:
+                choice = self.role(role)
+                if choice.rule == "local":
+                    return None
+                model = choice.model
+            name, _ = split_model(model)
             provider = provider_named(self.providers(), name)
             check_access(provider, await self.access(provider))
         except NoModelKey as error:

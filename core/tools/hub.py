@@ -27,7 +27,7 @@ FRESH = 6 * 3600.0
 ACCOUNT_SECONDS = 30.0
 """Seconds for which an account is taken to be as it was."""
 MOST_PAGES = 50
-HOSTED = "composio"
+HOSTED, SERVERS = "composio", "mcp"
 BY_PACKAGE = "composio-core"
 ASKED_FAR = frozenset({HOSTED, BY_PACKAGE})
 """Providers of Composio's apps: what they say of apps is kept. One of the two is looked through, the other is used
@@ -219,9 +219,12 @@ class ToolHub:
         provider = await self.provider_of(pin)
         if not await self._needs_connection(provider, pin.service):
             return provider.name, None
+        await provider.require()
         found = [one for one in await provider.list_connections(pin.service) if pin.account in ("", one.id)]
         usable = next((one for one in found if one.usable), None)
         if usable is None:
+            if not found and provider.name == SERVERS:
+                await provider.get_connection(pin.service)  # It says what is to be trusted.
             raise _no_account(pin, found)
         return provider.name, usable
 

@@ -61,6 +61,10 @@ def test_a_run_that_waits_for_an_account_goes_on_when_it_is_connected(own: World
     before = own.rondo("run", "mail", "--detach")
     assert "The tool gmail has no account" in before.err and "rondo authenticate-tool gmail" in before.err
     own.rondo("cancel", "--all", "--yes")
+    refused = own.rondo("run", "mail", "--check")
+    assert refused.code == 4 and "mail is not ready: 1 thing is missing" in refused.err
+    lacks = own.rondo("check", "mail")
+    assert lacks.code == 4 and "account gmail" in lacks.out and "rondo authenticate-tool gmail" in lacks.out
     run = own.json("run", "mail", "--detach")["run_id"]
     wait_until(lambda: own.json("show", run)["status"] == "waiting_input", "the question")
     assert "rondo authenticate-tool gmail" in own.rondo("show", run).err
@@ -76,6 +80,7 @@ def test_a_run_that_waits_for_an_account_goes_on_when_it_is_connected(own: World
     wait_until(lambda: own.json("show", run)["status"] == "completed", "the end of the run")
     assert [one["connected_account_id"] for one in fake.executed] == [account["id"]]
     assert own.rondo("workflow-tools", "mail").code == 0
+    assert "has all that it needs" in own.rondo("check", "mail").out
 
 
 def test_connecting_that_fails_says_why(own: World, fake: FakeComposio) -> None:
@@ -105,6 +110,11 @@ def test_tools_are_listed_described_called_and_given_up(own: World, fake: FakeCo
     assert (called["value"], called["log_id"]) == ({"id": "m-1"}, "log_77")
     assert piped(own, '{"subject": "y"}', "tools", "call", "weather", "get_weather", "-")["value"] == {"id": "m-1"}
     assert [one["arguments"]["subject"] for one in fake.executed] == ["x", "y"]
+    pinned = own.rondo("workflow-tools", "mail", "--add", "airtable", "--pin", "airtable", "--set", "gmail.version=7")
+    assert pinned.code == 4 and "rondo undo mail" in pinned.err, pinned
+    kept = json.loads((own.root / "workflows" / "mail" / "tools.json").read_text())
+    assert kept[0] == {"name": "gmail", "version": "7"} and kept[1]["account"].startswith("ca_")
+    assert own.rondo("workflow-tools", "mail", "--set", "gmail.colour=red", "--json").error["type"] == "UsageError"
     for words in (("gmail", "send_email", "{"), ("gmail", "send_email", "[]"), ("gmail", "fly"), ("nowhere", "x")):
         assert own.rondo("tools", "call", *words, "--json").error
     assert len(own.json("tools", "disconnect", "airtable")) == 1

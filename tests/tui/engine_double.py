@@ -41,6 +41,7 @@ from core.link.event_types import (
     StepChanged,
     WorkflowChanged,
 )
+from core.link.tool_types import Lack
 from core.link.types import (
     FINAL,
     Answer,
@@ -124,6 +125,8 @@ class EngineDouble(ChatDouble):
         self.runs: dict[str, Run] = {}
         self.unclean_end: UncleanEnd | None = None
         self.problems: dict[str, RondoError] = {}
+        self.lacks: dict[str, list[Lack]] = {}
+        """What is missing, by workflow."""
         self.calls: list[str] = []
         self.on_start: dict[str, Callable[[Run], None]] = {}
         self.on_answer: dict[str, Callable[[Run, RequestView], None]] = {}
@@ -460,6 +463,9 @@ class EngineDouble(ChatDouble):
     async def get_workflow(self, name: str, version: str | None = None) -> WorkflowDetail:
         await self._called("get_workflow")
         return self._workflow(name)
+
+    async def check_workflow(self, workflow: str, version: str | None = None) -> list[Lack]:
+        return self.lacks.get(workflow, [])
 
     def _workflow(self, name: str) -> WorkflowDetail:
         if name not in self.workflows:

@@ -9,6 +9,7 @@ import pytest
 from engine_double import EngineDouble
 from looking import settled, shows, until
 
+from core.link.tool_types import Lack
 from core.link.workflow_types import WorkflowDetail
 from tui import starting
 from tui.app import RondoApp
@@ -94,3 +95,28 @@ async def test_enter_and_the_text_after_it_in_one_piece_fill_two_fields(double: 
         await until(pilot, lambda: bool(double.runs))
         (run,) = double.runs.values()
         assert run.inputs == {"name": "Ada", "town": "Bath", "street": "Hill"}
+
+
+async def test_what_a_run_will_not_get_is_said_as_it_starts(
+    double: EngineDouble, app_on: AppOn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(starting, "REPEAT_SECONDS", 0.0)
+    double.workflow("mail", ["fetch"])
+    account = Lack(
+        kind="account",
+        workflow="mail",
+        name="gmail",
+        message="The tool gmail has no account.",
+        next_step="Connect it: rondo authenticate-tool gmail",
+    )
+    double.lacks["mail"] = [account]
+    app = app_on(double)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await shows(pilot, "mail")
+        await pilot.press("r")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+        await shows(pilot, "The tool gmail has no account.")
+        await shows(pilot, "rondo authenticate-tool gmail")
+        double.lacks["mail"] = [account, Lack(kind="model", workflow="mail", name="executor", message="No key.")]
+        app.start_run("mail")
+        await shows(pilot, "2 things are missing: account gmail, model executor. More: rondo check mail")

@@ -23,6 +23,7 @@ from core.engine.conversations.journal import Journal
 from core.engine.conversations.proposals import Proposals
 from core.engine.conversations.references import References
 from core.engine.conversations.views import chat_entry, chat_row, fitting, usage_view
+from core.engine.tools_file import with_tools
 from core.errors import AlreadyAnswered, InvalidAnswer, RondoError, UsageError
 from core.link.chat_types import (
     AnswerQuestions,
@@ -370,9 +371,9 @@ class Chats:
         else:
             draft = Draft.of(chat.memory.workflow, files)
         known = load_sources(draft.name, draft.files).tools
-        wanted = [*known, *(tool for tool in tools if tool not in known)]
-        text = msgspec.json.format(msgspec.json.encode(wanted), indent=2).decode() + "\n"
-        if wanted != known:
+        added = [tool for tool in tools if tool not in known]
+        if added:
+            text = with_tools(draft.name, draft.files.get("tools.json"), [(tool, {}) for tool in added]).decode()
             draft.apply_files(draft.rev, {"tools.json": text}, f"Use {', '.join(tools)}")
             chat.memory.draft = draft.to_json()
 

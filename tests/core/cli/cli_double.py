@@ -248,7 +248,7 @@ class DoubleEngine:
     async def get_provider(self, name: str, after: int = 0) -> EnvironmentView:
         return EnvironmentView(workflow=None, state="missing")
 
-    async def workflow_tools(self, workflow: str) -> list[Any]:
+    async def check_workflow(self, workflow: str, version: str | None = None) -> list[Any]:
         return []
 
     async def models_status(self) -> ModelsStatus:
