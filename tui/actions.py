@@ -37,6 +37,8 @@ KEY_SIGNS = {
     "plus": "+",
     "minus": "-",
     "equals_sign": "=",
+    "greater_than_sign": ">",
+    "less_than_sign": "<",
     "asterisk": "*",
     "space": "space",
     "left_square_bracket": "[",

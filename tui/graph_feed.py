@@ -6,6 +6,7 @@ from textual.message import Message
 
 from core.flow.graph import EdgeSpec, Graph, NodeSpec
 from core.link.api import EngineApi
+from core.link.routing_types import ConditionsView
 from core.link.types import RunFilter, RunView, StepView
 from core.link.workflow_types import WorkflowDetail
 from tui.graph_run import RunTrail
@@ -27,6 +28,14 @@ class RunRead(Message, bubble=False):
         self.run = run
         self.steps = steps
         self.after = after
+
+
+class ConditionsRead(Message, bubble=False):
+    """What the conditions of a node's edges saw last."""
+
+    def __init__(self, conditions: ConditionsView) -> None:
+        super().__init__()
+        self.conditions = conditions
 
 
 async def read_workflow(engine: EngineApi, workflow: str, run_id: str) -> WorkflowDetail:

@@ -19,6 +19,8 @@ class GraphRows:
     def __init__(self) -> None:
         self.drawing: Drawing | None = None
         self.selected = ""
+        self.selected_edge: int | None = None
+        """An edge that is looked at, by its place in the graph."""
         self.in_run = False
         self.edges: Sequence[EdgeSpec] = ()
         """The edges of the drawn graph, in its order."""
@@ -35,6 +37,7 @@ class GraphRows:
         """Take another drawing; `edges` are those of its graph."""
         self.drawing = drawing
         self.edges = edges
+        self.selected_edge = None
 
     def set_run(
         self, states: Mapping[str, NodeState], taken: Iterable[int], *, in_run: bool
@@ -77,9 +80,11 @@ class GraphRows:
         return "\n".join(self.drawing.text_rows({node: self._look(node) for node in {**self._states, **self._marks}}))
 
     def _edge_ink(self, edge: int) -> str:
+        if edge == self.selected_edge:
+            return "accent"
         if edge in self._edge_marks:
             return SIGN_INKS[self._edge_marks[edge]]
-        if self.edges[edge].from_id == self.selected:
+        if self.edges[edge].from_id == self.selected and self.selected_edge is None:
             return "key"
         return "" if edge in self._taken else "dim"
 

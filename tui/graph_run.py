@@ -58,6 +58,10 @@ class RunTrail:
                 self.taken[step.node, step.next_node, step.condition] += 1
         self.open_rows = rows
 
+    def visits(self, node: str) -> int:
+        """How often a node was completed."""
+        return self._visits.get(node, 0)
+
     def states(self, run: RunView) -> dict[str, NodeState]:
         """How each node stands that the run has been to, or is at."""
         found = {skipped.node: NodeState("skipped") for skipped in run.skipped}

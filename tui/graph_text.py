@@ -10,11 +10,13 @@ from typing import Any
 
 from rich.cells import cell_len
 
+from core.drawing.labels import in_short
+from core.link.routing_types import ConditionsView, SeenValue
 from core.link.status import look_of
-from core.link.types import RunView
+from core.link.types import RunView, StepView
 from core.link.workflow_types import EdgeView, FindingView, NodeView, WorkflowDetail
 from tui.graph_run import NodeState, RunTrail, edge_verdicts, taken_edges
-from tui.spans import Spans
+from tui.spans import Span, Spans
 from tui.text import duration, fit, plural, shorten, visible, wrap
 from tui.workflow_text import SEVERITY_INKS, SEVERITY_SIGNS, finding_place, worst_first
 
@@ -23,6 +25,8 @@ NAME_WIDTH = 16
 VERDICTS = {"taken": ("yes", "good"), "no": ("no", "dim"), "error": ("error", "bad"), "not asked": ("not asked", "dim")}
 PROMPT_LINES = 3
 """How much of a question is shown; the whole stands on the run's screen."""
+BRIEF_VALUE = 16
+"""Characters of a value that stands beside the verdict."""
 NO_PLACE = ("", 0)
 
 _CODE = re.compile(
@@ -45,13 +49,18 @@ class PaneLine:
 
 
 def node_lines(
-    detail: WorkflowDetail, node: NodeView, trail: RunTrail | None, run: RunView | None, width: int
+    detail: WorkflowDetail,
+    node: NodeView,
+    trail: RunTrail | None,
+    run: RunView | None,
+    width: int,
+    seen: ConditionsView | None = None,
 ) -> list[PaneLine]:
     """All there is to say of a node: what it is, how it stands in the run, its edges, its findings, its source."""
     lines = [*_kind(node, width), *_settings(node, width)]
     if trail is not None and run is not None:
         lines += _run_lines(node, trail, run, width)
-    lines += _edge_lines(detail, node.id, trail, width)
+    lines += _edge_lines(detail, node.id, trail, seen, width)
     known = {other.id for other in detail.nodes}
     findings = [finding for finding in detail.findings if finding.node == node.id]
     # An error that belongs to no node stops every run, so it is told beside all of them.
@@ -99,12 +108,33 @@ def finding_lines(findings: Sequence[FindingView], width: int) -> list[PaneLine]
     return lines
 
 
-def _labelled(label: str, rows: Sequence[Spans], place: tuple[str, int] = NO_PLACE) -> list[PaneLine]:
+def labelled(label: str, rows: Sequence[Spans], place: tuple[str, int] = NO_PLACE, *, node: str = "") -> list[PaneLine]:
     """Rows with a label before the first of them."""
     heads = [label] + [""] * (len(rows) - 1)
     return [
-        PaneLine([(head.ljust(LABEL_WIDTH), "dim"), *row], place=place) for head, row in zip(heads, rows, strict=True)
+        PaneLine([(head.ljust(LABEL_WIDTH), "dim"), *row], node, place) for head, row in zip(heads, rows, strict=True)
     ]
+
+
+def seen_values(seen: ConditionsView | None, step: StepView | None, edge: EdgeView) -> list[SeenValue]:
+    """What the places held that an edge's condition names, when `step` was routed; nothing while that isn't read."""
+    if seen is None or step is None or (seen.step, seen.node) != (step.step, step.node):
+        return []
+    same = (known.values for known in seen.conditions if (known.to_id, known.condition) == (edge.to_id, edge.condition))
+    return next(same, [])
+
+
+def seen_lines(values: Sequence[SeenValue], node: str, width: int) -> list[PaneLine]:
+    """A line for each value: where it stood and what it was."""
+    rows: list[Spans] = []
+    room = max(16, width - LABEL_WIDTH - 6)
+    for value in values:
+        name = shorten(visible(in_short(value.place)), max(8, room * 2 // 3))
+        held: Span = ("was not there", "dim")
+        if value.value is not None:
+            held = (shorten(visible(value.value), max(6, room - cell_len(name) - 3)), "strong")
+        rows.append([("  saw ", "dim"), (name, ""), (" = " if value.value is not None else " ", "dim"), held])
+    return [PaneLine([(" " * LABEL_WIDTH, ""), *row], node) for row in rows]
 
 
 def _kind(node: NodeView, width: int) -> list[PaneLine]:
@@ -113,21 +143,21 @@ def _kind(node: NodeView, width: int) -> list[PaneLine]:
     rows: list[Spans] = [[(visible(node.class_name), "strong"), (where, "dim" if node.file else "bad")]]
     first = node.doc.strip().split("\n\n")[0]
     rows += [[(text, "dim")] for text in wrap(" ".join(first.split()), max(16, width - LABEL_WIDTH))] if first else []
-    return _labelled("class", rows, place)
+    return labelled("class", rows, place)
 
 
 def _settings(node: NodeView, width: int) -> list[PaneLine]:
     lines: list[PaneLine] = []
     room = max(16, width - LABEL_WIDTH)
     if node.config:
-        lines += _labelled("config", list(_config_rows(node.config, room)))
+        lines += labelled("config", list(_config_rows(node.config, room)))
     if node.retry:
-        lines += _labelled("retry", [[(text, "")] for text in wrap(_retry_text(node.retry), room)])
+        lines += labelled("retry", [[(text, "")] for text in wrap(_retry_text(node.retry), room)])
     rest = [f"timeout {duration(node.timeout)}" if node.timeout else ""]
     rest += [f"on error {visible(node.on_error)}" if node.on_error not in ("", "fail") else ""]
     rest += [f"effects {visible(node.effects)}" if node.effects else ""]
     text = ", ".join(part for part in rest if part)
-    return lines + (_labelled("rules", [[(row, "")] for row in wrap(text, room)]) if text else [])
+    return lines + (labelled("rules", [[(row, "")] for row in wrap(text, room)]) if text else [])
 
 
 def _config_rows(config: Mapping[str, Any], width: int) -> Iterator[Spans]:
@@ -151,7 +181,7 @@ def _run_lines(node: NodeView, trail: RunTrail, run: RunView, width: int) -> lis
     """How the node stands: one row as a rule, so that the rows below stay where they are while the run goes on."""
     state = trail.states(run).get(node.id, NodeState())
     if not state.status:
-        return _labelled("run", [[("not reached yet", "dim")]])
+        return labelled("run", [[("not reached yet", "dim")]])
     room = max(16, width - LABEL_WIDTH)
     rows: list[Spans] = [_standing(node, state, trail, run)]
     for request in run.open_requests:
@@ -165,7 +195,7 @@ def _run_lines(node: NodeView, trail: RunTrail, run: RunView, width: int) -> lis
         errors = [run.error]
     for error in errors[-1:]:
         rows += [[(text, "bad")] for text in wrap(f"{error.type}: {error.message}", room)]
-    return _labelled("run", rows)
+    return labelled("run", rows)
 
 
 def _standing(node: NodeView, state: NodeState, trail: RunTrail, run: RunView) -> Spans:
@@ -188,7 +218,9 @@ def _standing(node: NodeView, state: NodeState, trail: RunTrail, run: RunView) -
     return spans
 
 
-def _edge_lines(detail: WorkflowDetail, node: str, trail: RunTrail | None, width: int) -> list[PaneLine]:
+def _edge_lines(
+    detail: WorkflowDetail, node: str, trail: RunTrail | None, seen: ConditionsView | None, width: int
+) -> list[PaneLine]:
     """The edges that leave the node, with what they came to in its last visit, and where it is reached from."""
     leaving = [edge for edge in detail.edges if edge.from_id == node]
     step = trail.last.get(node) if trail is not None else None
@@ -199,8 +231,9 @@ def _edge_lines(detail: WorkflowDetail, node: str, trail: RunTrail | None, width
     places = [place for place, edge in enumerate(detail.edges) if edge.from_id == node]
     for edge, place, (verdict, error) in zip(leaving, places, verdicts, strict=True):
         head = "edges" if not lines else ""
+        values = seen_values(seen, step, edge)
         facts = _EdgeFacts(
-            verdict, error, counts.get(place, 0), step is not None, len(leaving) > 1, edge.to_id not in known
+            verdict, error, counts.get(place, 0), step is not None, len(leaving) > 1, edge.to_id not in known, values
         )
         lines += _edge_rows(head, edge, facts, width)
     if step is not None and step.reason in ("goto", "on_error"):
@@ -217,7 +250,7 @@ def _edge_lines(detail: WorkflowDetail, node: str, trail: RunTrail | None, width
 @dataclass(frozen=True, slots=True)
 class _EdgeFacts:
     """What an edge came to in the node's last visit (`ran`), how often it was taken, whether others stand `beside`,
-    and whether it leads nowhere."""
+    whether it leads nowhere, and the values that its condition saw."""
 
     verdict: str
     error: str
@@ -225,17 +258,22 @@ class _EdgeFacts:
     ran: bool
     beside: bool
     nowhere: bool
+    values: Sequence[SeenValue] = ()
 
 
 def _edge_rows(head: str, edge: EdgeView, facts: _EdgeFacts, width: int) -> list[PaneLine]:
     room = max(16, width - LABEL_WIDTH)
     conditional = bool(edge.condition.strip())
+    brief = _brief(facts.values)
     first: Spans = [(head.ljust(LABEL_WIDTH), "dim"), ("→ ", "dim"), (visible(edge.to_id), "strong")]
     if facts.nowhere:
         first.append(("   no such node", "bad"))
     if facts.ran and conditional and facts.verdict in VERDICTS:
         word, ink = VERDICTS[facts.verdict]
-        first += [("   was ", "dim"), (word, ink)]
+        first.append(("   was ", "dim"))
+        if brief is not None:
+            first += [(brief, "strong"), (": ", "dim")]
+        first.append((word, ink))
     elif not conditional and facts.beside:
         first.append(("   else", "dim"))
     if facts.count:
@@ -245,9 +283,17 @@ def _edge_rows(head: str, edge: EdgeView, facts: _EdgeFacts, width: int) -> list
         for number, text in enumerate(wrap(edge.condition, room - 5)):
             lead = "  if " if number == 0 else "     "
             lines.append(PaneLine([(" " * LABEL_WIDTH, ""), (lead, "dim"), (text, "")], edge.to_id))
+        if brief is None:
+            lines += seen_lines(facts.values, edge.to_id, width)
     for text in wrap(facts.error, room - 2) if facts.error else []:
         lines.append(PaneLine([(" " * LABEL_WIDTH + "  ", ""), (text, "bad")], edge.to_id))
     return lines
+
+
+def _brief(values: Sequence[SeenValue]) -> str | None:
+    """The value that a condition saw where it is the only one and short, so that it needs no line of its own."""
+    value = values[0].value if len(values) == 1 else None
+    return visible(value) if value is not None and len(value) <= BRIEF_VALUE else None
 
 
 def _source_lines(node: NodeView) -> list[PaneLine]:

@@ -31,11 +31,15 @@ def shorten(text: str, width: int) -> str:
 
 
 def condition_label(condition: str) -> str:
-    """A condition for the canvas, cut to `LABEL_WIDTH`: `shared['mail']['score'] > 80` becomes `mail.score > 80`."""
-    text = _GET.sub(r"\g<key>", plain(condition))
+    """A condition for the canvas, in short and cut to `LABEL_WIDTH`."""
+    return shorten(in_short(condition), LABEL_WIDTH)
+
+
+def in_short(expression: str) -> str:
+    """An expression over the state as people say it: `shared['mail']['score'] > 80` becomes `mail.score > 80`."""
+    text = _GET.sub(r"\g<key>", plain(expression))
     text = _FIRST_KEY.sub(r"\g<key>", text)
-    text = _NEXT_KEY.sub(r".\g<key>", text)
-    return shorten(text, LABEL_WIDTH)
+    return _NEXT_KEY.sub(r".\g<key>", text)
 
 
 def node_name(node_id: str) -> str:

@@ -129,6 +129,10 @@ class Drawing:
         place = bisect_right(spans, x, key=lambda span: span.x) - 1
         return spans[place].node if place >= 0 and x < spans[place].right else None
 
+    def edge_at(self, x: int, y: int) -> int | None:
+        """The edge whose line or condition stands in a cell, by its place in the graph."""
+        return next((run.edge for run in self.runs(y) if run.x <= x < run.x + cell_len(run.text)), None)
+
     def box_row(self, node: str, y: int, look: NodeLook) -> list[tuple[str, Part]]:
         """The part of a node's box on row `y`, as texts that together fill its width."""
         geometry = self.geometry

@@ -55,8 +55,11 @@ async def init_of_dag(store: Store, line: int) -> tuple[dict[str, Any], bytes]:
     return {"initial": len(initial), "history": history}, b"".join(payload)
 
 
-async def seen_by(store: Store, graph: Graph, line: int, seq: int, node: str) -> bytes:
-    """The JSON text of the state that a node sees after step `seq`: with the changes of its ancestors alone."""
+async def seen_by(
+    store: Store, graph: Graph, line: int, seq: int, node: str, *, with_own_changes: bool = False
+) -> bytes:
+    """The JSON text of the state that a node sees after step `seq`: with the changes of its ancestors alone, or with
+    its own too, as its conditions see it."""
     _, initial = await store.state_at(line, 0)
     steps, changes = (await committed(store, line))[:seq], await store.own_changes(line)
 
@@ -64,7 +67,7 @@ async def seen_by(store: Store, graph: Graph, line: int, seq: int, node: str) ->
         state = DagState(DagShape(graph), parse_reducers(graph.reducers), initial)
         for step, (operations, blobs) in zip(steps, changes, strict=False):
             state.replay(step.node, Changes(operations, tuple(blobs)))
-        return dumps(state.seen_by(node))
+        return dumps(state.seen_by(node, after=with_own_changes))
 
     return await asyncio.to_thread(fold)
 

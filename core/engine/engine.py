@@ -62,6 +62,7 @@ from core.errors import (
 from core.flow.journal import SUBFLOW, TIMER
 from core.link.engine_types import PROTOCOL, ClientInfo, Doctor, EngineInfo, EngineStatus
 from core.link.event_types import EngineChanged, EnvironmentChanged, Event
+from core.link.routing_types import ConditionsView
 from core.link.types import (
     FINAL,
     ChangeView,
@@ -419,6 +420,9 @@ class Engine(
         self, run_id: str, seq: int | None = None, offset: int = 0, line: int | None = None
     ) -> StateChunk:
         return await self._queries.read_state_chunk(run_id, seq, offset, line)
+
+    async def read_conditions(self, run_id: str, seq: int, line: int | None = None) -> ConditionsView:
+        return await self._queries.read_conditions(run_id, seq, line)
 
     async def read_changes(self, run_id: str, seq: int, line: int | None = None) -> list[ChangeView]:
         return await self._queries.read_changes(run_id, seq, line)

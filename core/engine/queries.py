@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from core.engine.call_forms import usage_view
+from core.engine.condition_values import seen_conditions
 from core.engine.conditions import TAKEN, Conditions, conditions_between
-from core.engine.dag_rows import settling_of, skipped_view
+from core.engine.dag_rows import seen_by, settling_of, skipped_view
 from core.engine.requests import request_key
 from core.engine.runlog import LEVELS
 from core.engine.runs import Runs
@@ -32,6 +33,7 @@ from core.engine.views import (
 from core.errors import UnknownLine, UnknownRequest, UnknownRun, UnknownStep, UsageError
 from core.flow.graph import Graph
 from core.flow.journal import FOR_PEOPLE, SUBFLOW, TIMER
+from core.link.routing_types import ConditionsView
 from core.link.types import (
     FINAL,
     REPLY_LIMIT,
@@ -273,11 +275,37 @@ class Queries:
         """The conditions of the graphs by which these lines went; a fork's history has lines of other versions."""
         found: dict[int, Conditions] = {}
         for line in lines:
-            version = await self._store.version((await self._store.line_by_number(line)).version)
-            if version is not None:
-                graph = await asyncio.to_thread(lambda text: Graph.from_dict(json.loads(text)), version.graph)
+            graph = await self._graph_of(line)
+            if graph is not None:
                 found[line] = conditions_between(graph)
         return found
+
+    async def _graph_of(self, line: int) -> Graph | None:
+        """The graph of the version that a line belongs to."""
+        version = await self._store.version((await self._store.line_by_number(line)).version)
+        if version is None:
+            return None
+        return await asyncio.to_thread(lambda text: Graph.from_dict(json.loads(text)), version.graph)
+
+    async def read_conditions(self, run_id: str, seq: int, wanted_line: int | None = None) -> ConditionsView:
+        """What the conditions had before them after a step: in mode dag what its node saw, which may be less than the
+        state of the run."""
+        record = await self.record(run_id)
+        line = await self.line_of(record, wanted_line)
+        at, state = await self._state(run_id, seq, line)
+        rows = await self._store.steps(line, at - 1, 1)
+        view = ConditionsView(
+            run_id=record.id, line=line, step=at, node=rows[0].node if rows and at else "", conditions=[]
+        )
+        # A step that a fork or rewind goes on from was routed by the graph of its own line.
+        graph = await self._graph_of(rows[0].line) if view.node else None
+        edges = [edge for edge in graph.edges if edge.from_id == view.node] if graph is not None else []
+        if graph is None or not any(edge.condition.strip() for edge in edges):
+            return view
+        if '"dag"' in rows[0].routing and view.node in graph.nodes:
+            state = await seen_by(self._store, graph, line, at, view.node, with_own_changes=True)
+        view.conditions = await asyncio.to_thread(seen_conditions, edges, state)
+        return view
 
     async def read_state(
         self, run_id: str, seq: int | None, path: StatePath | None, depth: int, line: int | None = None

@@ -11,6 +11,7 @@ from core.link.engine_types import ClientInfo, Doctor, EngineInfo, EngineStatus
 from core.link.event_types import Event
 from core.link.inspect_api import InspectApi
 from core.link.retention_types import ExportedRun, ImportedRun, Prune, PruneReport
+from core.link.routing_types import ConditionsView
 from core.link.types import (
     Answer,
     ChangeView,
@@ -195,6 +196,11 @@ class EngineApi(AssistantApi, InspectApi, Protocol):
     async def read_state_chunk(
         self, run_id: str, seq: int | None = None, offset: int = 0, line: int | None = None
     ) -> StateChunk: ...
+
+    async def read_conditions(self, run_id: str, seq: int, line: int | None = None) -> ConditionsView:
+        """What the conditions of the edges had before them after step `seq`, as far as they name places by constant
+        keys; nothing of them is executed."""
+        ...
 
     async def read_changes(self, run_id: str, seq: int, line: int | None = None) -> list[ChangeView]: ...
 

@@ -30,6 +30,7 @@ from core.link.liveness import Liveness
 from core.link.messages import CANCEL, NOT_DECODABLE, PING, SUBSCRIBE, Incoming, events_decoder, incoming_decoder
 from core.link.model_calls import RemoteModelCalls
 from core.link.retention_types import ExportedRun, ImportedRun, Prune, PruneReport
+from core.link.routing_types import ConditionsView
 from core.link.tool_api import RemoteToolCalls
 from core.link.types import (
     REPLY_LIMIT,
@@ -224,6 +225,9 @@ class EngineCalls(RemoteModelCalls, RemoteToolCalls, RemoteCallRecords, RemoteIn
         self, run_id: str, seq: int | None = None, offset: int = 0, line: int | None = None
     ) -> StateChunk:
         return await self._call(StateChunk, "read_state_chunk", run_id=run_id, seq=seq, offset=offset, line=line)
+
+    async def read_conditions(self, run_id: str, seq: int, line: int | None = None) -> ConditionsView:
+        return await self._call(ConditionsView, "read_conditions", run_id=run_id, seq=seq, line=line)
 
     async def read_changes(self, run_id: str, seq: int, line: int | None = None) -> list[ChangeView]:
         return await self._call(list[ChangeView], "read_changes", run_id=run_id, seq=seq, line=line)

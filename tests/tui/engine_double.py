@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 from chat_double import ChatDouble
 
+from core.engine.condition_values import seen_conditions
 from core.engine.state_parts import preview, take_part
 from core.errors import (
     AlreadyAnswered,
@@ -30,6 +31,7 @@ from core.errors import (
     UnknownStep,
     UnknownWorkflow,
 )
+from core.flow.graph import EdgeSpec
 from core.link.engine_types import ClientInfo, Doctor, EngineInfo, EngineStatus, UncleanEnd
 from core.link.event_types import (
     EngineChanged,
@@ -41,6 +43,7 @@ from core.link.event_types import (
     StepChanged,
     WorkflowChanged,
 )
+from core.link.routing_types import ConditionsView
 from core.link.tool_types import Lack
 from core.link.types import (
     FINAL,
@@ -665,6 +668,18 @@ class EngineDouble(ChatDouble):
         await self._called("read_changes")
         run = self._run(run_id)
         return _difference(run.states[seq - 1], run.states[seq], []) if seq > 0 else []
+
+    async def read_conditions(self, run_id: str, seq: int, line: int | None = None) -> ConditionsView:
+        await self._called("read_conditions")
+        run = self._run(run_id)
+        step = next(view for view in run.steps if view.step == seq)
+        edges = [
+            EdgeSpec(edge.from_id, edge.to_id, edge.condition)
+            for edge in self.workflows[run.workflow].edges
+            if edge.from_id == step.node
+        ]
+        found = seen_conditions(edges, json.dumps(run.states[seq]).encode())
+        return ConditionsView(run_id=run.id, line=1, step=seq, node=step.node, conditions=found)
 
     async def read_logs(self, query: LogQuery) -> LogPage:
         await self._called("read_logs")

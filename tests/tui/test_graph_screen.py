@@ -173,6 +173,55 @@ async def test_enter_goes_into_the_details_and_along_an_edge(double: EngineDoubl
         assert isinstance(app.screen, GraphScreen)
 
 
+async def test_an_edge_tells_its_condition_what_it_saw_and_how_often_it_was_taken(
+    double: EngineDouble, app_on: AppOn
+) -> None:
+    scenes.mail(double)
+    app = app_on(double)
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await opened(pilot, "mail_digest")
+        await until(pilot, lambda: screen.view_of_graph.selected == "approve")
+        await pilot.press("k")
+        await shows(pilot, "→ summarise   was 81: no   taken 1×")
+        assert "→ approve   was 81: yes   taken 1×" in screen_text(app)
+        await pilot.press("greater_than_sign")
+        await shows(pilot, "─ critic → summarise ─")
+        await shows(pilot, "taken   1× in 2 visits")
+        assert "last    no   step 6" in screen_text(app)
+        await pilot.press("greater_than_sign")
+        await shows(pilot, "─ critic → approve ─")
+        assert "last    yes   step 6" in screen_text(app)
+        assert "if      shared['digest']['score'] > 80" in screen_text(app)
+        assert "saw digest.score = 81" in screen_text(app)
+        await pilot.press("greater_than_sign")
+        await shows(pilot, "─ summarise → critic ─")
+        await shows(pilot, "always: it is the only way on")
+        await pilot.press("less_than_sign", "enter")
+        assert screen.view_of_graph.selected == "approve"
+        assert screen.view_of_graph.selected_edge is None
+        await pilot.press("less_than_sign")
+        await shows(pilot, "─ critic → approve ─")
+        await pilot.press("escape")
+        await shows(pilot, "class   Approve")
+        assert screen.view_of_graph.selected == "approve"
+
+
+async def test_a_click_on_a_line_selects_its_edge(double: EngineDouble, app_on: AppOn) -> None:
+    loop(double)
+    app = app_on(double)
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await opened(pilot)
+        view = screen.view_of_graph
+        path = view.drawing.geometry.edges[0]
+        assert (path.source, path.target) == ("draft", "critic")
+        cell = path.cells()[0]
+        left = max(1, (view.size.width - view.drawing.geometry.width) // 2)
+        await pilot.click(GraphView, offset=(cell.x + left, cell.y))
+        await shows(pilot, "─ draft → critic ─")
+        await pilot.press("enter")
+        await until(pilot, lambda: view.selected == "critic")
+
+
 async def test_search_goes_to_nodes_by_name_and_class(double: EngineDouble, app_on: AppOn) -> None:
     loop(double)
     app = app_on(double)
@@ -217,21 +266,37 @@ async def test_only_what_is_near_a_node_can_be_shown(double: EngineDouble, app_o
         assert screen.view_of_graph.selected == "node_04"
 
 
-async def test_the_plus_key_shows_graph_or_details_alone(double: EngineDouble, app_on: AppOn) -> None:
+async def test_the_plus_key_shows_the_details_alone(double: EngineDouble, app_on: AppOn) -> None:
     loop(double)
     app = app_on(double)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
-        await pilot.press("plus")
-        await settled(pilot)
-        assert "class" not in screen_text(app)
-        await pilot.press("enter")
-        await shows(pilot, "class   Draft")
-        await pilot.press("plus")
+        await pilot.press("enter", "plus")
         await hides(pilot, "║")
         await shows(pilot, "return prepared")
         await pilot.press("plus", "escape")
         await shows(pilot, "║")
+
+
+async def test_the_plus_key_draws_larger_up_to_the_whole_screen_and_begins_again(
+    double: EngineDouble, app_on: AppOn
+) -> None:
+    loop(double)
+    app = app_on(double)
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await opened(pilot)
+        await until(pilot, lambda: screen.view_of_graph.zoom == "box")
+        await pilot.press("plus")
+        await hides(pilot, "class   Draft")
+        await pilot.press("plus")
+        await shows(pilot, "class   Draft")
+        await until(pilot, lambda: screen.view_of_graph.zoom == "chip")
+        await pilot.press("plus")
+        await until(pilot, lambda: screen.view_of_graph.zoom == "box")
+        assert "class   Draft" in screen_text(app)
+        await pilot.press("plus", "enter")
+        await shows(pilot, "class   Draft")
+        assert screen.pane.has_focus
 
 
 async def test_a_saved_change_redraws_the_graph_and_keeps_the_selection(double: EngineDouble, app_on: AppOn) -> None:
@@ -368,7 +433,7 @@ async def test_any_keys_in_any_order_do_no_harm(double: EngineDouble, app_on: Ap
     run = double.run("loop")
     app = app_on(double)
     chance = random.Random(8)
-    keys = [*"hjklzotnN+yG", "tab", "shift+tab", "enter", "escape", "home", "end", "pageup", "pagedown", "slash"]
+    keys = [*"hjklzotnN+yG<>", "tab", "shift+tab", "enter", "escape", "home", "end", "pageup", "pagedown", "slash"]
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await opened(pilot)
         for number in range(100):

@@ -80,3 +80,36 @@ async def test_a_broken_workflow(
     )
     double.workflow("hello", [], findings=[finding], version=None)
     assert await seen(app_on(double), size, "hello") == picture
+
+
+@SIZES
+async def test_an_edge_of_a_run(
+    picture: SnapshotAssertion, double: EngineDouble, app_on: AppOn, size: tuple[int, int]
+) -> None:
+    scenes.mail(double)
+    assert await seen(app_on(double), size, "mail_digest", "k", "greater_than_sign") == picture
+
+
+@SIZES
+async def test_the_nodes_near_one_while_a_text_is_searched(
+    picture: SnapshotAssertion, double: EngineDouble, app_on: AppOn, size: tuple[int, int]
+) -> None:
+    double.workflow("long", [f"node_{number:02}" for number in range(30)])
+    assert await seen(app_on(double), size, "long", "G", "k", "k", "o", "slash", *"_2") == picture
+
+
+@SIZES
+async def test_the_graph_alone(
+    picture: SnapshotAssertion, double: EngineDouble, app_on: AppOn, size: tuple[int, int]
+) -> None:
+    scenes.mail(double)
+    assert await seen(app_on(double), size, "mail_digest", *["plus"] * (3 if size[0] < 100 else 1)) == picture
+
+
+async def test_a_run_on_its_graph_in_a_light_theme(
+    picture: SnapshotAssertion, double: EngineDouble, app_on: AppOn
+) -> None:
+    scenes.mail(double)
+    app = app_on(double)
+    app.theme = "textual-light"
+    assert await seen(app, (80, 24), "mail_digest", "k", "greater_than_sign") == picture

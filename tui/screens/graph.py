@@ -2,114 +2,52 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from textual.app import ComposeResult
-from textual.containers import Container, Vertical
-from textual.geometry import Size
-from textual.widget import Widget
-
 from core.link.event_types import RunChanged, StepChanged, WorkflowChanged
+from core.link.routing_types import ConditionsView
 from core.link.status import look_of
 from core.link.types import RunView
 from core.link.workflow_types import WorkflowDetail
+from tui.edge_text import edge_lines
 from tui.graph_drawing import Wanted
-from tui.graph_feed import RunRead, WorkflowRead, graph_of, read_run, read_workflow
+from tui.graph_feed import ConditionsRead, RunRead, WorkflowRead, graph_of, read_run, read_workflow
 from tui.graph_run import RunTrail, taken_edges
 from tui.graph_text import broken_lines, node_lines
 from tui.messages import EngineEvents
 from tui.navigation import Place
 from tui.reader import Reader
-from tui.screens.graph_keys import GraphKeys
+from tui.screens.graph_base import WIDE, GraphBase
 from tui.text import plural, visible
-from tui.widgets.graph_view import GraphView
-from tui.widgets.line_input import FilterLine
-from tui.widgets.line_list import LineList
-from tui.widgets.rule import Bar, PaneRule, Title
+from tui.widgets.rule import Title
 
-WIDE = 100
-"""From this many columns on the pane stands beside the graph, else below it."""
-ABOUT_SHARE, ABOUT_LEAST, ABOUT_MOST = 0.38, 40, 80
-"""The pane's width beside the graph: its part of the columns, the fewest and the most."""
-WIDE_ROWS, NARROW_ROWS = 3, 11
-"""Rows that the graph doesn't get: header, rules, footer and the pane where it stands below."""
+KEPT_CONDITIONS = 64
+"""Steps of which it is kept what their conditions saw."""
+
+Visited = tuple[str, int, int]
+"""A step, by its run, line and number."""
 
 
-class GraphScreen(GraphKeys):
+class GraphScreen(GraphBase):
     """The graph. Without `run_id` it follows the workflow's newest run."""
 
-    view = "graph"
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-narrow"), (WIDE, "-wide")]
-
-    DEFAULT_CSS = """
-    GraphScreen #panes { layout: horizontal; height: 1fr; }
-    GraphScreen #about { width: 38%; min-width: 40; max-width: 80; height: 1fr; }
-    GraphScreen #about PaneRule { display: none; }
-    GraphScreen.-narrow #panes { layout: vertical; }
-    GraphScreen.-narrow #top, GraphScreen.-narrow Bar { display: none; }
-    GraphScreen.-narrow #about { width: 1fr; max-width: 100%; min-width: 0; height: 9; }
-    GraphScreen.-narrow #about PaneRule { display: block; }
-    GraphScreen.-graph-only #about, GraphScreen.-graph-only Bar { display: none; }
-    GraphScreen.-pane-only GraphView, GraphScreen.-pane-only Bar { display: none; }
-    GraphScreen.-pane-only #about { width: 1fr; max-width: 100%; height: 1fr; }
-    GraphScreen.-no-graph GraphView, GraphScreen.-no-graph Bar { display: none; }
-    GraphScreen.-no-graph #about { width: 1fr; max-width: 100%; height: 1fr; }
-    """
-
     def __init__(self, workflow: str, run_id: str | None = None) -> None:
-        super().__init__()
-        self._workflow = workflow
+        super().__init__(workflow)
         self._wanted_run = run_id or ""
         self.detail: WorkflowDetail | None = None
         self.run_shown: RunView | None = None
         self.trail: RunTrail | None = None
         self._opened = False
-        self._top_rule = PaneRule(id="top")
-        self._bar = Bar()
-        self._pane_rule = PaneRule()
+        self._seen: dict[Visited, ConditionsView] = {}
+        self._asked: Visited | None = None
         self._workflow_reader = Reader(self, "the workflow", self._read_workflow, WorkflowRead, period=0.2)
         self._run_reader = Reader(self, "the run", self._read_run, lambda message: message)
-
-    def compose_body(self) -> ComposeResult:
-        yield FilterLine("part of a node's name", id="search")
-        yield self._top_rule
-        with Container(id="panes"):
-            yield self.view_of_graph
-            yield self._bar
-            with Vertical(id="about"):
-                yield self._pane_rule
-                yield self.pane
+        self._conditions_reader = Reader(self, "the conditions", self._read_conditions, ConditionsRead)
 
     def on_compose(self) -> None:
-        self.draw_what_is_known()
-
-    def draw_what_is_known(self) -> None:
         """Lay the graph out while the widgets are made, where it is known already."""
         self.detail = self.rondo.known.find(self._workflow, self._wanted_run)
         if self.detail is not None and self.detail.nodes:
             self.graph = graph_of(self.detail)
-            self.view_of_graph.draw(Wanted(self.graph), self._expected_room())
-
-    def _expected_room(self) -> Size:
-        """About how large the graph's view will be, which isn't laid out yet."""
-        width, height = self.app.size
-        if width < WIDE:
-            return Size(width, max(1, height - NARROW_ROWS))
-        about = min(max(round(width * ABOUT_SHARE), ABOUT_LEAST), ABOUT_MOST)
-        return Size(width - about - 1, max(1, height - WIDE_ROWS))
-
-    def on_mount(self) -> None:
-        if not self.view_of_graph.is_attached:
-            # Left again before it stood: a quick typist's `g`, `q`.
-            return
-        # Before the first layout, so that the graph isn't laid out for a view it never has.
-        self.set_class(self.app.size.width < WIDE, "-narrow")
-        self.view_of_graph.focus()
-        self._show_titles()
-
-    @property
-    def workflow_name(self) -> str:
-        return self._workflow
+            self.view_of_graph.draw(Wanted(self.graph), self.expected_room())
 
     @property
     def run_id(self) -> str:
@@ -127,21 +65,15 @@ class GraphScreen(GraphKeys):
     def crumbs(self) -> tuple[str, ...]:
         return ("workflows", visible(self._workflow), "graph")
 
-    def panes(self) -> list[Widget]:
-        return [widget for widget in (self.view_of_graph, self.pane) if widget.display]
-
     # What the engine says ----------------------------------------------------------------------------------------
 
     def read_all(self) -> None:
+        self._asked = None
         self._workflow_reader.want()
         self._run_reader.want()
 
     def on_engine_events(self, message: EngineEvents) -> None:
-        self.take_events(message)
-
-    def take_events(self, message: EngineEvents) -> None:
-        """Read again what changed. Textual calls the handlers of every class, so that a screen derived from this one
-        overrides this in place of the handler."""
+        """Read again what changed."""
         for event in message.events:
             if isinstance(event, WorkflowChanged) and event.name == self._workflow:
                 self._workflow_reader.want()
@@ -159,6 +91,34 @@ class GraphScreen(GraphKeys):
     async def _read_run(self) -> RunRead:
         return await read_run(self.engine, self._workflow, self._wanted_run, self.trail)
 
+    async def _read_conditions(self) -> ConditionsView:
+        assert self._asked is not None
+        run_id, line, step = self._asked
+        return await self.engine.read_conditions(run_id, step, line)
+
+    def on_conditions_read(self, message: ConditionsRead) -> None:
+        """Say what the conditions saw."""
+        view = message.conditions
+        if len(self._seen) >= KEPT_CONDITIONS:
+            self._seen.clear()
+        self._seen[view.run_id, view.line, view.step] = view
+        self.show_about()
+
+    def _conditions_of(self, node: str) -> ConditionsView | None:
+        """What the conditions of a node's edges saw in its last visit; where that isn't known, it is read."""
+        trail = self.trail
+        step = trail.last.get(node) if trail is not None else None
+        conditional = self.graph is not None and any(
+            edge.from_id == node and edge.condition.strip() for edge in self.graph.edges
+        )
+        if trail is None or step is None or step.step is None or not conditional:
+            return None
+        wanted = (trail.run_id, trail.line, step.step)
+        if wanted not in self._seen and wanted != self._asked:
+            self._asked = wanted
+            self._conditions_reader.want()
+        return self._seen.get(wanted)
+
     def on_workflow_read(self, message: WorkflowRead) -> None:
         """Draw the graph again if it changed."""
         before = self.detail
@@ -172,7 +132,7 @@ class GraphScreen(GraphKeys):
                 self.near = ""
             self.draw()
         self._show_run_on_graph()
-        self._show_about()
+        self.show_about()
         self.refresh_footer()
 
     def on_run_read(self, message: RunRead) -> None:
@@ -189,7 +149,7 @@ class GraphScreen(GraphKeys):
                 trail.add(message.steps)
         self.header.status = self._run_spans()
         self._show_run_on_graph()
-        self._show_about()
+        self.show_about()
         self._go_where_the_run_is()
 
     # Showing -----------------------------------------------------------------------------------------------------
@@ -210,22 +170,45 @@ class GraphScreen(GraphKeys):
         name = f"  run {run.short_id}" if self.size.width >= WIDE else ""
         return ((look.text, look.ink), (f"  step {run.step}{name}", "dim"))
 
-    def _show_about(self) -> None:
+    def show_about(self) -> None:
         """Fill the pane: the selected node, or what is wrong where there is no graph."""
         detail = self.detail
         if detail is None:
             return
         node = next((node for node in detail.nodes if node.id == self.view_of_graph.selected), None)
         trail, run = self.trail, self.run_shown
+        edge = self.view_of_graph.selected_edge
         if self.has_class("-no-graph"):
             self.pane.show("", lambda width: broken_lines(detail, width))
+        elif edge is not None:
+            shown = self.view_of_graph.edges[edge]
+            ends = (shown.from_id, shown.to_id, shown.condition)
+            same = (at for at, e in enumerate(detail.edges) if (e.from_id, e.to_id, e.condition) == ends)
+            place = next(same, None)
+            if place is not None:
+                saw, now = self._conditions_of(shown.from_id), self.rondo.now()
+                self.pane.show(f"edge {place}", lambda width: edge_lines(detail, place, trail, saw, now, width))
         elif node is not None:
-            self.pane.show(node.id, lambda width: node_lines(detail, node, trail, run, width))
-        self._show_titles()
+            seen = self._conditions_of(node.id)
+            self.pane.show(node.id, lambda width: node_lines(detail, node, trail, run, width, seen))
+        self.show_titles()
 
-    def _show_titles(self) -> None:
-        detail = self.detail
-        errors = [finding for finding in detail.findings if finding.severity == "error"] if detail else []
+    def graph_title(self) -> Title:
+        return Title("graph", details=tuple(self._title_details()))
+
+    def pane_title(self) -> Title:
+        view = self.view_of_graph
+        about = visible(view.selected) if not self.has_class("-no-graph") else "findings"
+        if view.selected_edge is not None:
+            edge = view.edges[view.selected_edge]
+            about = f"{visible(edge.from_id)} → {visible(edge.to_id)}"
+        return Title(about, details=tuple(self._title_details()[-1:] if self._errors or self.near else ()))
+
+    @property
+    def _errors(self) -> int:
+        return sum(finding.severity == "error" for finding in self.detail.findings) if self.detail is not None else 0
+
+    def _title_details(self) -> list[tuple[str, str]]:
         details: list[tuple[str, str]] = []
         if self.near and self.graph is not None and self.view_of_graph.drawing is not None:
             shown = len(self.view_of_graph.drawing.geometry.nodes)
@@ -234,40 +217,17 @@ class GraphScreen(GraphKeys):
             )
         elif self.graph is not None and self.graph.nodes:
             details.append((plural(len(self.graph.nodes), "node"), "dim"))
-        if errors:
-            details.append((f"✗ {plural(len(errors), 'error')}", "bad"))
-        node = visible(self.view_of_graph.selected) if not self.has_class("-no-graph") else "findings"
-        on_pane = self.pane.has_focus
-        graph_title = Title("graph", 0, not on_pane, details=tuple(details))
-        node_title = Title(node, self._split_at + 1 if self._split_at else 0, on_pane)
-        top = self._top_rule
-        beside = self._split_at > 0
-        top.titles = (
-            (graph_title, node_title) if beside else (node_title if self.has_class("-no-graph") else graph_title,)
-        )
-        top.joints = ((self._split_at, "┬"),) if beside else ()
-        self._pane_rule.titles = (Title(node, 0, on_pane, details=tuple(details[-1:] if errors or self.near else ())),)
-
-    @property
-    def _split_at(self) -> int:
-        """The column of the line between graph and pane; 0 where they don't stand side by side."""
-        hidden = any(self.has_class(name) for name in ("-narrow", "-graph-only", "-pane-only", "-no-graph"))
-        return 0 if hidden else self._bar.region.x
+        if self._errors:
+            details.append((f"✗ {plural(self._errors, 'error')}", "bad"))
+        return details
 
     def on_resize(self) -> None:
         self.header.status = self._run_spans()
-        self.call_after_refresh(self._show_titles)
 
-    def on_descendant_focus(self) -> None:
-        """The title of the pane with the focus stands out."""
-        self._show_titles()
-
-    def on_graph_view_selected(self, event: GraphView.Selected) -> None:
-        """Another node, or a new drawing."""
+    def show_selected(self) -> None:
         self._show_run_on_graph()
-        self._show_about()
+        self.show_about()
         self._go_where_the_run_is()
-        self.refresh_footer()
 
     def _go_where_the_run_is(self) -> None:
         """Once, when the screen opens: select the node that runs, waits or failed."""
@@ -278,28 +238,6 @@ class GraphScreen(GraphKeys):
         here = [node for node, state in states.items() if state.status != "completed"]
         if here and self.run_shown.status != "completed":
             self.view_of_graph.select(here[0])
-
-    def on_graph_view_chosen(self, event: GraphView.Chosen) -> None:
-        self.open_node()
-
-    def on_line_list_chosen(self, event: LineList.Chosen) -> None:
-        """An edge leads to its node, a finding or a line of code to the editor."""
-        line = self.pane.line
-        if line is None:
-            return
-        if line.node and line.node != self.view_of_graph.selected:
-            self.view_of_graph.select(line.node)
-        elif line.place[0]:
-            self.edit_code()
-
-    def zoom_panes(self) -> bool:
-        alone = self.has_class("-graph-only") or self.has_class("-pane-only")
-        on_pane = self.pane.has_focus
-        self.remove_class("-graph-only", "-pane-only")
-        if not alone:
-            self.add_class("-pane-only" if on_pane else "-graph-only")
-        self.call_after_refresh(self._show_titles)
-        return True
 
     def code_place(self) -> tuple[str, int]:
         detail = self.detail
@@ -312,8 +250,3 @@ class GraphScreen(GraphKeys):
 
     def code_folder(self) -> str:
         return self.detail.folder if self.detail is not None else ""
-
-    def copied_text(self) -> str:
-        if self.pane.has_focus:
-            return self.pane.line_text
-        return self.view_of_graph.text

@@ -130,6 +130,9 @@ class GraphKeys(RondoScreen):
         if self.pane.has_focus and self.view_of_graph.display:
             self.view_of_graph.focus()
             return True
+        if self.view_of_graph.selected_edge is not None:
+            self.view_of_graph.select_edge(None)
+            return True
         if self.near:
             self.show_near()
             return True
@@ -177,17 +180,68 @@ class GraphKeys(RondoScreen):
     def page_up(self) -> None:
         self.view_of_graph.page(-0.5)
 
+    # Edges -------------------------------------------------------------------------------------------------------
+
+    @action(
+        "graph.next-edge",
+        "edges",
+        keys="greater_than_sign",
+        help="To the next edge of the node: its condition, what it saw, how often it was taken; enter follows it",
+        footer=42,
+        when=has_graph,
+    )
+    def next_edge(self) -> None:
+        self._to_edge(1)
+
+    @action(
+        "graph.previous-edge",
+        "edge before",
+        keys="less_than_sign",
+        help="To the edge before among those of the node",
+        when=has_graph,
+    )
+    def previous_edge(self) -> None:
+        self._to_edge(-1)
+
+    def _to_edge(self, step: int) -> None:
+        view = self.view_of_graph
+        edges = view.edges_of(view.selected)
+        if not edges:
+            self.say("No edge leads to this node or away from it", "hint")
+            return
+        here = edges.index(view.selected_edge) + step if view.selected_edge in edges else 0 if step > 0 else -1
+        view.select_edge(edges[here % len(edges)])
+
+    def _follow_edge(self) -> bool:
+        """To the other end of the selected edge; False where none is selected."""
+        view = self.view_of_graph
+        if view.selected_edge is None:
+            return False
+        edge = view.edges[view.selected_edge]
+        other = edge.to_id if edge.from_id == view.selected else edge.from_id
+        if other == view.selected:
+            view.select_edge(None)
+        else:
+            view.select(other)
+        return True
+
     # Actions -----------------------------------------------------------------------------------------------------
 
     @action("graph.open-node", "details", keys="enter", help="To the details of the node; esc comes back", footer=12)
     def open_node(self) -> None:
+        if self._follow_edge():
+            return
         if self.has_class("-graph-only"):
             self.zoom_panes()
         self.pane.focus()
 
     @action("graph.size", "size", keys="z", help="Draw nodes as boxes or as one row each", footer=16, when=has_graph)
     def change_size(self) -> None:
-        self._zoom = "chip" if self.view_of_graph.zoom == "box" else "box"
+        self.draw_in("chip" if self.view_of_graph.zoom == "box" else "box")
+
+    def draw_in(self, zoom: Zoom) -> None:
+        """Draw the nodes as boxes or chips from now on, whatever fits."""
+        self._zoom = zoom
         self.draw()
 
     @action("graph.turn", "turn", keys="t", help="Draw the graph downwards or to the right", footer=18, when=has_graph)

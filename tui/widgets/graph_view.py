@@ -87,6 +87,11 @@ class GraphView(Inked, ScrollView, can_focus=True, inherit_bindings=False):
         return self._rows.selected
 
     @property
+    def selected_edge(self) -> int | None:
+        """The edge that is looked at, by its place in the graph."""
+        return self._rows.selected_edge
+
+    @property
     def edges(self) -> Sequence[EdgeSpec]:
         """The edges of the graph that is shown, in its order."""
         return self._rows.edges
@@ -270,13 +275,32 @@ class GraphView(Inked, ScrollView, can_focus=True, inherit_bindings=False):
         """Select a node and scroll as little as it takes to see it."""
         if self.drawing is None or node not in self.drawing.geometry.nodes or node == self.selected:
             return
-        edges = self._rows.leaving(self.selected) | self._rows.leaving(node)
+        edges = self._rows.leaving(self.selected) | self._rows.leaving(node) | self._edge_looked_at()
+        self._rows.selected_edge = None
         self._redraw_node(self.selected)
         self._redraw_node(node)
         self._redraw_edges(edges)
         self._rows.selected = node
         self._show(node)
         self.post_message(self.Selected(node))
+
+    def edges_of(self, node: str) -> list[int]:
+        """The drawn edges that leave a node, then those that lead to it, by their place in the graph."""
+        drawn = [path.index for path in self.drawing.geometry.edges] if self.drawing is not None else []
+        leaving = [place for place in drawn if self.edges[place].from_id == node]
+        return leaving + [place for place in drawn if self.edges[place].to_id == node and place not in leaving]
+
+    def select_edge(self, edge: int | None) -> None:
+        """Look at an edge of the selected node, or at the node itself again."""
+        if edge == self.selected_edge:
+            return
+        changed = self._edge_looked_at() | self._rows.leaving(self.selected)
+        self._rows.selected_edge = edge
+        self._redraw_edges(changed | self._edge_looked_at())
+        self.post_message(self.Selected(self.selected))
+
+    def _edge_looked_at(self) -> frozenset[int]:
+        return frozenset(() if self.selected_edge is None else (self.selected_edge,))
 
     def _show(self, node: str) -> None:
         if self.drawing is not None and node in self.drawing.geometry.nodes:
@@ -321,11 +345,16 @@ class GraphView(Inked, ScrollView, can_focus=True, inherit_bindings=False):
         self.select(min(nodes, key=lambda node: (abs(nodes[node].y - target), abs(nodes[node].middle.x - middle))))
 
     def on_click(self, event: events.Click) -> None:
-        """Select the node under the pointer; a second click chooses it."""
+        """Select the node or edge under the pointer; a second click on a node chooses it."""
         if self.drawing is None:
             return
-        node = self.drawing.node_at(event.x + self.scroll_offset.x - self._margin, event.y + self.scroll_offset.y)
+        place = event.x + self.scroll_offset.x - self._margin, event.y + self.scroll_offset.y
+        node = self.drawing.node_at(*place)
         if node is None:
+            edge = self.drawing.edge_at(*place)
+            if edge is not None:
+                self.select(self.edges[edge].from_id)
+                self.select_edge(edge)
             return
         if node == self.selected:
             self.post_message(self.Chosen(node))

@@ -14,6 +14,7 @@ from rich.cells import cell_len
 
 from core.drawing.geometry import Direction, Geometry, Zoom
 from core.drawing.layout import layout_graph
+from core.drawing.paint import Drawing
 from core.flow.graph import EdgeSpec, Graph, NodeSpec
 
 
@@ -151,6 +152,55 @@ def test_random_graphs_keep_every_promise(
 ) -> None:
     graph = random_graph(size, seed)
     assert broken_rules(graph, layout_graph(graph, zoom=zoom, direction=direction, counted=counted)) == []
+
+
+def painted_faults(graph: Graph, geometry: Geometry) -> list[str]:
+    """What a reader of the painted drawing would stumble over: arrow heads, and the row of the start."""
+    drawing = Drawing(geometry)
+    problems: list[str] = []
+    heads = {"▲": (0, -1), "▼": (0, 1), "◀": (-1, 0), "▶": (1, 0)}
+    pointed_at: Counter[str] = Counter()
+    for y in range(geometry.height):
+        for run in drawing.runs(y):
+            conditions = [path.label for path in geometry.edges if path.index == run.edge and path.label is not None]
+            if any((label.x, label.y) == (run.x, y) for label in conditions):
+                continue
+            for place, sign in enumerate(run.text):
+                if sign not in heads:
+                    continue
+                step_x, step_y = heads[sign]
+                target = drawing.node_at(run.x + place + step_x, y + step_y)
+                if target != graph.edges[run.edge].to_id:
+                    problems.append(f"the arrow head of edge {run.edge} points at {target}")
+                pointed_at[f"{run.edge}"] += 1
+    for path in geometry.edges:
+        if pointed_at[f"{path.index}"] != 1:
+            problems.append(f"edge {path.index} has {pointed_at[f'{path.index}']} arrow heads")
+    first_row = next(row for row in range(geometry.height) if drawing.spans(row))
+    if geometry.direction == "down" and graph.start not in {span.node for span in drawing.spans(first_row)}:
+        problems.append("the start is not in the top row")
+    return problems
+
+
+@pytest.mark.parametrize("seeds", [range(first, first + 50) for first in range(0, 300, 50)], ids=lambda seeds: seeds[0])
+def test_seeded_graphs_are_drawn_without_shared_runs_and_with_one_arrow_head_an_edge(seeds: range) -> None:
+    check_seeds(seeds, 30)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("first", range(1_000, 3_000, 250))
+def test_thousands_of_seeded_graphs_are_drawn_so_too(first: int) -> None:
+    check_seeds(range(first, first + 250), 45)
+
+
+def check_seeds(seeds: range, most: int) -> None:
+    """Draw the graph of each seed in the size and direction that the seed gives."""
+    for seed in seeds:
+        graph = random_graph(2 + seed % most, seed)
+        zoom: Zoom = "chip" if seed % 3 == 0 else "box"
+        geometry = layout_graph(graph, zoom=zoom, direction="right" if seed % 5 == 0 else "down")
+        assert broken_rules(graph, geometry) == [], f"seed {seed}"
+        assert painted_faults(graph, geometry) == [], f"seed {seed}"
 
 
 def test_conditions_are_on_the_canvas() -> None:
