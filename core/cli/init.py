@@ -27,6 +27,7 @@ GITIGNORE = """__pycache__/
 !/runs/README.md
 workflows/*/backups/
 workflows/*/output/
+workflows/.trash/
 """
 
 

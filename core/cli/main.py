@@ -28,6 +28,7 @@ from core.cli.prune import prune_command
 from core.cli.ready import check_command
 from core.cli.secrets import secrets_app
 from core.cli.settings import settings_app
+from core.cli.shelf import duplicate_command, restore_command, trash_command
 from core.cli.tools import (
     authenticate_tool_command,
     list_tools_command,
@@ -86,6 +87,9 @@ _panel(
     versions=versions_command,
     diff=diff_command,
     rollback=rollback_command,
+    duplicate=duplicate_command,
+    trash=trash_command,
+    restore=restore_command,
     env=environment_command,
 )
 _panel(

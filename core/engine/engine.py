@@ -26,6 +26,7 @@ from core.engine.environments.making import Environments
 from core.engine.environments.providers import COMPOSIO_CORE, ProviderEnvironments
 from core.engine.environments.service import EnvironmentService
 from core.engine.events import EventBus
+from core.engine.folder_moves import clear_left_over
 from core.engine.inspecting import Inspecting
 from core.engine.model_calls import ModelCalls
 from core.engine.pin_calls import PinCalls
@@ -40,6 +41,7 @@ from core.engine.rollback import finish_interrupted
 from core.engine.run_commands import RunCommands
 from core.engine.runs import Runs
 from core.engine.secrets import Secrets
+from core.engine.shelf import ShelfCalls
 from core.engine.state_parts import Path as StatePath
 from core.engine.subflows import Subflows
 from core.engine.tool_api import ToolCalls
@@ -95,6 +97,7 @@ log = structlog.get_logger()
 class Engine(
     RunCommands,
     WorkflowCalls,
+    ShelfCalls,
     RetentionCalls,
     ModelCalls,
     ToolCalls,
@@ -191,6 +194,7 @@ class Engine(
             await asyncio.to_thread(self._black_box.report, recovered)
             stack.push_async_callback(self._catalog.close)
             await asyncio.to_thread(finish_interrupted, self.workspace.workflows_dir)
+            await asyncio.to_thread(clear_left_over, self.workspace.workflows_dir)
             await self._catalog.start()
             await self._retention.start()
             await self._subflows.recover()

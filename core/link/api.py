@@ -12,6 +12,7 @@ from core.link.event_types import Event
 from core.link.inspect_api import InspectApi
 from core.link.retention_types import ExportedRun, ImportedRun, Prune, PruneReport
 from core.link.routing_types import ConditionsView
+from core.link.shelf_api import ShelfApi
 from core.link.types import (
     Answer,
     ChangeView,
@@ -40,7 +41,7 @@ from core.link.workflow_types import (
 )
 
 
-class EngineApi(AssistantApi, InspectApi, Protocol):
+class EngineApi(AssistantApi, InspectApi, ShelfApi, Protocol):
     """What an engine does for its clients. Every failure is a `RondoError`.
 
     A run is named by its id or by any unique ending of it of at least 4 characters. Commands carry a `command_id`

@@ -31,6 +31,7 @@ from core.link.messages import CANCEL, NOT_DECODABLE, PING, SUBSCRIBE, Incoming,
 from core.link.model_calls import RemoteModelCalls
 from core.link.retention_types import ExportedRun, ImportedRun, Prune, PruneReport
 from core.link.routing_types import ConditionsView
+from core.link.shelf_api import RemoteShelfCalls
 from core.link.tool_api import RemoteToolCalls
 from core.link.types import (
     REPLY_LIMIT,
@@ -91,7 +92,9 @@ def _decoder(kind: Hashable) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind)
 
 
-class EngineCalls(RemoteModelCalls, RemoteToolCalls, RemoteCallRecords, RemoteInspectCalls, ChatCalls, ABC):
+class EngineCalls(
+    RemoteModelCalls, RemoteToolCalls, RemoteShelfCalls, RemoteCallRecords, RemoteInspectCalls, ChatCalls, ABC
+):
     """The methods of `EngineApi`, each as one call by its name; `core.link.api` says what they do."""
 
     @abstractmethod

@@ -243,3 +243,37 @@ def test_what_is_no_place_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         if not parse_path(text):
             parse_edits([f"{text}=1"])
+
+
+def test_a_workflow_is_copied_put_into_the_trash_and_taken_out_again(real: Path, rondo: Rondo) -> None:
+    copied = rondo("duplicate", "count", "counting", "--json").document
+    assert (copied["workflow"], copied["source"], copied["approved"]) == ("counting", "count", True)
+    assert run(rondo, "counting")["state"] == {"n": 10, "done": True}
+    refused = rondo("duplicate", "count", "counting", "--json")
+    assert (refused.code, refused.document["error"]["type"]) == (2, "UsageError")
+    assert "rondo trash counting" in refused.document["error"]["next_step"]
+    assert rondo("trash", "--json").document == []
+    gone = rondo("trash", "counting", "--json").document
+    assert not (real / "workflows" / "counting").exists()
+    assert rondo("trash", "--json").document == [gone]
+    assert gone["version"] == copied["version"]
+    table = rondo("trash").out
+    assert "counting" in table
+    assert gone["id"] in table
+    assert rondo("graph", "counting", "--json").code == 2
+    back = rondo("restore", "counting", "--json").document
+    assert (back["workflow"], back["approved"]) == ("counting", True)
+    assert run(rondo, "counting")["status"] == "completed"
+    error = rondo("restore", "counting", "--json")
+    assert (error.code, error.document["error"]["cause"]) == (2, "It is empty.")
+
+
+def test_the_words_for_people_name_the_way_back(real: Path, rondo: Rondo) -> None:
+    assert "two is a copy of count" in rondo("duplicate", "count", "two").out
+    said = rondo("trash", "two").out
+    assert "two is in the trash" in said
+    assert "rondo restore two" in said
+    listed = rondo("trash", "--json").document
+    assert "two is back" in rondo("restore", listed[0]["id"]).out
+    assert "The trash is empty." in rondo("trash").err
+    assert rondo("trash", "nope").code == 2

@@ -47,13 +47,13 @@ async def test_a_loop_tells_what_its_conditions_saw_each_time_around(tmp_path: P
         class Done(Node):
             pass
         """,
-        edges=[("count", "count", "shared['n'] < 3"), ("count", "done", "shared['gone'] or shared['rows']")],
+        edges=[("count", "count", "shared['n'] < 3"), ("count", "done", "shared.get('gone') or shared['rows']")],
     )
     async with bench.running() as engine:
         run = await bench.run("loop")
         seen = [await engine.read_conditions(run.run_id, step) for step in (0, 1, 3, 4)]
         assert [view.node for view in seen] == ["", "count", "count", "done"]
-        gone = {"shared['gone']": None}
+        gone = {"shared.get('gone')": None}
         assert told(seen[1]) == {"count": {"shared['n']": "1"}, "done": {**gone, "shared['rows']": "list of 1"}}
         assert told(seen[2]) == {"count": {"shared['n']": "3"}, "done": {**gone, "shared['rows']": "list of 3"}}
         assert told(seen[0]) == told(seen[3]) == {}

@@ -36,6 +36,7 @@ def test_every_method_can_be_called_over_the_link() -> None:
         "get_workflow", "get_run", "get_diff", "get_environment", "list_workflows", "list_runs", "list_requests",
         "list_versions", "list_environments", "list_lines", "read_request", "read_steps", "read_state",
         "list_tools", "get_tool", "get_action", "get_provider",
+        "read_conditions", "list_trash",
         "read_state_chunk", "read_changes", "read_difference", "read_logs", "list_models", "list_budgets", "list_calls",
         "read_call", "get_usage", "list_breakpoints", "list_output", "read_output", "read_why",
         "list_chats", "read_chat", "list_proposals", "get_proposal", "list_edits", "list_templates",
