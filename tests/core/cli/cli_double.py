@@ -195,6 +195,8 @@ class DoubleEngine:
         self.trouble: ErrorView | None = None
         self.commands: set[str] = set()
         self.before: dict[str, Callable[[], None]] = {}
+        self.installing = [EnvironmentView(workflow=None, state="missing")]
+        """How a provider's environment is, look by look; the last one stays."""
 
     def _note(self, method: str, argument: Any = None) -> None:
         self.calls.append((method, argument))
@@ -246,6 +248,18 @@ class DoubleEngine:
         return []
 
     async def get_provider(self, name: str, after: int = 0) -> EnvironmentView:
+        return self.installing.pop(0) if len(self.installing) > 1 else self.installing[0]
+
+    async def install_provider(self, command_id: str, name: str, again: bool = False) -> EnvironmentView:
+        self._note("install_provider", (name, again))
+        return await self.get_provider(name)
+
+    async def cancel_install(self, name: str) -> EnvironmentView:
+        self._note("cancel_install", name)
+        return await self.get_provider(name)
+
+    async def remove_provider(self, name: str) -> EnvironmentView:
+        self._note("remove_provider", name)
         return EnvironmentView(workflow=None, state="missing")
 
     async def check_workflow(self, workflow: str, version: str | None = None) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.engine.environments.trouble import environment_problem
+from core.engine.environments.trouble import environment_problem, provider_problem
 from core.runner.builder import INSTALL_FAILED, SYSTEM_FAILED, VENV_FAILED
 
 
@@ -63,3 +63,25 @@ def test_other_ends_are_named_too(code: int | None) -> None:
     error = environment_problem("w", code, [])
     assert error.cause
     assert error.next_step
+
+
+@pytest.mark.parametrize(
+    ("code", "printed", "cause", "next_step"),
+    [
+        (INSTALL_FAILED, "WARNING: Retrying (Retry(total=0))", "index could not be reached", "Check the network"),
+        (INSTALL_FAILED, "ERROR: No matching distribution found for rich==13.9.4", "rich==13.9.4", "PIP_INDEX_URL"),
+        (INSTALL_FAILED, "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES", "its hash", "PIP_INDEX_URL"),
+        (INSTALL_FAILED, "ERROR: Failed building wheel for Pillow", "from its sources", "Python 3.11, 3.12 or 3.13"),
+        (INSTALL_FAILED, "something new", "something new", "See what pip says"),
+        (VENV_FAILED, "Error: Command '[... ensurepip]' returned 1.", "bare environment", "-venv"),
+        (SYSTEM_FAILED, "ERROR: [Errno 28] No space left on device", "disk", "Make room"),
+        (None, "", "ended from outside", "Try again"),
+    ],
+)
+def test_each_failure_of_installing_a_provider_leads_on(
+    code: int | None, printed: str, cause: str, next_step: str
+) -> None:
+    error = provider_problem("composio-core", code, printed.splitlines())
+    assert str(error) == error.message == "composio-core could not be installed."
+    assert cause in error.cause and next_step in error.next_step
+    assert "requirements.txt" not in error.next_step and "rondo env" not in error.next_step
