@@ -48,11 +48,11 @@ class Pipes:
         self._waiting: dict[int, Callable[[dict[str, Any]], None]] = {}
 
     def send(self, frame: dict[str, Any]) -> None:
-        """Send a frame; a lone surrogate in it goes as an escape."""
+        """Send a frame, as short as it can be: there is a limit. A lone surrogate in it goes as an escape."""
         try:
-            line = json.dumps(frame, ensure_ascii=False).encode()
+            line = json.dumps(frame, ensure_ascii=False, separators=(",", ":")).encode()
         except UnicodeEncodeError:
-            line = json.dumps(frame).encode()
+            line = json.dumps(frame, separators=(",", ":")).encode()
         with self._writing:
             self._outgoing.write(line + b"\n")
             self._outgoing.flush()
