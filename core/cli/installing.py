@@ -90,8 +90,8 @@ def _show(call: Call, provider: str, view: EnvironmentView) -> None:
     )
     call.output.line(("  path  ", "dim"), view.path or "")
     call.output.note(GONE)
-    call.output.note(("next:  ", "bold"), f'"provider": "{provider}" in a workflow\'s tools.json, or for all')
-    call.output.note(f'       workflows composio = "{provider}" below [tools] in the settings')
+    call.output.note(("next:  ", "bold"), f"rondo workflow-tools NAME --set TOOL.provider={provider}")
+    call.output.note(f'       or, for all that name no provider: composio = "{provider}" under [tools] in the settings')
 
 
 def _version(view: EnvironmentView) -> str:

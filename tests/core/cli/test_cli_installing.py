@@ -44,7 +44,7 @@ def test_the_installer_is_heard_and_the_end_says_what_to_know(engine: Any, rondo
     assert outcome.code == 0
     assert "Collecting rich" in outcome.err and "Done" in outcome.err
     assert "composio-core 0.7.22 is installed: 2 packages, 122.9 MB" in outcome.out
-    assert "were taken away" in outcome.err and '"provider": "composio-core"' in outcome.err
+    assert "were taken away" in outcome.err and "--set TOOL.provider=composio-core" in outcome.err
     assert ("install_provider", ("composio-core", False)) in engine.calls
 
 
