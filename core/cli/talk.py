@@ -115,6 +115,7 @@ class Talk:
             questions = self._open_questions()
             if questions is not None:
                 if not await self._answer(questions):
+                    self._printer.ask(questions)
                     self._next("answer", "chat", "--chat", short(self.chat_id))
                     return WAITS
                 continue
@@ -344,9 +345,7 @@ async def ask_questions(output: Output, questions: Sequence[Question]) -> list[Q
     typed = prompt.TypedLines(output)
     answers = []
     for place, question in enumerate(questions, 1):
-        output.line((f"Question {place} of {len(questions)}: ", "bold"), question.text)
-        for number, option in enumerate(question.options, 1):
-            output.line(f"  {number}) {option.label}", (f"  {option.detail}" if option.detail else "", "dim"))
+        print_question(output, question, place, len(questions))
         hint = "numbers with commas between them" if question.several else "a number"
         output.ask(f"{hint}, your own words, or return to leave it to the assistant: ")
         text = await typed.next()
@@ -355,6 +354,13 @@ async def ask_questions(output: Output, questions: Sequence[Question]) -> list[Q
             return None
         answers.append(read_answer(question, text))
     return answers
+
+
+def print_question(output: Output, question: Question, place: int, count: int) -> None:
+    """A question with its options, numbered."""
+    output.line((f"Question {place} of {count}: ", "bold"), question.text)
+    for number, option in enumerate(question.options, 1):
+        output.line(f"  {number}) {option.label}", (f"  {option.detail}" if option.detail else "", "dim"))
 
 
 def read_answer(question: Question, text: str) -> QuestionAnswer:
@@ -447,6 +453,12 @@ class Printer:
                 self._line(entry, ("proposed: ", "bold"), entry.text)
             case "error" if past and entry.error is not None:
                 self._line(entry, ("error: ", "red"), entry.error.message)
+
+    def ask(self, entry: ChatEntry) -> None:
+        """Print questions that nobody is there to answer now."""
+        if not self._quiet:
+            for place, question in enumerate(entry.questions or (), 1):
+                print_question(self._output, question, place, len(entry.questions or ()))
 
     def end(self) -> None:
         """Nothing more comes for now."""

@@ -25,6 +25,8 @@ from core.errors import EnvironmentProblem, UsageError
 STAGE = ".rondo-rollback-"
 """How the folder begins, in that of a workflow, in which the new files wait for their places."""
 PLAN, FILES = "plan.json", "files"
+FILE_RIGHTS, FOLDER_RIGHTS = 0o644, 0o755
+"""As an editor makes them: the engine's own files are private, a workflow's need not be."""
 
 log = structlog.get_logger()
 
@@ -50,7 +52,7 @@ def put_back(
     written = sorted(path for path in wanted if present.get(path) != wanted[path])
     removed = sorted(path for path in present if path not in wanted)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        _make_folder(folder)
         with tempfile.TemporaryDirectory(dir=folder, prefix=STAGE) as stage:
             for path in written:
                 _check_parents(folder, path)
@@ -124,7 +126,7 @@ def _move(new: Path | None, place: Path) -> None:
     if new is None:
         place.unlink(missing_ok=True)
     else:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(place.parent)
         os.replace(new, place)
 
 
@@ -143,8 +145,9 @@ def _keep(folder: Path, paths: list[str], now: float, version: str) -> Path | No
         return None
     day = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
     backups = folder / "backups"
-    backups.mkdir(exist_ok=True)
+    _make_folder(backups)
     backup = Path(tempfile.mkdtemp(dir=backups, prefix=f"{day}-before-{version[:12]}-"))
+    backup.chmod(FOLDER_RIGHTS)
     for path in there:
         _copy(folder / path, backup / path)
     return backup
@@ -152,7 +155,7 @@ def _keep(folder: Path, paths: list[str], now: float, version: str) -> Path | No
 
 def _copy(source: Path, target: Path) -> None:
     """Copy a file with its times and rights, in one move; of a link what it leads to."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(target.parent)
     fresh = target.with_name(f".{target.name}.rondo")
     shutil.copy2(source, fresh)
     _sync(fresh)
@@ -162,9 +165,16 @@ def _copy(source: Path, target: Path) -> None:
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
-    # As a file that an editor makes: the engine's own files are private, a workflow's need not be.
-    path.chmod(0o644)
+    path.chmod(FILE_RIGHTS)
     _sync(path)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder with those above it, where they are not there yet."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        folder.chmod(FOLDER_RIGHTS)
 
 
 def _sync(path: Path) -> None:

@@ -434,8 +434,12 @@ def _stop(response: ModelResponse, has_calls: bool) -> Stop:
 
 
 def _anthropic_info(provider: Provider, item: Any) -> ModelInfo:
-    extra = {"created": item.created_at.timestamp()}
-    return _priced(provider, item.id, item.display_name, getattr(item, "max_input_tokens", None), extra)
+    # Servers that only speak like this provider leave out what they don't know.
+    created = getattr(item, "created_at", None)
+    extra = {} if created is None else {"created": created.timestamp()}
+    return _priced(
+        provider, item.id, getattr(item, "display_name", None) or "", getattr(item, "max_input_tokens", None), extra
+    )
 
 
 def _openai_info(provider: Provider, item: Any) -> ModelInfo:

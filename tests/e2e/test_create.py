@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -152,6 +153,15 @@ def test_questions_without_a_terminal_are_a_waiting_document(talking: World, mod
     assert outcome.code == 3, outcome
     assert outcome.document["status"] == "asking"
     assert outcome.document["questions"]["questions"][0]["text"] == "Which language?"
+    model_server.script(calls_all(plan(LOW), ("ask_user", {"questions": [question]}, "")))
+    plain = talking.rondo("create", "waiter2", "Greet")
+    assert plain.code == 3 and "Question 1 of 1: Which language?" in plain.out and "2) German" in plain.out, plain
+    # Whoever read them answers in words.
+    model_server.script(*making())
+    found = re.search(r"rondo chat --chat (\w+)", plain.err)
+    assert found is not None
+    answered = talking.rondo("chat", "--chat", found[1], "-m", "English")
+    assert answered.code == 3 and "Proposal 1 for waiter2" in answered.out, answered
 
 
 def test_what_reaches_further_is_not_applied_by_yes_alone(talking: World, model_server: ModelServer) -> None:

@@ -291,6 +291,20 @@ def test_a_file_that_is_saved_at_the_last_moment_is_kept(tmp_path: Path, monkeyp
     assert files(folder) == {"a.py": b"a", "b.py": b"edited"}
 
 
+def test_folders_that_are_made_have_the_rights_of_folders_that_people_make(tmp_path: Path) -> None:
+    folder = tmp_path / "w"
+    before = os.umask(0o077)
+    try:
+        rollback.put_back(folder, {}, {"a.py": b"a", "lib/b.py": b"b"}, "f" * 64, 0.0)
+        rollback.put_back(folder, {"a.py": b"a", "lib/b.py": b"b"}, {"a.py": b"A", "lib/b.py": b"b"}, "f" * 64, 0.0)
+    finally:
+        os.umask(before)
+    (backup,) = (folder / "backups").iterdir()
+    for made in (folder, folder / "lib", folder / "backups", backup):
+        assert made.stat().st_mode & 0o777 == 0o755, made
+    assert (folder / "lib" / "b.py").stat().st_mode & 0o777 == 0o644
+
+
 def test_nothing_is_written_through_a_link_that_leads_away(tmp_path: Path) -> None:
     folder, elsewhere = tmp_path / "w", tmp_path / "elsewhere"
     folder.mkdir()

@@ -132,3 +132,12 @@ async def test_a_provider_is_asked_for_its_models_with_what_is_known_of_them(
             (found,) = await other.list_models(provider)
         assert (found.id, found.title, found.context_tokens) == ("claude-new", "Claude New", 1_000_000)
         assert (found.input_price, found.provider) == (None, "anthropic")
+
+
+async def test_models_of_a_server_that_says_their_names_alone_are_listed(bench: Bench) -> None:
+    from raw_model_server import raw_server
+
+    async with raw_server((201, [b'{"data": [{"id": "own-model"}], "has_more": false}'])) as server:
+        gateway = bench.gateway({"ANTHROPIC_API_KEY": "k-of-test", "ANTHROPIC_BASE_URL": server.url})
+        (found,) = await gateway.list_models("anthropic")
+    assert (found.id, found.context_tokens) == ("own-model", None)
