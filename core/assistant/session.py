@@ -212,6 +212,7 @@ class Session:
             await self._store()
             raise
         except Exception as error:
+            # Whatever went wrong, the memory must be one that the next turn can go on with.
             memory.settle("the turn ended with an error before this was done")
             memory.turn.running = False
             await self._store()

@@ -156,6 +156,7 @@ def main(arguments: list[str]) -> int:
         except (ReaderGone, BrokenPipeError):
             raise
         except Exception as error:
+            # A defect of ours: a person gets an error like any other, and the traceback to report.
             traceback.print_exc()
             _print_error(Output(as_json=as_json), _defect(error))
             code = 1

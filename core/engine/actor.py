@@ -235,6 +235,7 @@ class RunActor:
             try:
                 await command()
             except Exception as error:
+                # Whoever gave the command hears what came of it, whatever that is; the actor goes on.
                 if not done.done():
                     done.set_exception(error)
             else:
@@ -275,6 +276,7 @@ class RunActor:
         except RondoError as error:
             await self._fail_safely(error_view(error))
         except Exception as error:
+            # A defect of ours costs this run, and neither the engine nor the other runs.
             log.exception("a run failed inside the engine", run=self.record.id)
             await self._fail_safely(
                 ErrorView(
@@ -296,6 +298,7 @@ class RunActor:
             try:
                 await self.fail(error)
             except Exception:
+                # The next engine takes it up from its last durable step.
                 log.exception("a run could not be failed", run=self.record.id)
                 await self.give_up()
 

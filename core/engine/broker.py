@@ -261,6 +261,7 @@ class Broker:
             # A library may name a header in its complaint.
             outcome = _Outcome({"error": redacted(error.to_dict(), self._redact)})
         except Exception as error:
+            # A defect of ours is an error of this call: a node that waits for a reply must get one.
             log.exception("a call failed inside the engine", run=call.actor.record.id)
             outcome = _Outcome({"error": defect(error).to_dict()})
         # From here on nothing is awaited: who asks now is given what is recorded.

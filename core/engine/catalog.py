@@ -119,6 +119,7 @@ class Catalog:
             except RondoError as error:
                 log.warning("the workflows can't be read", folder=str(self._folder), error=error.message)
             except Exception:
+                # What one folder holds must not end the watch over all.
                 log.exception("the workflows can't be read", folder=str(self._folder))
             self._scanned.set()
             if not await asyncio.to_thread(self._folder.is_dir):
@@ -151,8 +152,9 @@ class Catalog:
                         await self._reload(name)
                     if not self._folder.is_dir():
                         break
-            except Exception as error:
-                log.warning("watching failed, polling instead", folder=str(self._folder), error=str(error))
+            except Exception:
+                # Watchers fail in as many ways as there are systems; looking again and again works everywhere.
+                log.warning("watching failed, polling instead", folder=str(self._folder), exc_info=True)
                 polling = True
 
     def _concerns_us(self, change: Change, path: str) -> bool:
@@ -196,6 +198,7 @@ class Catalog:
         try:
             await self.keep_version(loaded)
         except Exception as error:
+            # The folder is shown as it is all the same; a run of it stores it again, and is told why it can't.
             log.error("a version could not be stored", workflow=loaded.name, error=str(error))
         self._bus.publish(WorkflowChanged(name=loaded.name, version=loaded.version, errors=len(loaded.errors)))
 

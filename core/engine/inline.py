@@ -123,6 +123,7 @@ class InlineRun:
         except asyncio.CancelledError:
             description = "was stopped"
         except BaseException as error:
+            # Also what code raises to end a program: here it ends its run.
             description = f"failed: {type(error).__name__}: {error}"
             log.exception("a run failed outside of its nodes")
         self._end(description)
@@ -150,6 +151,7 @@ class InlineRun:
         try:
             self._listener.on_frame(header, payload)
         except Exception:
+            # As a process whose engine fails to read it: the run ends, the program goes on.
             log.exception("a frame of a run could not be taken")
             self.task.cancel()
 

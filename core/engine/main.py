@@ -129,6 +129,7 @@ def main(
         reporter.failed(error)
         return error.exit_code
     except Exception as error:
+        # Whoever started this must hear why there is no engine.
         log.exception("the engine failed")
         reporter.failed(
             EnvironmentProblem(

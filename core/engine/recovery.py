@@ -80,6 +80,7 @@ class Recovery:
             actor = await self._runs.open(record)
             crash_point("engine.recover.run_opened")
         except Exception as error:
+            # A run that can't be read keeps no other from going on.
             log.exception("a run could not be taken up", run=record.id)
             await self._fail_unopened(record, error)
             return f"failed, because it could not be read: {error}"

@@ -125,6 +125,7 @@ class Subflows:
             except RondoError as error:
                 log.info("a subflow is seen to again", error=error.message)
             except Exception:
+                # A defect of ours, which another try would meet again; the next engine looks at all open calls.
                 log.exception("a subflow was given up")
                 return
             await asyncio.sleep(AGAIN_SECONDS)

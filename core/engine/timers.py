@@ -103,6 +103,7 @@ class Timers:
             log.warning("a timer is tried again", run=key[0], error=error.message)
             self.add(key, self._now() + RETRY_SECONDS)
         except Exception:
+            # No timer is lost for a defect in what it wakes, and no other waits for it.
             log.exception("a timer is tried again", run=key[0])
             self.add(key, self._now() + RETRY_SECONDS)
 

@@ -249,6 +249,7 @@ class DagInterpreter:
             try:
                 holds = not condition or condition == ALWAYS or bool(evaluate_condition(edge.condition, state))
             except Exception as error:
+                # A condition is a person's code: whatever it raises counts as false and is shown on its edge.
                 errors[f"{edge.to_id}: {edge.condition}"] = describe_error(error)
                 holds = False
             if holds and edge.to_id not in taken:

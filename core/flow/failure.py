@@ -58,6 +58,7 @@ def _message(error: BaseException) -> str:
     try:
         return str(error)
     except Exception as problem:
+        # The class of the exception is a person's code too.
         return f"<its text can't be made: {type(problem).__name__}>"
 
 

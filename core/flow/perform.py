@@ -111,6 +111,7 @@ class Performer:
                 visit.end()
                 return delta
             except BaseException as error:
+                # Whatever ended the visit, none of its changes stay.
                 tracker.rollback(state)
                 if not _is_failure_of_node(error):
                     visit.end()

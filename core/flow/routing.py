@@ -30,6 +30,7 @@ def choose_next(edges: Iterable[EdgeSpec], shared: Mapping[str, Any]) -> Routing
             if evaluate_condition(edge.condition, shared):
                 return Routing(edge.to_id, "edge", edge.condition, errors)
         except Exception as error:
+            # A condition is a person's code: whatever it raises counts as false and is shown on its edge.
             errors[f"{edge.to_id}: {edge.condition}"] = describe_error(error)
     for edge in edges:
         if not edge.condition.strip():

@@ -143,6 +143,7 @@ class ClientConnection:
         except RondoError as error:
             frame = error_frame(call.id, error)
         except Exception as error:
+            # A defect of ours is an error of this call; the client waits for a reply.
             log.exception("a call failed in the engine", method=call.method)
             frame = error_frame(call.id, _fault(call.method, error))
         # The client has left: what it asked for is done all the same.

@@ -253,6 +253,7 @@ class RecordHandler(logging.Handler):
                 for piece in cut_text(cleaned(line)):
                     self._writer.write(record.levelno, "log", piece, at=record.created)
         except Exception:
+            # As every handler of the logging module does: a bad record must not fail who logged it.
             self.handleError(record)
 
 

@@ -74,6 +74,7 @@ def run_process(frames: int, logs: int, raw: int) -> NoReturn:
         sys.stderr.flush()
         os._exit(error.code if isinstance(error.code, int) else 1)
     except BaseException:
+        # The last thing that this process does is to say why.
         traceback.print_exc(file=sys.__stderr__)
     os._exit(FAILED)
 

@@ -42,6 +42,7 @@ class Edge:
         try:
             return not self.condition.strip() or evaluate_condition(self.condition, shared)
         except Exception:
+            # Whatever a person's condition raises counts as false.
             return False
 
 

@@ -87,6 +87,7 @@ class Mapping:
                     raise
                 failure: BaseException = error  # The item's own code awaited something that was cancelled.
             except Exception as error:
+                # An item is a person's code: it is tried again, or fails for what it raised.
                 failure = error
             self._visit.spend_calls()
             if attempt == self._attempts:

@@ -31,6 +31,7 @@ async def in_thread(function: Any, argument: Any, out_of_time: Callable[[], bool
         except StopIteration as error:
             tell(result.set_exception, RuntimeError(f"the code raised StopIteration: {error}"))
         except BaseException as error:
+            # Whoever waits in another thread gets all that this one got.
             tell(result.set_exception, error)
         else:
             tell(result.set_result, found)

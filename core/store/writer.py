@@ -74,6 +74,7 @@ def _tell(listener: Callable[[], None] | None) -> None:
         try:
             listener()
         except Exception:
+            # It is durable: what a listener does wrong must not undo that.
             log.exception("a durable row could not be announced")
 
 
@@ -190,6 +191,7 @@ class Writer:
             self._transaction.commit()
             crash_point("writer.committed")
         except Exception as error:
+            # Whatever it was, nothing of the transaction may stay, and who waits for it is told.
             self._roll_back()
             return self._shown(error)
         return None

@@ -143,6 +143,7 @@ class Conversation:
         except RondoError as error:
             self.writer.fail(error)
         except Exception as error:
+            # A defect of ours ends this turn, and is said in it: the conversation goes on.
             log.exception("a turn failed", chat=self.id)
             self.writer.fail(
                 RondoError(
@@ -172,6 +173,7 @@ class Conversation:
         except RondoError as error:
             log.error("the end of a turn could not be kept", chat=self.id, **error.to_dict())
         except Exception:
+            # Nobody waits for this; the chat must not count as busy for ever.
             log.exception("the end of a turn could not be kept", chat=self.id)
         finally:
             self.writer.busy = False

@@ -105,6 +105,7 @@ class KeyringPlace:
             try:
                 answers.append(question())
             except BaseException as error:
+                # Raised again by whoever waits for this thread.
                 errors.append(error)
 
         # A daemon: where it hangs, the program still ends.
