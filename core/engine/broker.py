@@ -455,7 +455,7 @@ class Broker:
         """Say it in the run's log, as the node's."""
         actor = self._runs.active(call.actor.record.id)
         if actor is not None and not actor.closed.is_set():
-            actor.log.line(self._now(), level, text, call.node, call.visit)
+            actor.log.line(self._now(), level, self._redact(text), call.node, call.visit)
 
 
 async def _decoded(text: bytes) -> dict[str, Any]:

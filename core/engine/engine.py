@@ -20,6 +20,7 @@ from core.engine.broker import Broker
 from core.engine.budgets import Budgets
 from core.engine.call_records import CallRecords
 from core.engine.catalog import Catalog
+from core.engine.clean_errors import tells_no_secrets
 from core.engine.conversation_calls import ConversationCalls
 from core.engine.conversations.making import make_conversations
 from core.engine.environments.making import Environments
@@ -64,6 +65,7 @@ from core.errors import (
 from core.flow.journal import SUBFLOW, TIMER
 from core.link.engine_types import PROTOCOL, ClientInfo, Doctor, EngineInfo, EngineStatus
 from core.link.event_types import EngineChanged, EnvironmentChanged, Event
+from core.link.messages import engine_methods
 from core.link.routing_types import ConditionsView
 from core.link.types import (
     FINAL,
@@ -94,6 +96,7 @@ from core.version import VERSION
 log = structlog.get_logger()
 
 
+@tells_no_secrets(engine_methods())
 class Engine(
     RunCommands,
     WorkflowCalls,

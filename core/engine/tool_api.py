@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from core.engine.broker import Broker
 from core.engine.catalog import Catalog
 from core.engine.environments.providers import COMPOSIO_CORE, ProviderEnvironments
 from core.engine.readiness import Readiness
+from core.engine.secrets import Secrets
 from core.engine.tool_calls import CONNECTED, request_id_of
 from core.errors import RondoError, ToolMissing, ToolProblem
 from core.flow.journal import CONNECTION
@@ -54,6 +56,7 @@ class ToolCalls:
     _broker: Broker
     _provider_environments: ProviderEnvironments
     _readiness: Readiness
+    _secrets: Secrets
 
     async def answer(self, answer: Answer) -> RunView:
         raise NotImplementedError
@@ -165,6 +168,8 @@ class ToolCalls:
         provider: str = "",
         account: str = "",
     ) -> ToolReply:
+        # A person may have typed a secret that no run was given yet.
+        await asyncio.to_thread(self._secrets.learn)
         ready = await self._hub.ready(Pin(name, provider, account=account), action)
         asked = {"tool": name, "action": ready.action.name, "args": arguments}
         reply = await self._broker.call_by_hand(command_id, asked, ready)
