@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime-ready
 DEVELOP := $(VENV)/.develop-ready
 MODEL_SERVER := tests/llm_server/node_modules/.ready
+MCP_SERVERS := tests/mcp_servers/node_modules/.ready
 # One more than there are cores: many tests wait for processes of their own.
 WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1)
 
 .DELETE_ON_ERROR:
-.PHONY: help run setup test test-long test-again model-server check lint types imports format bench bench-tui bench-large lock pictures clean
+.PHONY: help run setup test test-long test-again model-server mcp-servers check lint types imports format bench bench-tui bench-large lock pictures clean
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,7 +23,7 @@ setup: $(RUNTIME) ## make .venv with what the app needs
 test: $(DEVELOP) $(MODEL_SERVER) check ## the checks and the tests that guard daily work
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not long" tests
 
-test-long: $(DEVELOP) $(MODEL_SERVER) ## the full counts
+test-long: $(DEVELOP) $(MODEL_SERVER) $(MCP_SERVERS) ## the full counts
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m long tests
 
 test-again: $(DEVELOP) $(MODEL_SERVER) ## the tests that failed last, by themselves; refused where they are many
@@ -31,6 +32,8 @@ test-again: $(DEVELOP) $(MODEL_SERVER) ## the tests that failed last, by themsel
 	  print("rondo: failed at first, now run by themselves:", *failed, sep="\n  "); \
 	  raise SystemExit(not 0 < len(failed) <= 3)'
 	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none tests
+
+mcp-servers: $(MCP_SERVERS) ## two real MCP servers that the long tests talk to; needs node
 
 model-server: $(MODEL_SERVER) ## the scripted model server that tests talk to; needs node
 
@@ -100,3 +103,9 @@ $(MODEL_SERVER): tests/llm_server/package.json tests/llm_server/package-lock.jso
 	  echo "rondo: installing the model server of the tests"; \
 	  cd tests/llm_server && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error && touch node_modules/.ready; \
 	else echo "rondo: no node on this machine: tests that talk to a model server are skipped"; fi
+
+$(MCP_SERVERS): tests/mcp_servers/package.json tests/mcp_servers/package-lock.json
+	@if command -v node >/dev/null 2>&1; then \
+	  echo "rondo: installing the MCP servers of the long tests"; \
+	  cd tests/mcp_servers && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error && touch node_modules/.ready; \
+	else echo "rondo: no node on this machine: tests that talk to MCP servers from npm are skipped"; fi
