@@ -447,8 +447,15 @@ class Printer:
             case "note":
                 self._line(entry, ("· ", "dim"), (entry.text, "dim"))
             case "questions" if past:
+                given = {answer.id: answer for answer in entry.answers or ()}
                 for question in entry.questions or ():
-                    self._line(entry, ("asked: ", "bold"), question.text)
+                    self._output.line(("asked: ", "bold"), question.text)
+                    if entry.answers is not None:
+                        said = given.get(question.id)
+                        words = [*said.chosen, said.text] if said is not None else []
+                        self._output.line(
+                            ("  you: ", "bold cyan"), ", ".join(filter(None, words)) or ("decide for me", "dim")
+                        )
             case "proposal" if past:
                 self._line(entry, ("proposed: ", "bold"), entry.text)
             case "error" if past and entry.error is not None:

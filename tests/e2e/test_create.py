@@ -141,6 +141,8 @@ def test_at_a_terminal_it_asks_shows_and_applies(talking: World, model_server: M
     finally:
         terminal.close(force=True)
     talking.engine_pid()
+    history = talking.rondo("chat", "asker", "--history").out
+    assert "asked: Which language?\n  you: English\n" in history, history
     asked = json.dumps(model_server.requests()[1])
     assert "Which language? -> English" in asked
     assert talking.json("run", "asker")["status"] == "completed"
