@@ -151,6 +151,8 @@ class ToolHub:
                     await self._described(provider, pin.service, False)
                     return provider
                 except (ToolProviderMissing, ToolUnknown) as problem:
+                    if isinstance(problem.details, dict) and "install" in problem.details:
+                        raise  # The settings name it: an account elsewhere is not what was wanted.
                     without = problem
                     continue
             try:

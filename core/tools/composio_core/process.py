@@ -382,6 +382,7 @@ def not_installed() -> ToolProviderMissing:
         "composio-core is not installed.",
         cause=f"It can't share an environment with Rondo, so it is installed apart, when somebody wants it. {GONE}",
         next_step=f"Install it: {INSTALL}. Or name the provider composio, which needs nothing more.",
+        details={"install": TITLE},
     )
 
 

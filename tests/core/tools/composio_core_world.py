@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import threading
@@ -56,6 +57,14 @@ class Real:
         self.cache = EnvironmentCache(folder)
         self.need = ProviderEnvironment(COMPOSIO_CORE, lambda key: None).need
 
+    @classmethod
+    def shared(cls, factory: pytest.TempPathFactory) -> Real:
+        """The one that all workers of one run of the tests share, installed; may skip the test."""
+        base = factory.getbasetemp()
+        found = cls((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "composio-core")
+        found.install()
+        return found
+
     def installed(self) -> bool:
         return self.cache.find(self.need.key) is not None
 
@@ -63,7 +72,10 @@ class Real:
         return self.cache.hold(self.need.key)
 
     def install(self) -> None:
-        """Install it; skips the test where there is no index to install from."""
+        """Install it; skips the test where there is no index to install from, after one try for all tests."""
+        given_up = self.cache.folder.with_name("composio-core-skipped")
+        if given_up.exists():
+            pytest.skip(given_up.read_text())
         found: list[BaseException] = []
 
         async def make() -> None:
@@ -81,5 +93,6 @@ class Real:
         thread.join()
         for error in found:
             if isinstance(error, PackagesProblem) and error.cause.startswith(NO_INDEX):
-                pytest.skip(f"composio-core can't be installed here: {error.cause}")
+                given_up.write_text(f"composio-core can't be installed here: {error.cause}")
+                pytest.skip(given_up.read_text())
             raise error

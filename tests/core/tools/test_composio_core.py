@@ -49,11 +49,7 @@ def double(tmp_path_factory: pytest.TempPathFactory) -> Bare:
 def package(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     if request.param == "double":
         return request.getfixturevalue("double")
-    # All workers of one run of the tests share it.
-    base = tmp_path_factory.getbasetemp()
-    real = Real((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "composio-core")
-    real.install()
-    return real
+    return Real.shared(tmp_path_factory)
 
 
 class World:

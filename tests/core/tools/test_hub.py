@@ -24,6 +24,7 @@ from core.errors import (
 )
 from core.tools.cache import SchemaCache
 from core.tools.composio import Composio
+from core.tools.composio_core.process import not_installed
 from core.tools.direct import Direct
 from core.tools.hub import ToolHub
 from core.tools.making import make_providers
@@ -292,3 +293,22 @@ async def test_the_older_package_serves_only_who_names_it_or_all_by_the_settings
         assert (await hub.ready(Pin("gmail", other), "send_email")).connection_id == f"ca_{other}"
     # What they say of apps is kept, each for itself.
     assert [one.asked.count("get_app") for one in providers] == [1, 1]
+
+
+async def test_where_the_settings_name_the_older_package_nobody_else_takes_its_place(tmp_path: Path) -> None:
+    core, direct = Named("composio-core"), Named("direct")
+    providers: list[Any] = [Named("composio"), core, direct]
+    hub = ToolHub(providers, SchemaCache(tmp_path), hosted=lambda: "composio-core")
+
+    async def not_there() -> None:
+        raise not_installed()
+
+    core.require = not_there  # type: ignore[method-assign]
+    with pytest.raises(ToolProviderMissing, match="not installed"):
+        await hub.provider_of(Pin("gmail"))
+
+    async def no_key() -> None:
+        raise ToolProviderMissing("There is no key.")
+
+    core.require = no_key  # type: ignore[method-assign]
+    assert (await hub.provider_of(Pin("gmail"))).name == "direct"
