@@ -117,10 +117,10 @@ class BudgetSettings:
     Those of a run may stand under `[workflows.NAME]` too. A day begins at midnight, local time.
     """
 
-    run_dollars: float = number(0.0, "US dollars that the model calls of one run may cost; 0: any.")
+    run_dollars: float = number(0.0, "US dollars that the calls of one run may cost, of models and tools; 0: any.")
     run_tokens: int = number(0, "Tokens, in and out, of the model calls of one run; 0: any.")
     run_calls: int = number(1000, "Model calls of one run; 0: any.")
-    day_dollars: float = number(0.0, "US dollars that all model calls of one day may cost; 0: any.")
+    day_dollars: float = number(0.0, "US dollars that all calls of one day may cost, of models and tools; 0: any.")
     day_tokens: int = number(0, "Tokens, in and out, of all model calls of one day; 0: any.")
     day_calls: int = number(0, "Model calls of one day; 0: any.")
 
@@ -160,6 +160,9 @@ class ToolSettings:
     composio: str = choice(
         "composio", "Who serves Composio's apps where a tools.json names nobody.", "composio", "composio-core"
     )
+    call_seconds: float = number(120.0, "How long one call of an action may take.", least=1, most=3600)
+    wait_seconds: float = number(120.0, "How long a wait that a service asks for may be; 0: none.", most=86_400)
+    keep_hours: float = number(6.0, "How long is believed what a provider said of its apps and actions.", most=8760)
 
 
 @dataclass(frozen=True, slots=True)

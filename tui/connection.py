@@ -106,7 +106,7 @@ class Connection:
                 usage = await cast("AssistantApi", self.client).get_usage()
             except RondoError:
                 continue
-            self._post(CostRead(f"{cost_words(usage)} today" if usage.calls else ""))
+            self._post(CostRead(f"{cost_words(usage)} today" if usage.calls or usage.cost else ""))
             await asyncio.sleep(COST_PERIOD)
 
 

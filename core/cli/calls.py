@@ -63,9 +63,9 @@ def calls_command(
             return 0
         heading = [">N", "NODE", "STATUS", "MODEL", ">IN", ">OUT", ">COST", ">TOOK", "WHEN", "WHAT"]
         call.output.table(heading, [_cells(row) for row in rows])
-        if usage.calls:
+        if usage.calls or usage.tool_calls:
             call.output.line("")
-            call.output.line(("models   ", "dim"), usage_text(usage))
+            call.output.line(("used     ", "dim"), usage_text(usage))
         for budget in budgets:
             if budget.limit:
                 words = (
@@ -101,8 +101,8 @@ def _cells(row: CallRow) -> list[Part | list[Part]]:
         f"{row.node}" + (f" #{row.visit}" if row.visit > 1 else ""),
         _status(row),
         row.model or row.kind,
-        f"{usage.input_tokens:,}" if usage is not None else "",
-        f"{usage.output_tokens:,}" if usage is not None else "",
+        f"{usage.input_tokens:,}" if usage is not None and usage.calls else "",
+        f"{usage.output_tokens:,}" if usage is not None and usage.calls else "",
         cost,
         duration(row.seconds) if row.seconds is not None else "",
         ago(row.started_at),

@@ -158,6 +158,8 @@ def usage_document(usage: UsageView | None) -> Document | None:
         "cache_read_tokens": usage.cache_read_tokens,
         "cost": None if unknown else usage.cost,
         "calls_of_unknown_cost": usage.unpriced,
+        "tool_calls": usage.tool_calls,
+        "tool_cost": usage.tool_cost,
     }
 
 

@@ -231,7 +231,7 @@ async def _show_run(
     if view.replay:
         output.line(("replay   ", "dim"), f"of {view.replay}: calls are answered from there")
     if view.usage is not None:
-        output.line(("models   ", "dim"), f"{usage_text(view.usage)}  ", (f"rondo calls {view.short_id}", "dim"))
+        output.line(("calls    ", "dim"), f"{usage_text(view.usage)}  ", (f"rondo calls {view.short_id}", "dim"))
     show_files(output, view)
     output.line("")
     _show_lines(output, lines, line)

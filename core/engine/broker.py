@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,7 +19,7 @@ import orjson
 import structlog
 
 from core.crash_points import crash_point
-from core.engine.budgets import Budgets, question, refused
+from core.engine.budgets import DOLLARS, Budgets, Reached, question, refused
 from core.engine.call_forms import (
     Redact,
     cost_of,
@@ -49,6 +49,7 @@ from core.errors import (
     ToolUncertain,
 )
 from core.link.types import FINAL
+from core.link.usage_types import money
 from core.llm.messages import Listener, ModelGateway, ModelReply, ModelRequest
 from core.sdk.calls import LLM, TOOL
 from core.store.call_operations import CallCost
@@ -332,15 +333,9 @@ class Broker:
 
     async def _call_model(self, call: _RunCall, start: InsertCall, request: ModelRequest) -> _Outcome:
         async with self._admitting:
-            reached = await self.budgets.reached(call.actor.record)
-            if reached:
-                rows = await self._store.requests(line=call.actor.line)
-                for one in reached:
-                    ask = question(one, rows, call.node, call.visit)
-                    if refused(one, rows, call.node, call.visit):
-                        raise self.budgets.error(one, call.actor.record.workflow)
-                    if ask is not None:
-                        return _Outcome({"ask": ask})
+            ask = await self._ask_for_more(call, await self.budgets.reached(call.actor.record))
+            if ask is not None:
+                return ask
             number = await self._rows.begin(start, len(call.text))
         reply = await self._ask_model(number, start, request, None)
         text = f"{used_text(cost_of(reply))} ({reply.model}, {reply.seconds:.1f} s)"
@@ -348,6 +343,18 @@ class Broker:
         if reply.stop == "length":
             self._say(call, "WARNING", "the model's reply was cut off at its limit of tokens")
         return _Outcome({}, orjson.dumps(reply_form(reply)))
+
+    async def _ask_for_more(self, call: _RunCall, reached: Sequence[Reached]) -> _Outcome | None:
+        """What is to be asked before a call for which there is no room; None where it may be made. Raises
+        BudgetReached where a person said so."""
+        rows = await self._store.requests(line=call.actor.line) if reached else []
+        for one in reached:
+            ask = question(one, rows, call.node, call.visit)
+            if refused(one, rows, call.node, call.visit):
+                raise self.budgets.error(one, call.actor.record.workflow)
+            if ask is not None:
+                return _Outcome({"ask": ask})
+        return None
 
     async def _call_address(self, call: _RunCall, start: InsertCall, asked: dict[str, Any]) -> _Outcome:
         """Call an address. What `secret:NAME` stands for in headers is put in here and kept nowhere."""
@@ -383,6 +390,12 @@ class Broker:
             ask = repeat_question(known[-1], await self._asked_before(call), call.node, call.visit)
             if ask is not None:
                 return _Outcome({"ask": ask})
+        # What calls of tools cost is known afterwards at best: these wait where one has cost something.
+        reached = [one for one in await self.budgets.reached(actor.record) if one.what == DOLLARS]
+        if any(one.totals.tool_cost for one in reached):
+            more = await self._ask_for_more(call, reached)
+            if more is not None:
+                return more
         number = await self._rows.begin(start)
         key = hashlib.sha256(f"{start.key}{start.nth}{start.hash}".encode()).hexdigest()[:32]
         try:
@@ -399,7 +412,8 @@ class Broker:
             raise
         form = orjson.dumps(await asyncio.to_thread(redacted, reply, self._redact))
         await self._rows.done(number, start, form, CallCost(cost=reply["cost"]))
-        note = f", log {reply['log_id']}" if reply["log_id"] else ""
+        note = f", {money(reply['cost'])}" if reply["cost"] else ""
+        note += f", log {reply['log_id']}" if reply["log_id"] else ""
         self._say(call, "INFO", f"{start.title}: done by {reply['provider']} ({reply['seconds']:.1f} s{note})")
         return _Outcome({}, form)
 

@@ -20,7 +20,8 @@ from core.store.store import Store
 RAISE, GO_ON = "raise", "go_on"
 """Answers of a request of kind budget; the third is `fail`."""
 RUN, DAY = "run", "day"
-WHAT = ("dollars", "tokens", "calls")
+DOLLARS = "dollars"
+WHAT = (DOLLARS, "tokens", "calls")
 
 
 @dataclass(frozen=True, slots=True)

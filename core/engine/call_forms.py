@@ -198,6 +198,8 @@ def usage_view(totals: CallTotals) -> UsageView:
         cache_read_tokens=totals.cache_read_tokens,
         cost=totals.cost,
         unpriced=totals.unpriced,
+        tool_calls=totals.tool_calls,
+        tool_cost=totals.tool_cost,
     )
 
 
@@ -212,6 +214,8 @@ def call_row(record: CallRecord, run_id: str | None) -> CallRow:
             cost=record.cost or 0.0,
             unpriced=int(record.cost is None),
         )
+    elif record.kind == TOOL and record.cost is not None:
+        usage = UsageView(cost=record.cost, tool_calls=1, tool_cost=record.cost)
     return CallRow(
         number=record.number,
         kind=record.kind,

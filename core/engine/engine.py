@@ -91,6 +91,7 @@ from core.store.schema import SCHEMA_VERSION
 from core.store.store import Store
 from core.tools.hub import ToolHub
 from core.tools.making import make_providers
+from core.tools.waiting import Patience
 from core.version import VERSION
 
 log = structlog.get_logger()
@@ -136,8 +137,14 @@ class Engine(
         providers = make_providers(
             workspace.root, self._secrets, os.environ, self._provider_environments[COMPOSIO_CORE]
         )
-        self._hub = ToolHub(providers, now=clock, hosted=lambda: self._settings.now.tools.composio)
-        self._tools = ToolService(self._hub)
+        self._hub = ToolHub(
+            providers,
+            patience=Patience(longest=lambda: self._settings.now.tools.wait_seconds),
+            now=clock,
+            hosted=lambda: self._settings.now.tools.composio,
+            fresh=lambda: self._settings.now.tools.keep_hours * 3600,
+        )
+        self._tools = ToolService(self._hub, lambda: self._settings.now.tools.call_seconds)
         self._black_box = BlackBox(workspace, clock)
         self._bus = EventBus()
 
@@ -211,9 +218,7 @@ class Engine(
 
     def _make_broker(self) -> Broker:
         budgets = Budgets(self._store, lambda: self._settings.now, self._now)
-        return Broker(
-            self._store, self._runs, budgets, self._gateway, self._redacted, self._now, ToolService(self._hub)
-        )
+        return Broker(self._store, self._runs, budgets, self._gateway, self._redacted, self._now, self._tools)
 
     def _redacted(self, text: str) -> str:
         """The text without the keys of model providers, and without every secret that this engine has handed out."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from core.errors import NotConnected, ToolMissing
@@ -13,8 +13,6 @@ from core.tools.hub import Ready, ToolHub
 from core.tools.pins import read_pins
 from core.tools.waiting import Noted
 
-SECONDS = 120.0
-"""Time limit of one call; what is waited for between two is not in it."""
 CONNECTED = "connected"
 """The answer that an account is connected now."""
 HIDDEN = "•••"
@@ -24,8 +22,10 @@ _SECRET_NAMES = ("token", "secret", "password", "passphrase", "api_key", "apikey
 class ToolService:
     """Finds and calls the tools of workflows; credentials stay with the providers."""
 
-    def __init__(self, hub: ToolHub) -> None:
+    def __init__(self, hub: ToolHub, seconds: Callable[[], float] = lambda: 120.0) -> None:
         self._hub = hub
+        self._seconds = seconds
+        """The time limit of one call; what is waited for between two is not in it."""
 
     async def ready(self, workflow: str, files: Mapping[str, bytes], asked: Mapping[str, Any]) -> Ready:
         """What a node's call means; raises ToolMissing, NotConnected and the rest of the ToolProblem family.
@@ -44,7 +44,7 @@ class ToolService:
 
     async def call(self, ready: Ready, arguments: Mapping[str, Any], key: str, noted: Noted) -> dict[str, Any]:
         """Call it, and return the reply as it is kept; `key` is equal for calls that are to act once."""
-        result = await self._hub.call(ready, arguments, key=key, seconds=SECONDS, noted=noted)
+        result = await self._hub.call(ready, arguments, key=key, seconds=self._seconds(), noted=noted)
         return {
             "value": result.data,
             "log_id": result.log_id,

@@ -6,7 +6,10 @@ import msgspec
 
 
 class UsageView(msgspec.Struct, kw_only=True, forbid_unknown_fields=False):
-    """What calls used together. `unpriced` counts the calls whose cost is not known: `cost` is without them."""
+    """What calls used together. `unpriced` counts the calls whose cost is not known: `cost` is without them.
+
+    `calls` and tokens are those of models. `cost` holds `tool_cost`: what tools cost, where their provider says so.
+    """
 
     calls: int = 0
     input_tokens: int = 0
@@ -14,6 +17,8 @@ class UsageView(msgspec.Struct, kw_only=True, forbid_unknown_fields=False):
     cache_read_tokens: int = 0
     cost: float = 0.0
     unpriced: int = 0
+    tool_calls: int = 0
+    tool_cost: float = 0.0
 
 
 def money(dollars: float) -> str:
@@ -24,7 +29,21 @@ def money(dollars: float) -> str:
 
 
 def usage_text(usage: UsageView) -> str:
-    """What calls used, in words: "3 calls, 1,203 tokens, $0.02"."""
+    """What calls used, in words: "3 calls, 1,203 tokens, $0.02; 2 tool calls, $0.01 of it"."""
+    tools = _tools_text(usage)
+    if tools and not usage.calls:
+        return tools
+    return "; ".join(filter(None, (_models_text(usage), tools and tools + (" of it" if usage.tool_cost else ""))))
+
+
+def _tools_text(usage: UsageView) -> str:
+    if not usage.tool_calls:
+        return ""
+    text = f"{usage.tool_calls:,} tool call{'' if usage.tool_calls == 1 else 's'}"
+    return f"{text}, {money(usage.tool_cost)}" if usage.tool_cost else text
+
+
+def _models_text(usage: UsageView) -> str:
     tokens = usage.input_tokens + usage.output_tokens
     text = f"{usage.calls:,} call{'' if usage.calls == 1 else 's'}, {tokens:,} tokens, "
     if usage.unpriced == 0:

@@ -17,16 +17,21 @@ SELECT_CALLS = f"SELECT {columns(CallRecord)} FROM calls"
 NO_RECORDINGS = "status <> 'recorded'"
 
 USED = (
-    "count(*), coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0), coalesce(sum(cache_read_tokens), 0),"
-    " coalesce(sum(cost), 0.0), coalesce(sum(cost IS NULL AND status = 'done'), 0)"
+    "coalesce(sum(kind = 'llm'), 0), coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0),"
+    " coalesce(sum(cache_read_tokens), 0),"
+    " coalesce(sum(cost), 0.0), coalesce(sum(kind = 'llm' AND cost IS NULL AND status = 'done'), 0),"
+    " coalesce(sum(kind = 'tool'), 0), coalesce(sum(CASE WHEN kind = 'tool' THEN cost END), 0.0)"
 )
-PAID = "kind = 'llm' AND status NOT IN ('replayed', 'recorded')"
+PAID = "kind IN ('llm', 'tool') AND status NOT IN ('replayed', 'recorded')"
 """What counts: a replayed call used nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallTotals:
-    """What calls of models used together; `unpriced` counts those whose cost is not known."""
+    """What calls used together; `unpriced` counts those of models whose cost is not known.
+
+    `calls` and tokens are those of models; `cost` holds what tools cost, too, where their provider says so.
+    """
 
     calls: int = 0
     input_tokens: int = 0
@@ -34,6 +39,8 @@ class CallTotals:
     cache_read_tokens: int = 0
     cost: float = 0.0
     unpriced: int = 0
+    tool_calls: int = 0
+    tool_cost: float = 0.0
 
 
 class CallReads(Reader):

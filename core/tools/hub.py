@@ -23,7 +23,7 @@ from core.tools.provider import ENDED, Action, App, Connection, ConnectRequest, 
 from core.tools.waiting import Noted, Patience
 
 FRESH = 6 * 3600.0
-"""Seconds for which what is kept is not asked for anew."""
+"""Seconds for which what is kept is not asked for anew, where nobody says otherwise."""
 ACCOUNT_SECONDS = 30.0
 """Seconds for which an account is taken to be as it was."""
 MOST_PAGES = 50
@@ -75,9 +75,12 @@ class ToolHub:
         patience: Patience | None = None,
         now: Callable[[], float] = time.time,
         hosted: Callable[[], str] = lambda: HOSTED,
+        fresh: Callable[[], float] = lambda: FRESH,
     ) -> None:
-        """`hosted` says which provider serves Composio's apps where none is named."""
+        """`hosted` says which provider serves Composio's apps where none is named, `fresh` for how many seconds what
+        is kept is not asked for anew."""
         self._hosted = hosted
+        self._fresh = fresh
         self._providers = {provider.name: provider for provider in providers}
         self._cache = cache if cache is not None else SchemaCache()
         self._patience = patience if patience is not None else Patience()
@@ -316,7 +319,7 @@ class ToolHub:
     async def _kept(self, provider: ToolProvider, question: str, ask: Any, refresh: bool) -> tuple[Kept, str]:
         """What is kept where it is fresh, else what the provider says; what is older where it can't be reached."""
         kept = await asyncio.to_thread(self._cache.get, provider.name, question)
-        if kept is not None and not refresh and self._cache.age(kept) < FRESH:
+        if kept is not None and not refresh and self._cache.age(kept) < self._fresh():
             return kept, ""
         try:
             apps, actions = await ask()

@@ -19,7 +19,12 @@ class Patience:
     """How often and how long is waited. `sleep` takes seconds and is given in by tests."""
 
     def __init__(
-        self, *, attempts: int = 4, first: float = 1.0, longest: float = 120.0, sleep: Sleep = asyncio.sleep
+        self,
+        *,
+        attempts: int = 4,
+        first: float = 1.0,
+        longest: Callable[[], float] = lambda: 120.0,
+        sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._attempts = attempts
         self._first = first
@@ -38,7 +43,7 @@ class Patience:
             except (ToolRateLimited, ToolUnreachable) as error:
                 named = error.retry_after if isinstance(error, ToolRateLimited) else None
                 seconds = named if named is not None else self._first * 2 ** (attempt - 1)
-                if attempt >= self._attempts or seconds > self._longest:
+                if attempt >= self._attempts or seconds > self._longest():
                     raise
                 if noted is not None:
                     noted(f"{error.message} Again in {seconds:g} s.")

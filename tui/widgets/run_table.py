@@ -228,7 +228,9 @@ class RunTable(LineList):
 
 
 def _cost(row: RunRow) -> str:
-    return "" if row.usage is None else cost_text(row.usage).split(" + ")[0].replace("cost unknown", "?")
+    if row.usage is None or not (row.usage.calls or row.usage.cost):
+        return ""
+    return cost_text(row.usage).split(" + ")[0].replace("cost unknown", "?")
 
 
 def _remark(row: RunRow, now: float) -> tuple[str, str]:

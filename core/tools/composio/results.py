@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,8 +15,13 @@ def result_of(action: Action, reply: Mapping[str, Any]) -> ToolResult:
     log_id = str(reply.get("log_id") or "")
     if reply.get("successful") is False or (reply.get("error") and reply.get("successful") is not True):
         raise _tool_error(action, str(reply.get("error") or "no reason given"), log_id)
-    cost = reply.get("cost")
-    return ToolResult(reply.get("data"), log_id, float(cost) if isinstance(cost, int | float) else None)
+    return ToolResult(reply.get("data"), log_id, _cost(reply.get("cost")))
+
+
+def _cost(said: Any) -> float | None:
+    """US dollars, where the provider names any."""
+    known = isinstance(said, int | float) and not isinstance(said, bool) and math.isfinite(said) and said >= 0
+    return float(said) if known else None
 
 
 def _tool_error(action: Action, message: str, log_id: str) -> ToolRefused | NotConnected:

@@ -20,6 +20,8 @@ from core.definition.load import load_sources
 from core.engine.conversations.trying import Tries
 from core.engine.inline import InlinePool
 from core.errors import NotConnected, ToolRefused, ToolUnknown
+from core.link.model_types import CallFilter
+from core.link.usage_types import usage_text
 
 SEND = """
 class Send(Node):
@@ -494,3 +496,55 @@ async def test_a_run_waits_until_its_mcp_server_is_trusted(world: World) -> None
         run = await world.bench.until(view.run_id, lambda one: one.status == "completed")
 
         assert (await world.bench.state(run.run_id))["sum"] == "5"
+
+
+async def test_what_a_tool_costs_is_counted_with_the_run_and_its_budget_asks(world: World) -> None:
+    world.write(
+        """
+        class Send(Node):
+            async def execute(self, prepared):
+                for number in range(3):
+                    await self.tool("gmail", "send_email", {"subject": str(number)})
+        """
+    )
+    paid = {"data": {"id": "m"}, "error": None, "successful": True, "cost": 0.04}
+    world.fake.next_answers = [Answer(200, paid) for _ in range(3)]
+    world.bench.settings("[budget]\nrun_dollars = 0.05\n")
+    async with world.bench.running() as engine:
+        await world.connected()
+        run = await world.bench.run("w")
+        assert run.awaiting_input is not None and run.awaiting_input.request_id == "run_dollars"
+        assert "$0.08 of $0.05" in (run.awaiting_input.prompt or "")
+        assert len(world.fake.executed) == 2, "the third call waits"
+        await world.bench.answer(run.run_id, "run_dollars", "go_on")
+        run = await world.bench.rest(run.run_id)
+
+        assert run.status == "completed", run.error
+        assert run.usage is not None
+        assert (run.usage.calls, run.usage.tool_calls, run.usage.unpriced) == (0, 3, 0)
+        assert (round(run.usage.cost, 4), round(run.usage.tool_cost, 4)) == (0.12, 0.12)
+        assert usage_text(run.usage) == "3 tool calls, $0.12"
+        calls = await engine.list_calls(CallFilter(run_id=run.run_id))
+        assert [call.usage and call.usage.cost for call in calls] == [0.04, 0.04, 0.04]
+        assert any("done by composio" in text and "$0.04" in text for text in await world.bench.log(run.run_id))
+
+
+async def test_tools_whose_cost_nobody_names_are_not_held_up_by_a_budget(world: World) -> None:
+    world.write(SEND)
+    world.bench.settings("[budget]\nrun_dollars = 0.01\nday_dollars = 0.01\n")
+    async with world.bench.running():
+        await world.connected()
+        run = await world.bench.run("w")
+        assert run.status == "completed", run.error
+        assert run.usage is not None and usage_text(run.usage) == "1 tool call"
+
+
+async def test_time_limits_and_waits_of_tools_are_settings(world: World) -> None:
+    world.write(SEND)
+    world.bench.settings("[tools]\nwait_seconds = 3\n")
+    world.fake.next_answers = [error(429, "Too many", headers={"Retry-After": "4"})]
+    async with world.bench.running():
+        await world.connected()
+        run = await world.bench.run("w")
+        assert run.error is not None and run.error.type == "ToolRateLimited"
+        assert len(world.fake.executed) == 1
