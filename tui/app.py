@@ -23,6 +23,7 @@ from core.link.event_types import WorkflowChanged
 from core.places import Workspace, state_folder
 from tui.actions import EVERYWHERE, MOVING, Action, registry
 from tui.connection import Connection, CostRead, EngineClient, StatusRead, after_events, after_status, unclean_end_text
+from tui.deeds import Deeds
 from tui.editing import EditsFiles
 from tui.keys import DoubledKeys, taken_in
 from tui.known import KnownWorkflows
@@ -90,6 +91,8 @@ class RondoApp(StartsRuns, EditsFiles, inherit_bindings=False):
         self.terminal: Driver | None = None
         """What writes to the terminal, once it is open; none in tests."""
         self.notifier = Notifier(workspace, self.bell, self._write_terminal)
+        self.deeds = Deeds()
+        """What was done to whole workflows, to be taken back."""
         self.desk_if_any: ChatDesk | None = None
         self.register_theme(RONDO)
         if "TEXTUAL_THEME" not in os.environ:
@@ -334,6 +337,10 @@ class RondoApp(StartsRuns, EditsFiles, inherit_bindings=False):
             from tui.screens.chat import ChatScreen
 
             return ChatScreen()
+        if place.view == "versions":
+            from tui.screens.versions import VersionsScreen
+
+            return VersionsScreen(place.workflow)
         if place.view == "runs":
             from tui.screens.runs import RunsScreen
 

@@ -56,18 +56,30 @@ def field_of_request(request: RequestView) -> FieldSpec:
     return FieldSpec(name=request.request_id, prompt=request.prompt or "", input_type=input_type, choices=choices)
 
 
-def fields_of_inputs(schema: Mapping[str, Any] | None, initial_state: Mapping[str, Any]) -> list[FieldSpec]:
-    """The fields of a workflow's inputs: from its schema, else one for each value it begins with."""
+def fields_of_inputs(
+    schema: Mapping[str, Any] | None, initial_state: Mapping[str, Any], given: Mapping[str, Any] | None = None
+) -> list[FieldSpec]:
+    """The fields of a workflow's inputs: from its schema, else one for each value it begins with.
+
+    What is `given` stands there in place of the defaults.
+    """
     properties = (schema or {}).get("properties")
+    values = {**initial_state, **(given or {})}
     if isinstance(properties, Mapping) and properties:
         required = (schema or {}).get("required", [])
-        return [_field_of_schema(name, field, name in required, initial_state) for name, field in properties.items()]
-    return [_field_of_value(name, value) for name, value in initial_state.items()]
+        known = {
+            name: field["default"]
+            for name, field in properties.items()
+            if isinstance(field, Mapping) and "default" in field
+        }
+        values = {**initial_state, **known, **(given or {})}
+        return [_field_of_schema(name, field, name in required, values) for name, field in properties.items()]
+    return [_field_of_value(name, value) for name, value in values.items()]
 
 
-def _field_of_schema(name: str, schema: Any, required: bool, initial_state: Mapping[str, Any]) -> FieldSpec:
+def _field_of_schema(name: str, schema: Any, required: bool, values: Mapping[str, Any]) -> FieldSpec:
     field: Mapping[str, Any] = schema if isinstance(schema, Mapping) else {}
-    given = field.get("default", initial_state.get(name))
+    given = values.get(name)
     kind = field.get("type")
     prompt = str(field.get("title") or name)
     hint = str(field.get("description") or field.get("format") or "")

@@ -14,6 +14,7 @@ from textual.message import Message
 
 from core.errors import InvalidInput, RondoError
 from tui.messages import EngineFailed
+from tui.text import relative_time
 
 if TYPE_CHECKING:
     from core.link.api import EngineApi
@@ -56,13 +57,17 @@ class ConsentNeeded(Opening, bubble=False):
 
 
 class InputsNeeded(Opening, bubble=False):
-    """A form is to be filled in; `problem` says why the engine refused what was given before."""
+    """A form is to be filled in; `problem` says why the engine refused what was given before, `last` is the run whose
+    inputs are given, where they are those of one."""
 
-    def __init__(self, detail: WorkflowDetail, given: dict[str, Any], problem: str) -> None:
+    def __init__(
+        self, detail: WorkflowDetail, given: dict[str, Any], problem: str, last: RunView | None = None
+    ) -> None:
         super().__init__()
         self.detail = detail
         self.given = given
         self.problem = problem
+        self.last = last
 
 
 class VersionBroken(Opening, bubble=False):
@@ -115,6 +120,9 @@ class StartsRuns(App[int]):
         """Show a few lines."""
         raise NotImplementedError
 
+    now: Callable[[], float]
+    """The clock."""
+
     def start_run(self, workflow: str, inputs: dict[str, Any] | None = None) -> None:
         """Start a run of the folder as it is."""
         from core.link.types import StartRun
@@ -125,10 +133,10 @@ class StartsRuns(App[int]):
         self._begin(lambda: self._check_and_start(start), f"starting {workflow}")
 
     def ask_for_inputs(self, workflow: str, given: dict[str, Any] | None = None) -> None:
-        """Show the form for a run's inputs."""
+        """Show the form for a run's inputs, with those of the last run in it."""
         if self.is_repeat():
             return
-        self._begin(lambda: self._read_inputs(workflow, given or {}, ""), f"reading {workflow}")
+        self._begin(lambda: self._read_inputs(workflow, given, ""), f"reading {workflow}")
 
     def is_repeat(self) -> bool:
         """True, with a word, for a press that means nothing of its own: one run for one deliberate press."""
@@ -174,8 +182,20 @@ class StartsRuns(App[int]):
             problem = "\n".join(line for line in (error.message, error.cause, error.next_step) if line)
             return await self._read_inputs(start.workflow, start.inputs, problem)
 
-    async def _read_inputs(self, workflow: str, given: dict[str, Any], problem: str) -> Message:
-        return InputsNeeded(await self.engine.get_workflow(workflow), given, problem)
+    async def _read_inputs(self, workflow: str, given: dict[str, Any] | None, problem: str) -> Message:
+        detail = await self.engine.get_workflow(workflow)
+        if given is not None:
+            return InputsNeeded(detail, given, problem)
+        last = await self._last_run_of(workflow)
+        values = _inputs_of(last) if last is not None else {}
+        return InputsNeeded(detail, values, problem, last if values else None)
+
+    async def _last_run_of(self, workflow: str) -> RunView | None:
+        """The last run that a person started; that of a subflow had the inputs of its node."""
+        from core.link.types import RunFilter
+
+        rows = await self.engine.list_runs(RunFilter(workflow=workflow, limit=1, top=True))
+        return await self.engine.get_run(rows[0].run_id) if rows else None
 
     async def _approve_and_start(self, decision: Decision, approval: ApprovalView, start: StartRun) -> Message:
         if decision == "trust":
@@ -249,7 +269,9 @@ class StartsRuns(App[int]):
                 self._last_press = -REPEAT_SECONDS
                 self.start_run(message.detail.name, values)
 
-        self.push_screen(InputsSheet(message.detail, message.given, message.problem), filled)
+        last = message.last
+        when = relative_time(last.created_at, self.now()) if last is not None else ""
+        self.push_screen(InputsSheet(message.detail, message.given, message.problem, when), filled)
 
     def on_version_broken(self, message: VersionBroken) -> None:
         from msgspec.structs import replace
@@ -270,3 +292,11 @@ class StartsRuns(App[int]):
 
         text = f"The files as they are now have errors. The last version without any is {last_good[:8]}."
         self.push_screen(ConfirmSheet(f"Run the last good version of {name}?", text, yes="run it"), decided)
+
+
+def _inputs_of(run: RunView) -> dict[str, Any]:
+    """The inputs that a run was given; none where they are too large to be sent with it."""
+    import msgspec
+
+    values = msgspec.json.decode(run.inputs)
+    return values if isinstance(values, dict) else {}

@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+from rich.cells import cell_len
+
 from core.link.status import look_of, run_seconds
+from core.link.tool_types import WorkflowTool
 from core.link.types import RunRow
+from core.link.usage_types import money
 from core.link.workflow_types import FindingView, WorkflowDetail, WorkflowRow
 from tui.spans import Spans
-from tui.text import duration, plural, visible
+from tui.text import duration, plural, time_ahead, visible
 
 HEIGHTS = "▁▂▃▄▅▆▇█"
 SEVERITY_INKS = {"error": "bad", "warning": "waiting", "note": "dim"}
 SEVERITY_SIGNS = {"error": "✗", "warning": "!", "note": "·"}
+SOON_SECONDS = 3 * 86_400.0
+"""A connection that ends within this time is told of."""
 SEVERITY_ORDER = {"error": 0, "warning": 1, "note": 2}
 
 
@@ -41,6 +47,87 @@ def row_remark(row: WorkflowRow) -> tuple[str, str]:
     if warnings:
         return (f"{plural(len(warnings), 'warning')}  {visible(warnings[0].message)}", "waiting")
     return ("", "")
+
+
+def tool_sign(tool: WorkflowTool, now: float) -> tuple[str, str]:
+    """How a tool stands, as a sign and its ink: ready, ready but not for long, or not to be called."""
+    if tool.problem:
+        return ("✗", "bad")
+    return ("!", "waiting") if _ends_soon(tool, now) else ("✓", "good")
+
+
+def tools_spans(names: Sequence[str], known: Sequence[WorkflowTool] | None, now: float, width: int) -> Spans:
+    """The column of tools: `gmail ✓  slack ✗`, without signs while it isn't known; cut to the width."""
+    signs = {tool.name: tool_sign(tool, now) for tool in known or ()}
+    spans: Spans = []
+    left = width
+    for name in names:
+        text = visible(name)
+        sign, ink = signs.get(name, ("", ""))
+        needed = cell_len(text) + (2 if sign else 0) + (2 if spans else 0)
+        if needed > left:
+            if left > 1:
+                spans.append((" …", "dim"))
+                left -= 2
+            break
+        spans += [("  " if spans else "", ""), (text, "")]
+        if sign:
+            spans += [(" ", ""), (sign, ink)]
+        left -= needed
+    return [*spans, (" " * max(0, left), "")]
+
+
+def tool_remark(known: Sequence[WorkflowTool] | None, now: float) -> tuple[str, str]:
+    """What is to be said of a workflow's tools beside its findings: the first that is missing or that ends soon."""
+    for tool in known or ():
+        if tool.problem:
+            return (f"{visible(tool.name)}: {visible(tool.problem)}", "bad")
+    for tool in known or ():
+        if _ends_soon(tool, now):
+            return (f"{visible(tool.name)}: connection {_end_words(tool, now)}", "waiting")
+    return ("", "")
+
+
+def tool_lines(known: Sequence[WorkflowTool], now: float) -> list[Spans]:
+    """A line for each tool: how it stands, as whom, and what to do where it can't be called."""
+    lines: list[Spans] = []
+    for tool in known:
+        sign, ink = tool_sign(tool, now)
+        words = "no account needed"
+        if tool.problem:
+            words = tool.problem
+        elif tool.connection is not None:
+            account = f" as {tool.connection.account}" if tool.connection.account else ""
+            words = f"connected{account}{', ' + _end_words(tool, now) if _ends_soon(tool, now) else ''}"
+        lines.append([("tool   ", "dim"), (visible(tool.name), ""), (f" {sign} ", ink), (visible(words), "dim")])
+        if tool.next_step:
+            lines.append([("       ", ""), (visible(tool.next_step), "dim")])
+    return lines
+
+
+def _ends_soon(tool: WorkflowTool, now: float) -> bool:
+    ends = tool.connection.expires_at if tool.connection is not None else None
+    return ends is not None and ends - now < SOON_SECONDS
+
+
+def _end_words(tool: WorkflowTool, now: float) -> str:
+    ends = tool.connection.expires_at if tool.connection is not None else None
+    if ends is None or ends <= now:
+        return "has expired"
+    return f"expires in {time_ahead(ends, now).removeprefix('in ')}"
+
+
+def cost_of_runs(runs: Sequence[RunRow]) -> str:
+    """What a run cost in the mean, of those that called models: `$0.03 a run`; "" where none did."""
+    used = [run.usage for run in runs if run.usage is not None and run.usage.calls]
+    if not used:
+        return ""
+    unpriced = sum(usage.unpriced for usage in used)
+    cost = sum(usage.cost for usage in used)
+    if unpriced and not cost:
+        return "cost unknown"
+    more = " and unknown" if unpriced else ""
+    return f"{money(cost / len(used))}{more} a run"
 
 
 def took(started: float | None, ended: float | None, now: float) -> str:
@@ -116,4 +203,7 @@ def history_spans(runs: Sequence[RunRow], now: float) -> Spans:
         spans.append((f"   median {duration(middle)}", "dim"))
         if len(done) > 4:
             spans.append((f"   p95 {duration(slow)}", "dim"))
+    cost = cost_of_runs(runs)
+    if cost:
+        spans.append((f"   {cost}", "dim"))
     return spans

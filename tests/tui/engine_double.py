@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 from chat_double import ChatDouble
+from shelf_double import ShelfDouble
 
 from core.engine.condition_values import seen_conditions
 from core.engine.state_parts import preview, take_part
@@ -117,7 +118,7 @@ class Run:
         return self.steps[-1].node if self.steps else None
 
 
-class EngineDouble(ChatDouble):
+class EngineDouble(ShelfDouble, ChatDouble):
     """An engine without processes and files. `problems` maps a method's name to the error its next call raises."""
 
     def __init__(self, now: Callable[[], float] = lambda: NOW) -> None:
@@ -461,6 +462,7 @@ class EngineDouble(ChatDouble):
                 node=last.node,
             ),
             last_good=detail.last_good,
+            tools=[tool.name for tool in self.tool_views.get(detail.name, [])],
         )
 
     async def get_workflow(self, name: str, version: str | None = None) -> WorkflowDetail:

@@ -8,14 +8,14 @@ import pytest
 
 from tui.actions import EVERYWHERE, MOVING, Acting, Action, action, registry
 
-SHEET_MODULES = ("chats", "command", "confirm", "consent", "help", "inputs", "new_workflow", "read")
-for module in ("chat", "inbox", "run", "runs", "workflows", *SHEET_MODULES):
+SHEET_MODULES = ("chats", "command", "confirm", "consent", "help", "inputs", "name", "new_workflow", "read", "trash")
+for module in ("chat", "graph", "inbox", "run", "runs", "versions", "workflows", *SHEET_MODULES):
     importlib.import_module(f"tui.screens.{module}")
 
 ALL = [*registry]
-SCREENS = ("workflows", "run", "runs", "inbox")
+SCREENS = ("workflows", "versions", "run", "runs", "inbox")
 PARTS = ("conversation", "proposal")
-SHEETS = ("chats", "command", "confirm", "consent", "help", "inputs", "line", "new", "read")
+SHEETS = ("chats", "command", "confirm", "consent", "help", "inputs", "line", "name", "new", "read", "trash")
 
 
 @pytest.mark.parametrize("found", ALL, ids=lambda found: found.id)

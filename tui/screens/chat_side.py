@@ -94,8 +94,28 @@ def needs_a_workflow(side: ChatSide) -> str:
     return "" if _screen(side).workflow_name else "Select a workflow first"
 
 
+def can_undo(side: ChatSide) -> str:
+    """Why there is nothing that could be taken back; "" if there may be."""
+    return "" if side.undoes_deeds else needs_a_workflow(side)
+
+
+def can_redo(side: ChatSide) -> str:
+    """Why there is nothing that could be done again; "" if there may be."""
+    return "" if side.redoes_deeds else needs_a_workflow(side)
+
+
 class ChatSide:
     """The part of a screen that has the chat. `early_keys` is what was typed for a composer that is not there yet."""
+
+    @property
+    def undoes_deeds(self) -> bool:
+        """True where undo takes back what was done to whole workflows, also where none is selected."""
+        return False
+
+    @property
+    def redoes_deeds(self) -> bool:
+        """The same of redo."""
+        return False
 
     chat: ChatPane | None = None
     early_keys: str | None = None
@@ -297,8 +317,8 @@ class ChatSide:
         "undo",
         keys="u",
         words="undo",
-        help="Take back the last applied change of the workflow; asks first",
-        when=needs_a_workflow,
+        help="Take back what was done last; asks first where files were changed",
+        when=can_undo,
     )
     def undo_change(self) -> None:
         name = _screen(self).workflow_name
@@ -308,7 +328,14 @@ class ChatSide:
 
         self._call(call, "reading the changes")
 
-    @action("workflow.redo", "redo", words="redo", help="Apply again what undo took back", when=needs_a_workflow)
+    @action(
+        "workflow.redo",
+        "redo",
+        keys="Z,ctrl+r",
+        words="redo",
+        help="Do or apply again what undo took back",
+        when=can_redo,
+    )
     def redo_change(self) -> None:
         name, command = _screen(self).workflow_name, str(uuid4())
 

@@ -9,28 +9,13 @@ from textual.widget import Widget
 
 from core.link.workflow_types import ApprovalView
 from tui.actions import action
+from tui.diff_text import file_lines
 from tui.screens.sheet import Sheet
-from tui.spans import Spans
 from tui.text import plural, visible
 from tui.widgets.paragraph import Paragraph
 from tui.widgets.text_list import TextList
 
 Decision = Literal["approve", "trust"]
-
-SIGNS = {"added": ("+", "added"), "removed": ("-", "removed"), "changed": ("~", "waiting")}
-
-
-def diff_lines(approval: ApprovalView) -> list[Spans]:
-    """The files and their differences, line by line; nothing in them reaches the terminal but as text."""
-    lines: list[Spans] = []
-    for change in approval.changes:
-        sign, ink = SIGNS.get(change.status, ("?", "dim"))
-        lines.append([(f"{sign} ", ink), (visible(change.path), "strong"), (f"  {change.status}", "dim")])
-        for text in change.diff.splitlines():
-            inks = {"+": "added", "-": "removed", "@": "dim"}
-            if not text.startswith(("+++", "---")):
-                lines.append([("  " + visible(text), inks.get(text[:1], ""))])
-    return lines
 
 
 class ConsentSheet(Sheet[Decision]):
@@ -54,7 +39,7 @@ class ConsentSheet(Sheet[Decision]):
             names = ", ".join(visible(line) for line in approval.requirements)
             text += f" Its first run installs packages into an environment of its own: {names}."
         yield Paragraph(text)
-        yield TextList(diff_lines(approval) or [[("No files.", "dim")]], classes="tall")
+        yield TextList(file_lines(approval.changes) or [[("No files.", "dim")]], classes="tall")
 
     @action("consent.approve", "approve and run", keys="y", help="Let exactly this version run", footer=1)
     def approve(self) -> None:

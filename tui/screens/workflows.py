@@ -13,7 +13,9 @@ from core.link.workflow_types import ApprovalView, WorkflowDetail, WorkflowRow
 from tui.actions import action
 from tui.messages import EngineEvents
 from tui.reader import Reader
-from tui.screens.base import RondoScreen, needs_workflow
+from tui.screens.base import needs_workflow
+from tui.screens.workflows_shelf import WorkflowsShelf
+from tui.screens.workflows_tools import ReadsTools
 from tui.text import home_path, plural, visible
 from tui.widgets.line_input import FilterLine
 from tui.widgets.line_list import LineList
@@ -42,7 +44,7 @@ class WorkflowRead(Message, bubble=False):
         self.approval = approval
 
 
-class WorkflowsScreen(RondoScreen):
+class WorkflowsScreen(WorkflowsShelf, ReadsTools):
     """The first screen."""
 
     view = "workflows"
@@ -97,6 +99,10 @@ class WorkflowsScreen(RondoScreen):
         return selected.name if selected is not None else ""
 
     @property
+    def known_names(self) -> list[str]:
+        return [row.name for row in self.table.rows]
+
+    @property
     def run_id(self) -> str:
         selected = self.table.selected
         return selected.last_run.run_id if selected is not None and selected.last_run is not None else ""
@@ -115,9 +121,10 @@ class WorkflowsScreen(RondoScreen):
     def on_engine_events(self, message: EngineEvents) -> None:
         """Read the list again where a workflow or a run changed."""
         for event in message.events:
+            if isinstance(event, WorkflowChanged):
+                self.forget_tools(event.name)
             if isinstance(event, WorkflowChanged | RunChanged):
                 self._want_list()
-                break
         if any(isinstance(event, EngineChanged) for event in message.events):
             self._show_emptiness()
 
@@ -126,14 +133,21 @@ class WorkflowsScreen(RondoScreen):
             self._list_reader.want()
 
     def on_workflows_read(self, message: WorkflowsRead) -> None:
-        self.table.set_rows(message.rows)
+        self.table.set_rows(message.rows, self.selected_next)
+        if self.table.selected is not None and self.table.selected.name == self.selected_next:
+            self.selected_next = ""
         self.rondo.command_words["workflow"] = tuple(row.name for row in message.rows)
         runs = [row.last_run.short_id for row in message.rows if row.last_run is not None]
         self.rondo.command_words["run"] = tuple(runs)
         self._head.refresh()
         self._show_count()
         self._show_emptiness()
+        self.want_tools(message.rows, self.workflow_name)
         self.refresh_footer()
+
+    def show_tools(self) -> None:
+        self.table.set_tools(self.tools)
+        self.pane.set_tools(self.tools.get(self.workflow_name, ()))
 
     async def _read_detail(self) -> Message:
         name = self.workflow_name
@@ -148,6 +162,7 @@ class WorkflowsScreen(RondoScreen):
         self.rondo.known.note(message.detail, message.runs)
         if message.detail.name == self.workflow_name:
             self.pane.show(message.detail, message.runs, message.approval)
+            self.pane.set_tools(self.tools.get(message.detail.name, ()))
 
     def on_line_list_moved(self, event: LineList.Moved) -> None:
         """Another workflow is selected: show what there is to know of it."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from rich.cells import cell_len
 from textual.strip import Strip
 
 from core.link.status import look_of
+from core.link.tool_types import WorkflowTool
 from core.link.types import RunRow
 from core.link.workflow_types import ApprovalView, FindingView, WorkflowDetail, WorkflowRow
 from tui.filtering import keep, matched
-from tui.spans import Inked, Spans
+from tui.spans import Inked, Spans, spans_width
 from tui.text import fit, plural, relative_time, shorten, visible, wrap
 from tui.widgets.line_list import LineList
 from tui.workflow_text import (
@@ -22,8 +24,14 @@ from tui.workflow_text import (
     node_path,
     row_remark,
     took,
+    tool_lines,
+    tool_remark,
+    tools_spans,
     worst_first,
 )
+
+GAP = 6
+"""Fewest cells between what stands on the left and on the right of one line."""
 
 NAME_AT_MOST = 28
 STATUS_WIDTH = 11
@@ -31,6 +39,9 @@ WHEN_WIDTH = 8
 TOOK_WIDTH = 7
 NODES_WIDTH = 5
 NODE_AT_MOST = 16
+TOOLS_AT_MOST = 22
+TOOLS_FROM = 100
+"""From this width on there is a column for the tools, where a workflow names any."""
 
 
 class Columns:
@@ -42,7 +53,9 @@ class Columns:
         fixed = self.name + 2 + NODES_WIDTH + 2 + STATUS_WIDTH + 1 + 2 + WHEN_WIDTH + TOOK_WIDTH + 2
         left = width - fixed
         self.node = max(0, min(NODE_AT_MOST, left // 3))
-        self.remark = max(0, left - self.node)
+        named = max((sum(len(visible(tool)) + 4 for tool in row.tools) - 2 for row in rows if row.tools), default=0)
+        self.tools = max(5, min(named, TOOLS_AT_MOST)) if named and width >= TOOLS_FROM else 0
+        self.remark = max(0, left - self.node - (self.tools + 2 if self.tools else 0))
 
 
 class WorkflowTable(LineList):
@@ -54,6 +67,7 @@ class WorkflowTable(LineList):
         self._rows: list[WorkflowRow] = []
         self._shown: list[WorkflowRow] = []
         self._filter = ""
+        self._tools: Mapping[str, Sequence[WorkflowTool]] = {}
         self.loaded = False
 
     @property
@@ -71,23 +85,31 @@ class WorkflowTable(LineList):
         """The workflow under the cursor."""
         return self._shown[self.cursor] if self.cursor < len(self._shown) else None
 
-    def set_rows(self, rows: list[WorkflowRow]) -> None:
-        """Show these workflows; the selection stays on its workflow."""
+    def set_rows(self, rows: list[WorkflowRow], wished: str = "") -> None:
+        """Show these workflows; the selection goes to the one that is wished, or stays on its workflow, or where that
+        is gone on its line."""
         self.loaded = True
         self._rows = rows
-        self._apply()
+        self._apply(wished)
+
+    def set_tools(self, tools: Mapping[str, Sequence[WorkflowTool]]) -> None:
+        """Show how the tools stand that workflows name."""
+        self._tools = tools
+        self.refresh()
 
     def set_filter(self, text: str) -> None:
         """Keep what matches."""
         self._filter = text
         self._apply()
 
-    def _apply(self) -> None:
+    def _apply(self, wished: str = "") -> None:
         selected = self.selected
         self._shown = keep(self._rows, self._filter, lambda row: row.name)
         names = [row.name for row in self._shown]
         self.lines_changed()
-        if selected is not None and selected.name in names:
+        if wished in names:
+            self.move_to(names.index(wished))
+        elif selected is not None and selected.name in names:
             self.move_to(names.index(selected.name))
         elif selected is None or self._filter:
             self.move_to(0)
@@ -111,6 +133,8 @@ class WorkflowTable(LineList):
         columns = self.columns(width)
         last = row.last_run
         remark, remark_ink = row_remark(row)
+        if not remark:
+            remark, remark_ink = tool_remark(self._tools.get(row.name), self._now())
         spans = [*self._name_spans(row, columns.name), ("  ", "")]
         spans += [(fit(str(row.nodes) if row.version or row.nodes else "-", NODES_WIDTH, right=True), ""), ("  ", "")]
         if last is None:
@@ -122,6 +146,9 @@ class WorkflowTable(LineList):
             spans += [(fit(look.text, STATUS_WIDTH + 1), look.ink), (fit(where, columns.node), ""), ("  ", "")]
             spans += [(fit(relative_time(last.ended_at or last.created_at, self._now()), WHEN_WIDTH), "dim")]
             spans += [(fit(took(last.started_at, last.ended_at, self._now()), TOOK_WIDTH, right=True), "")]
+        if columns.tools:
+            tools = tools_spans(row.tools, self._tools.get(row.name), self._now(), columns.tools)
+            spans += [("  ", ""), *tools]
         return [*spans, ("  ", ""), (fit(remark, columns.remark), remark_ink)]
 
     def _name_spans(self, row: WorkflowRow, width: int) -> Spans:
@@ -149,7 +176,8 @@ class WorkflowHead(Inked):
         text = (
             f" {fit('NAME', columns.name)}  {fit('NODES', NODES_WIDTH, right=True)}  "
             f"{fit('LAST RUN', STATUS_WIDTH + 1 + columns.node)}  {fit('WHEN', WHEN_WIDTH)}"
-            f"{fit('TOOK', TOOK_WIDTH, right=True)}  {'FINDINGS' if columns.remark >= 8 else ''}"
+            f"{fit('TOOK', TOOK_WIDTH, right=True)}  {fit('TOOLS', columns.tools + 2) if columns.tools else ''}"
+            f"{'FINDINGS' if columns.remark >= 8 else ''}"
         )
         return self.strip([(text, "dim")]).crop_extend(0, width, self.rich_style)
 
@@ -163,6 +191,7 @@ class WorkflowPane(LineList):
         self.detail: WorkflowDetail | None = None
         self._runs: list[RunRow] = []
         self._approval: ApprovalView | None = None
+        self._tools: Sequence[WorkflowTool] = ()
         self._built: list[tuple[Spans, FindingView | None]] = []
         self._built_width = -1
 
@@ -176,6 +205,13 @@ class WorkflowPane(LineList):
         self._approval = approval
         self._built_width = -1
         self.lines_changed()
+
+    def set_tools(self, tools: Sequence[WorkflowTool]) -> None:
+        """Show how the tools of the workflow stand."""
+        if list(tools) != list(self._tools):
+            self._tools = tools
+            self._built_width = -1
+            self.lines_changed()
 
     @property
     def finding(self) -> FindingView | None:
@@ -207,14 +243,23 @@ class WorkflowPane(LineList):
             return []
         lines: list[tuple[Spans, FindingView | None]] = []
         path = node_path(detail)
-        for text in wrap(detail.description, width - 1) if detail.description else []:
-            lines.append(([(text, "")], None))
-        if path:
-            lines.append(([(shorten(path, width - 1), "")], None))
-        lines.append((history_spans(self._runs, self._now()), None))
-        names = input_names(detail)
-        if names:
-            lines += [([(text, "dim")], None) for text in wrap("inputs: " + ", ".join(names), width - 1)]
+        described = wrap(detail.description, width - 1) if detail.description else []
+        if len(described) == 1 and path and cell_len(described[0]) + cell_len(path) + GAP < width:
+            # Both fit into one line: what it is on the left, the way through its nodes on the right.
+            between = width - 1 - cell_len(described[0]) - cell_len(path)
+            lines.append(([(described[0], ""), (" " * between, ""), (path, "")], None))
+        else:
+            lines += [([(text, "")], None) for text in described]
+            lines += [([(shorten(path, width - 1), "")], None)] if path else []
+        history, names = history_spans(self._runs, self._now()), input_names(detail)
+        inputs = "inputs: " + ", ".join(names) if names else ""
+        if inputs and spans_width(history) + cell_len(inputs) + GAP < width:
+            between = width - 1 - spans_width(history) - cell_len(inputs)
+            lines.append(([*history, (" " * between, ""), (inputs, "dim")], None))
+        else:
+            lines.append((history, None))
+            lines += [([(text, "dim")], None) for text in (wrap(inputs, width - 1) if inputs else [])]
+        lines += [(spans, None) for spans in tool_lines(self._tools, self._now())]
         for assumption in detail.assumptions:
             lines += [([(text, "dim")], None) for text in wrap(f"assumes: {visible(assumption)}", width - 1)]
         lines += [(spans, None) for spans in self._approval_lines(detail)]
