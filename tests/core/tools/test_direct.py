@@ -363,3 +363,95 @@ async def test_mails_are_fetched_with_their_texts_under_the_names_that_composio_
     assert [one.one("format") for one in world.loopback.asked if one.path.endswith("/7")] == ["full"]
     world.routes["POST /chat.postMessage"] = lambda asked: {"ok": True, "channel": "C1", "ts": "1.2"}
     assert (await world.call("slack", "send_message", channel="#a", text="hi"))["ts"] == "1.2"
+
+
+SERVICES: dict[str, tuple[str, dict[str, Any], str, Any]] = {
+    "gmail": (
+        "send_email",
+        {"recipient_email": "a@b.example", "subject": "s", "body": "b"},
+        f"POST {GMAIL}/messages/send",
+        {"id": "m1", "threadId": "t1"},
+    ),
+    "slack": ("post_message", {"channel": "#a", "text": "hi"}, "POST /chat.postMessage", {"ok": True, "ts": "1.2"}),
+    "github": ("create_issue", {"owner": "o", "repo": "r", "title": "t"}, "POST /repos/o/r/issues", {"number": 1}),
+    "notion": ("create_page", {"parent_page_id": "p0", "title": "t"}, "POST /v1/pages", {"id": "p1"}),
+}
+"""A writing action of each service, where it goes, and what is answered."""
+
+
+@pytest.mark.parametrize("app", SERVICES)
+async def test_every_service_renews_its_token_once_and_keeps_the_one_that_follows(world: World, app: str) -> None:
+    name, arguments, route, reply = SERVICES[app]
+    upper = app.upper()
+    del world.values.values[f"{upper}_TOKEN"]
+    world.values.values |= {
+        f"{upper}_CLIENT_ID": "id-1",
+        f"{upper}_CLIENT_SECRET": "cs-1",
+        f"{upper}_REFRESH_TOKEN": "rt-1",
+    }
+    renewed: list[Asked] = []
+
+    def token(asked: Asked) -> Any:
+        renewed.append(asked)
+        world.service.token = f"access-{len(renewed)}"
+        return {"access_token": world.service.token, "expires_in": 3600, "refresh_token": f"rt-{len(renewed) + 1}"}
+
+    world.routes["POST /token"] = token
+    world.routes[route] = lambda asked: reply
+    await world.call(app, name, **arguments)
+    await world.call(app, name, **arguments)
+    assert len(renewed) == 1, "a token that holds is not renewed"
+    world.service.token = "taken back"
+    await world.call(app, name, **arguments)
+    assert len(renewed) == 2
+    asked = renewed[1]
+    form = asked.json if app == "notion" else asked.form
+    assert (form["grant_type"], form["refresh_token"]) == ("refresh_token", "rt-2")
+    if app == "notion":
+        assert asked.headers["authorization"] == "Basic " + base64.b64encode(b"id-1:cs-1").decode()
+    else:
+        assert (form["client_id"], form["client_secret"]) == ("id-1", "cs-1")
+    assert world.values.values[f"{upper}_REFRESH_TOKEN"] == "rt-3"
+    # What was refused did not act; what went through is there once.
+    method, _, path = route.partition(" ")
+    sent = world.loopback.calls(method, path)
+    assert [one.headers["authorization"] for one in sent] == [
+        "Bearer access-1",
+        "Bearer access-1",
+        "Bearer access-1",
+        "Bearer access-2",
+    ]
+    assert {one.headers["idempotency-key"] for one in sent} == {"k-1"}
+
+    world.routes["POST /token"] = lambda asked: Answer(
+        200 if app == "slack" else 400, {"ok": False, "error": "invalid_grant"}
+    )
+    world.service.token = "taken back"
+    with pytest.raises(ConnectionExpired, match="has ended") as caught:
+        await world.call(app, name, **arguments)
+    assert f"rondo authenticate-tool {app}" in caught.value.next_step
+
+
+@pytest.mark.parametrize("app", SERVICES)
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (Answer(429, {"message": "slow"}, {"Retry-After": "17"}), ToolRateLimited),
+        (Answer(500, {"message": "down"}), ToolUncertain),
+        (Answer(200, {"ok": True, "id": "x" * 99}, cut=9), ToolUncertain),
+        (Answer(200, b"no JSON"), ToolUncertain),
+        (Answer(403, {"message": "no rights"}), ToolRefused),
+    ],
+)
+async def test_no_service_is_written_to_twice_whatever_comes_back(
+    world: World, app: str, answer: Answer, kind: type[Exception]
+) -> None:
+    name, arguments, route, _ = SERVICES[app]
+    world.routes[route] = lambda asked: answer
+    with pytest.raises(kind) as caught:
+        await world.call(app, name, **arguments)
+    if isinstance(caught.value, ToolRateLimited):
+        assert caught.value.retry_after == 17
+    method, _, path = route.partition(" ")
+    [sent] = world.loopback.calls(method, path)
+    assert sent.headers["idempotency-key"] == "k-1"
