@@ -255,6 +255,12 @@ class NotReady(RondoError):
     exit_code = 4
 
 
+class ReadOnly(RondoError):
+    """Nothing may change, because the program was started read-only; nothing was done."""
+
+    exit_code = 4
+
+
 class EffectsNotAcknowledged(RondoError):
     """Nodes that declare `effects: write` would act again, and nobody said that they may; nothing changed.
 

@@ -40,6 +40,7 @@ KEY_SIGNS = {
     "greater_than_sign": ">",
     "less_than_sign": "<",
     "asterisk": "*",
+    "at": "@",
     "space": "space",
     "left_square_bracket": "[",
     "right_square_bracket": "]",

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
@@ -21,6 +21,7 @@ from textual.widgets import Input
 from core.errors import EngineLost, RondoError
 from core.link.event_types import WorkflowChanged
 from core.places import Workspace, state_folder
+from core.read_only import is_read_only
 from tui.actions import EVERYWHERE, MOVING, Action, registry
 from tui.connection import Connection, CostRead, EngineClient, StatusRead, after_events, after_status, unclean_end_text
 from tui.deeds import Deeds
@@ -41,6 +42,7 @@ from tui.widgets.line_list import LineList
 if TYPE_CHECKING:
     from core.link.api import EngineApi
     from tui.chat_desk import ChatDesk
+    from tui.command_log import CommandLog, LoggedEngine
     from tui.commands import History
 
 
@@ -78,6 +80,7 @@ class RondoApp(StartsRuns, EditsFiles, inherit_bindings=False):
         self._end_told = ""
         self._make_client = make_client
         self._connection: Connection | None = None
+        self._logged: LoggedEngine | None = None
         self._doubled_keys = DoubledKeys(self)
         self._last_place: Place | None = None
         self._moves = 0
@@ -94,6 +97,8 @@ class RondoApp(StartsRuns, EditsFiles, inherit_bindings=False):
         self.deeds = Deeds()
         """What was done to whole workflows, to be taken back."""
         self.desk_if_any: ChatDesk | None = None
+        self._log: CommandLog | None = None
+        self.headline = Headline(read_only=is_read_only())
         self.register_theme(RONDO)
         if "TEXTUAL_THEME" not in os.environ:
             self.theme = "rondo"
@@ -104,6 +109,15 @@ class RondoApp(StartsRuns, EditsFiles, inherit_bindings=False):
 
     def get_default_screen(self) -> Screen[Any]:
         return WorkflowsScreen()
+
+    @property
+    def command_log(self) -> CommandLog:
+        """What was done in this session, as commands."""
+        if self._log is None:
+            from tui.command_log import CommandLog
+
+            self._log = CommandLog(self.workspace, self.now)
+        return self._log
 
     @property
     def desk(self) -> ChatDesk:
@@ -119,15 +133,19 @@ class RondoApp(StartsRuns, EditsFiles, inherit_bindings=False):
     @property
     def engine(self) -> EngineApi:
         """The engine of this workspace; there from the first `EngineReady` on."""
-        if self._connection is None:
+        if self._logged is None:
             raise RuntimeError("the engine is asked before the first paint")
-        return self._connection.client
+        return cast("EngineApi", self._logged)
 
     def on_mount(self) -> None:
         self.call_after_refresh(self._connect)
 
     def _connect(self) -> None:
-        self._connection = Connection(self._make_client(self.workspace), self.post_message)
+        from tui.command_log import LoggedEngine
+
+        client = self._make_client(self.workspace)
+        self._connection = Connection(client, self.post_message)
+        self._logged = LoggedEngine(client, self.command_log)
         self.run_worker(self._connection.follow(), group="engine", name="events")
         self.run_worker(self._connection.count(), group="engine", name="counts")
         self.run_worker(self._connection.follow_costs(), group="engine", name="costs")
@@ -324,6 +342,7 @@ class RondoApp(StartsRuns, EditsFiles, inherit_bindings=False):
             return
         self._last_place = here
         self._moves += 1
+        self._note_look(place)
         places = [screen.place if isinstance(screen, RondoScreen) else None for screen in self.screen_stack]
         if place.view == "workflows" or place in places:
             depth = 0 if place.view == "workflows" else places.index(place)
@@ -331,6 +350,12 @@ class RondoApp(StartsRuns, EditsFiles, inherit_bindings=False):
                 self.pop_screen()
         else:
             self.push_screen(self._make_screen(place))
+
+    def _note_look(self, place: Place) -> None:
+        """The command that shows the same as a place stands in the log too."""
+        from tui.command_lines import line_of_place
+
+        self.command_log.looked(line_of_place(place))
 
     def _make_screen(self, place: Place) -> Screen[Any]:
         if place.view == "chat":
@@ -421,6 +446,12 @@ class RondoApp(StartsRuns, EditsFiles, inherit_bindings=False):
         if target is not None:
             self.perform(found, target, argument)
 
+    def open_command_log(self) -> None:
+        """Show what was done in this session, as the commands that do the same."""
+        from tui.screens.commands_done import CommandsDoneSheet
+
+        self.push_screen(CommandsDoneSheet(self.command_log))
+
     def stop_engine(self) -> None:
         """Ask, then end the engine and leave: while the app is open it would be started again."""
         from tui.screens.confirm import ConfirmSheet
@@ -436,7 +467,7 @@ class RondoApp(StartsRuns, EditsFiles, inherit_bindings=False):
         if self._connection is None:
             return
         try:
-            await self._connection.client.stop_engine()
+            await self.engine.stop_engine()
         except RondoError as error:
             self.post_message(EngineFailed(error, "ending the engine"))
         else:

@@ -153,4 +153,4 @@ def after_status(headline: Headline, status: EngineStatus) -> Headline:
     )
     connection = "trouble" if status.trouble is not None else headline.connection
     message = status.trouble.message if status.trouble is not None else headline.message
-    return Headline(connection, message, running, status.open_requests, headline.cost)
+    return replace(headline, connection=connection, message=message, running=running, questions=status.open_requests)

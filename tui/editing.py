@@ -11,6 +11,8 @@ from textual.app import App
 from textual.message import Message
 
 from core.errors import RondoError
+from core.read_only import is_read_only, refused
+from tui.screens.base import error_text
 
 if TYPE_CHECKING:
     from core.link.api import EngineApi
@@ -49,6 +51,10 @@ class EditsFiles(App[int]):
 
     def edit_file(self, path: str, line: int = 0, workflow: str = "", folder: str = "") -> None:
         """Open the person's editor on a file of a workflow; what it changes is seen by the engine."""
+
+        if is_read_only():
+            self.say(error_text(refused(f"opening {Path(path).name} in an editor")), "problem")
+            return
 
         async def ask_and_open() -> None:
             before = None

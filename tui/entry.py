@@ -13,6 +13,11 @@ def main() -> int:
     libraries, and `rondo list` without the screens'.
     """
     arguments = sys.argv[1:]
+    if "--read-only" in arguments and _app_folder(without := [word for word in arguments if word != "--read-only"]):
+        from core.read_only import switch_on
+
+        switch_on()
+        arguments = without
     folder = _app_folder(arguments)
     if folder is None or "_RONDO_COMPLETE" in os.environ:
         from core.cli.main import main as run_command

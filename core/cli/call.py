@@ -19,6 +19,7 @@ from core.link.api import EngineApi
 from core.link.event_types import EngineChanged, Event, Resync
 from core.link.types import RequestView
 from core.places import Workspace
+from core.read_only import check_command
 
 T = TypeVar("T")
 
@@ -245,6 +246,7 @@ class Call:
 
 def open_call(context: typer.Context, workspace: Path | None, as_json: bool) -> Call:
     """The call of a command: options given after it win over those before it."""
+    check_command(" ".join(context.command_path.split()[1:]))
     above: Any = context.parent
     while above is not None:
         workspace = workspace or above.params.get("workspace")

@@ -40,6 +40,14 @@ def chat_command(
     listed: Annotated[bool, typer.Option("--list", help="List the conversations.")] = False,
     history: Annotated[bool, typer.Option("--history", help="Show what was said, and return.")] = False,
     delete: Annotated[bool, typer.Option("--delete", help="Delete the conversation of --chat.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Stop what the assistant does now.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Have the last message answered again.")] = False,
+    mode: Annotated[
+        str | None, typer.Option("--mode", metavar="M", help="Set it to ask, propose or auto.", show_default=False)
+    ] = None,
+    tries: Annotated[
+        bool | None, typer.Option("--tries/--no-tries", help="Whether it may run proposals dry.", show_default=False)
+    ] = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -57,7 +65,9 @@ def chat_command(
         if delete and row is not None:
             await _delete(call, client, row)
             return 0
-        if history:
+        if (stop or retry or mode is not None or tries is not None) and row is not None:
+            return await _change(call, client, row, stop=stop, retry=retry, mode=mode, tries=tries)
+        if history or stop or retry or mode is not None or tries is not None:
             if row is None:
                 raise UsageError("There is no conversation yet.", next_step="Begin one: rondo chat")
             await _history(call, client, row)
@@ -117,6 +127,30 @@ async def _delete(call: Call, client: Client, row: ChatRow) -> None:
         call.output.document({"chat_id": row.chat_id, "deleted": True})
     else:
         call.output.line("Deleted. What was applied from it stays, and can be undone.")
+
+
+async def _change(
+    call: Call, client: Client, row: ChatRow, *, stop: bool, retry: bool, mode: str | None, tries: bool | None
+) -> int:
+    """Do what the options say to a conversation, and show how it is then."""
+    chat_id = row.chat_id
+    if stop:
+        row = await client.ask(lambda engine: engine.stop_chat(chat_id))
+    if mode is not None:
+        wanted = mode_of(mode)
+        row = await client.ask(lambda engine: engine.set_chat_mode(chat_id, wanted))
+    if tries is not None:
+        row = await client.ask(lambda engine: engine.allow_tries(chat_id, tries))
+    if retry:
+        since = (await _entries(client, chat_id, 1))[1]
+        command_id = new_command_id()
+        await client.ask(lambda engine: engine.retry_chat(command_id, chat_id))
+        return await Talk(call, client, chat_id, Wishes(ask=False), since=since).through()
+    if call.as_json:
+        call.output.document(chat_document(row))
+    else:
+        call.output.line(f"Chat {short(chat_id)}: mode {row.mode}{', working' if row.busy else ''}")
+    return 0
 
 
 async def _entries(client: Client, chat_id: str, limit: int) -> tuple[list[ChatEntry], int]:

@@ -20,6 +20,7 @@ from core.cli.documents import unclean_end_document
 from core.cli.engine import unclean_end_lines
 from core.cli.environment import packages_text, users_text
 from core.cli.installing import COMPOSIO_CORE, provider_text
+from core.cli.logout import ends_processes_at_logout
 from core.cli.models import key_part
 from core.cli.output import ago, byte_size
 from core.cli.settings import problem_place
@@ -61,7 +62,7 @@ def doctor_command(context: typer.Context, workspace: WorkspaceOption = None, as
         "disk": _disk_facts(call.workspace),
     }
     problems = [*_encoding_problems(), *_place_problems(), *_disk_problems(call.workspace)]
-    problems += _settings_problems(call.workspace)
+    problems += [*_settings_problems(call.workspace), *logout_problems()]
     ends: list[UncleanEnd] = []
     facts["engine"], facts["environments"], facts["models"], engine_problems = _ask_engine(call, ends)
     known = {problem.type for problem in problems}
@@ -189,6 +190,23 @@ def _disk_problems(workspace: Workspace) -> list[Problem]:
             f"{byte_size(free)} are free where runs are kept.",
             f"{workspace.runs_dir} is on a disk that is nearly full.",
             "Make space there; a run waits for it and loses nothing.",
+        )
+    ]
+
+
+def logout_problems(user: str | None = None, root: Path = Path("/")) -> list[Problem]:
+    """Where the system ends what a person started when they log out, the engine and its runs end too."""
+    file = ends_processes_at_logout(user, root)
+    if not file:
+        return []
+    return [
+        Problem(
+            "warning",
+            "EndedAtLogout",
+            "When you log out of this machine, the engine is ended, and running steps with it.",
+            f"{file} says KillUserProcesses=yes. No step that was done is lost: the next engine goes on.",
+            "Once: loginctl enable-linger   Then, in place of `rondo` alone: "
+            "systemd-run --user --scope rondo engine start",
         )
     ]
 

@@ -41,6 +41,7 @@ from core.cli.versions import diff_command, rollback_command, versions_command
 from core.cli.workflows import print_changes, print_findings
 from core.errors import DefinitionError, NotApproved, RondoError, UsageError
 from core.link.workflow_types import FindingView
+from core.read_only import FLAG, switch_on
 from core.version import VERSION
 
 PIPE_CLOSED = 141
@@ -57,6 +58,9 @@ app = typer.Typer(
 def root(
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
+    read_only: Annotated[
+        bool, typer.Option(FLAG, help="Change nothing: what would is refused (or RONDO_READ_ONLY=1).")
+    ] = False,
     version: Annotated[
         bool,
         typer.Option("--version", help="Print the version.", is_eager=True, callback=lambda value: _version(value)),
@@ -146,7 +150,13 @@ app.add_typer(engine_app, name="engine", rich_help_panel="This machine")
 
 def main(arguments: list[str]) -> int:
     """Run one command and return its exit code; every error ends as a message or a document, never as a traceback."""
-    as_json = "--json" in arguments[: arguments.index("--")] if "--" in arguments else "--json" in arguments
+    words = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if FLAG in words:
+        # It may stand anywhere, as --json may.
+        switch_on()
+        at = words.index(FLAG)
+        arguments = [*arguments[:at], *arguments[at + 1 :]]
+    as_json = "--json" in words
     try:
         try:
             code = _call(arguments)

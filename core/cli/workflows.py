@@ -162,6 +162,9 @@ def approve_command(
         bool, typer.Option("--diff", help="Show what changed since the last approval; approve nothing.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Approve without asking.")] = False,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Approve every present and future version in this workspace: it is yours.")
+    ] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -177,7 +180,11 @@ def approve_command(
             if asks and not await _consents(call.output, approval):
                 call.output.note(f"Not approved: {name} does not run.")
                 return 4
-            approval = await client.ask(lambda engine: engine.approve(name, approval.version))
+            if trust:
+                await client.ask(lambda engine: engine.trust_workspace())
+                approval = await client.ask(lambda engine: engine.approval(name))
+            else:
+                approval = await client.ask(lambda engine: engine.approve(name, approval.version))
         if call.as_json:
             call.output.document(approval_document(approval))
         elif not diff:

@@ -27,7 +27,16 @@ from core.link.events import EventStream
 from core.link.framing import FramingError, encode_frame, read_frame
 from core.link.inspect_api import RemoteInspectCalls
 from core.link.liveness import Liveness
-from core.link.messages import CANCEL, NOT_DECODABLE, PING, SUBSCRIBE, Incoming, events_decoder, incoming_decoder
+from core.link.messages import (
+    CANCEL,
+    NOT_DECODABLE,
+    PING,
+    SUBSCRIBE,
+    Incoming,
+    events_decoder,
+    incoming_decoder,
+    may_change,
+)
 from core.link.model_calls import RemoteModelCalls
 from core.link.retention_types import ExportedRun, ImportedRun, Prune, PruneReport
 from core.link.routing_types import ConditionsView
@@ -61,6 +70,7 @@ from core.link.workflow_types import (
     WorkflowRow,
 )
 from core.llm.providers import offered_keys
+from core.read_only import is_read_only, refused
 from core.version import VERSION
 
 T = TypeVar("T")
@@ -78,6 +88,7 @@ def client_info(kind: str) -> ClientInfo:
         protocol=PROTOCOL,
         pid=os.getpid(),
         batches_per_second=rate,
+        read_only=is_read_only(),
         keys=offered_keys(os.environ),
     )
 
@@ -320,6 +331,8 @@ class RemoteEngine(EngineCalls):
     async def _call(self, returns: type[T], method: str, **params: object) -> T:
         if self._ended is not None:
             raise fresh_copy(self._ended)
+        if is_read_only() and may_change(method, params):
+            raise refused(f"'{method}'")
         self._next_id += 1
         call_id = self._next_id
         try:

@@ -28,6 +28,7 @@ from core.link.messages import (
     unknown_method,
 )
 from core.link.types import REPLY_LIMIT
+from core.read_only import refused
 from core.version import VERSION
 
 log = structlog.get_logger()
@@ -163,6 +164,8 @@ class ClientConnection:
         arguments = method.arguments(call.params)
         if call.method == "hello":
             self._welcome(arguments["client"])
+        if self._client is not None and self._client.read_only and method.may_change(arguments):
+            raise refused(f"'{call.method}'")
         caller.set(self._client.kind if self._client is not None else "unknown")
         result: object = await getattr(self._api, call.method)(**arguments)
         if call.method == "stop_engine":

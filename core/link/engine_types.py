@@ -26,6 +26,8 @@ class ClientInfo(_Struct):
     protocol: int = PROTOCOL
     pid: int = 0
     batches_per_second: int = 30
+    read_only: bool = False
+    """The engine refuses every call of this client that may change something."""
     keys: dict[str, str] = {}
 
     def __repr__(self) -> str:

@@ -9,6 +9,7 @@ it, and, after the method `events` was called, `{events: [...]}`. An error with 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
@@ -49,12 +50,27 @@ incoming_decoder = msgspec.json.Decoder(Incoming)
 events_decoder = msgspec.json.Decoder(list[Event])
 
 
+LOOKS = frozenset({"hello", "engine_status", "doctor", "approval", "models_status", "workflow_tools"})
+"""Methods that change nothing, beside those whose names say so."""
+
+
+def may_change(method: str, arguments: Mapping[str, object]) -> bool:
+    """True where a call may change something; a dry run of `prune` doesn't."""
+    if method in LOOKS or method.startswith(("read_", "list_", "get_")):
+        return False
+    return not getattr(arguments.get("prune"), "dry_run", False)
+
+
 @dataclass(frozen=True, slots=True)
 class Method:
     """One method of the interface with what its parameters must be."""
 
     name: str
     decoder: msgspec.json.Decoder[Any]
+
+    def may_change(self, arguments: Mapping[str, object]) -> bool:
+        """True where a call with these arguments may change something, so that no read-only client may make it."""
+        return may_change(self.name, arguments)
 
     @property
     def is_read(self) -> bool:

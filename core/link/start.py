@@ -25,6 +25,7 @@ from core.link.card import EngineCard, read_card
 from core.link.client import RemoteEngine, client_info
 from core.link.engine_types import EngineStatus
 from core.places import SOCKET_PATH_MOST, Workspace
+from core.read_only import is_read_only
 
 LOOK_AGAIN_SECONDS = 0.05
 """How often a socket that is not there yet is tried."""
@@ -72,6 +73,8 @@ async def connect(workspace: Workspace, *, kind: str, start: bool = True, timeou
     ProtocolMismatch, WorkspaceMissing, and whatever keeps a new engine from starting.
     """
     check_workspace(workspace)
+    # An engine that starts takes up the runs that another one left.
+    start = start and not is_read_only()
     now = asyncio.get_running_loop().time
     deadline = now() + timeout
     start_after = now()
@@ -286,7 +289,9 @@ def _nothing_runs(workspace: Workspace) -> RondoError:
     return EngineUnreachable(
         f"No engine runs for {workspace.root}.",
         cause=f"Nobody listens at {workspace.socket}.",
-        next_step="Start it with `rondo engine start`; `rondo run` starts it by itself.",
+        next_step="Read-only starts none. Start it in another terminal: rondo engine start"
+        if is_read_only()
+        else "Start it with `rondo engine start`; `rondo run` starts it by itself.",
     )
 
 

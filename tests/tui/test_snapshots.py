@@ -37,7 +37,7 @@ async def run_of(pilot: Pilot[Any], name: str) -> None:
     app = pilot.app
     assert isinstance(app, RondoApp)
     await shows(pilot, "mail_digest")
-    double = app.engine
+    double = app.engine.wrapped
     assert isinstance(double, EngineDouble)
     run = next(run for run in double.runs.values() if run.workflow == name)
     app.go_run(run.id)

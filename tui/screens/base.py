@@ -277,6 +277,10 @@ class RondoScreen(ChatSide, Acting, InkWell, Screen[None]):
     def open_command_line(self) -> None:
         self.rondo.open_command_line()
 
+    @action("app.log", "command log", keys="at", words="log", help="What you did, as rondo commands to copy")
+    def open_command_log(self) -> None:
+        self.rondo.open_command_log()
+
     @action("app.back", "back", keys="q", help="Back; at the first screen: quit, and the runs go on")
     def go_back(self) -> None:
         self.rondo.go_back()

@@ -22,14 +22,18 @@ class Headline:
     questions: int = 0
     cost: str = ""
     """What model calls cost today."""
+    read_only: bool = False
+    """Nothing may change."""
 
     def spans(self) -> Spans:
         """The right side of the header."""
-        spans: Spans = []
+        spans: Spans = [("read-only", "waiting"), ("   ", "")] if self.read_only else []
         match self.connection:
             case "connected":
                 spans += [("engine ", "dim"), ("●", "good")]
                 spans += [(f" {self.running} running", "")] if self.running else [(" idle", "dim")]
+            case "lost" if self.read_only:
+                spans += [("engine ", "dim"), ("○ none", "bad")]
             case "lost":
                 spans += [("engine ", "dim"), ("✗ lost, reconnecting", "bad")]
             case "silent":
