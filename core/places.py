@@ -104,3 +104,8 @@ class Workspace:
     def exists(self) -> bool:
         """True where the folder with the workflows is there."""
         return self.workflows_dir.is_dir()
+
+
+def settings_files(workspace: Workspace) -> tuple[Path, Path]:
+    """The user's settings file and the workspace's, which goes over it."""
+    return config_folder() / "settings.toml", workspace.root / "rondo.toml"

@@ -16,11 +16,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from core.places import Workspace, config_folder
+from core.places import Workspace, settings_files
 from core.settings_fields import Value, choice, default_of, meant, number, refusal, switch, words
 
-USER_FILE = "settings.toml"
-WORKSPACE_FILE = "rondo.toml"
 FILE_LIMIT = 1024 * 1024
 LOOK_SECONDS = 1.0
 """How long values that were read are used before the files are looked at again."""
@@ -306,11 +304,6 @@ def _with_own(values: Any, own: Mapping[str, Value]) -> Any:
     known = {entry.name for entry in fields(values)}
     over: dict[str, Any] = {name: value for name, value in own.items() if name in known}
     return dataclasses.replace(values, **over) if over else values
-
-
-def settings_files(workspace: Workspace) -> tuple[Path, Path]:
-    """The user's file and the workspace's, which goes over it."""
-    return config_folder() / USER_FILE, workspace.root / WORKSPACE_FILE
 
 
 def read_settings(workspace: Workspace) -> Settings:

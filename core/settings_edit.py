@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import EnvironmentProblem, RondoError, UsageError
-from core.places import Workspace
-from core.settings import SECTIONS, TABLES, Settings, settings_files
+from core.places import Workspace, config_folder, settings_files
+from core.settings import SECTIONS, TABLES, Settings
 from core.settings_fields import ChoiceKind, NumberKind, SwitchKind, Value, meant, refusal
 
 YES = frozenset({"true", "yes", "on"})
@@ -246,7 +246,9 @@ def _write(path: Path, text: str | None) -> None:
         if text is None:
             target.unlink(missing_ok=True)
             return
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if path.parent == config_folder():
+            # Only that one is Rondo's to make.
+            target.parent.mkdir(parents=True, exist_ok=True)
         mode = target.stat().st_mode & 0o777 if target.exists() else 0o644
         handle, fresh = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         try:

@@ -18,7 +18,7 @@ and returns why the action can't be done now, or "" if it can; the reason is sho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeVar
 
@@ -70,6 +70,8 @@ class Action:
     when: Callable[[Any], str] | None = None
     owner: type = object
     """The class whose instances it acts on."""
+    own_keys: tuple[str, ...] = ()
+    """The keys it has by itself, where the keymap file says nothing."""
 
     @property
     def command(self) -> str:
@@ -112,9 +114,8 @@ def action(
     """Make a method an action of its class's view; see the module's text."""
 
     def mark(method: Method) -> Method:
-        made = Action(
-            id, title, "", method, tuple(k for k in keys.split(",") if k), help, footer, argument, words, when
-        )
+        own = tuple(key for key in keys.split(",") if key)
+        made = Action(id, title, "", method, own, help, footer, argument, words, when, own_keys=own)
         method.__action__ = made  # type: ignore[attr-defined]
         return method
 
@@ -129,14 +130,18 @@ def _members(owner: type) -> Iterator[Any]:
         yield from vars(base).values()
 
 
-def _bindings(key: str, found: Action) -> list[BindingType]:
+def _bindings(key: str) -> list[BindingType]:
     """How Textual hears of a key: at once where nobody is typing, so that the keys after it already meet what it did
-    (the keys of a slow line come in one piece), else after the widget with the focus didn't want it."""
-    press = f"('{key}', '{found.id}')"
+    (the keys of a slow line come in one piece), else after the widget with the focus didn't want it. What the key
+    means is the registry's to say when it is pressed."""
     return [
-        Binding(key, f"press_now{press}", show=False, priority=True),
-        Binding(key, f"press{press}", found.title, show=False, id=found.id),
+        Binding(key, f"press_now('{key}')", show=False, priority=True),
+        Binding(key, f"press('{key}')", show=False),
     ]
+
+
+def _first_part(key: str) -> str:
+    return key.split(" ")[0]
 
 
 class Registry:
@@ -144,24 +149,45 @@ class Registry:
 
     def __init__(self) -> None:
         self._actions: dict[str, Action] = {}
-        self._first_keys: list[tuple[Action, frozenset[str]]] = []
+        self._by_owner: dict[type, dict[str, Action]] = {}
+        self.wanted: Mapping[str, tuple[str, ...]] = {}
+        """Keys of the keymap file by action; set before the classes are made, so that Textual hears of them."""
 
     def add_view(self, view: str, owner: type) -> list[BindingType]:
         """Take in the actions that a class defines and return its key bindings."""
-        keys: list[tuple[str, Action]] = []
+        heard: dict[str, None] = {}
         for member in _members(owner):
             found: Action | None = getattr(member, "__action__", None)
             if found is None:
                 continue
-            owned = replace(found, view=view, owner=owner)
+            owned = replace(found, view=view, owner=owner, keys=self.wanted.get(found.id, found.own_keys))
             known = self._actions.get(owned.id)
             if known is not None and known.method.__qualname__ != owned.method.__qualname__:
                 raise ValueError(f"two actions are called {owned.id}")
             self._actions[owned.id] = owned
-            first_keys = [key.split(" ")[0] for key in owned.keys]
-            self._first_keys.append((owned, frozenset(first_keys)))
-            keys += [(key, owned) for key in first_keys]
-        return [binding for key, owned in dict(keys).items() for binding in _bindings(key, owned)]
+            self._note_keys(owned)
+            heard |= dict.fromkeys(_first_part(key) for key in (*owned.keys, *owned.own_keys))
+        return [binding for key in heard for binding in _bindings(key)]
+
+    def _note_keys(self, owned: Action) -> None:
+        table = self._by_owner.setdefault(owned.owner, {})
+        for key in owned.keys:
+            table[_first_part(key)] = owned
+
+    def set_keys(self, wanted: Mapping[str, tuple[str, ...]]) -> None:
+        """Give actions other keys, and every other action its own."""
+        self.wanted = wanted
+        self._actions = {
+            found.id: replace(found, keys=wanted.get(found.id, found.own_keys)) for found in self._actions.values()
+        }
+        self._by_owner = {}
+        for owned in self._actions.values():
+            self._note_keys(owned)
+
+    def of_class(self, owner: type, key: str) -> Action | None:
+        """The action that a key, alone or as the first of two, has for instances of a class."""
+        tables = (self._by_owner[base] for base in owner.__mro__ if base in self._by_owner)
+        return next((table[key] for table in tables if key in table), None)
 
     def __getitem__(self, action_id: str) -> Action:
         return self._actions[action_id]
@@ -179,7 +205,7 @@ class Registry:
 
     def knows(self, owner: type, key: str) -> bool:
         """True where instances of a class have an action on a key, alone or doubled."""
-        return any(key in own and issubclass(owner, found.owner) for found, own in self._first_keys)
+        return self.of_class(owner, key) is not None
 
     def of_view(self, view: str) -> list[Action]:
         """The actions of one view, in the order in which they were written."""
@@ -208,13 +234,17 @@ class Acting:
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """A key acts at once only while nobody is typing, and on the innermost node that has an action for it."""
+        if action == "press" and registry.of_class(type(self), str(parameters[0])) is None:
+            return False
         if action == "press_now" and self.app.hears_first(str(parameters[0])) is not self:  # type: ignore[attr-defined]
             return False
         return super().check_action(action, parameters)  # type: ignore[misc,no-any-return]
 
-    def action_press(self, key: str, action_id: str) -> None:
+    def action_press(self, key: str) -> None:
         """Do one of this node's actions because its key was pressed."""
-        self.app.press(key, registry[action_id], self)  # type: ignore[attr-defined]
+        found = registry.of_class(type(self), key)
+        if found is not None:
+            self.app.press(key, found, self)  # type: ignore[attr-defined]
 
     def press_passed(self, event: Key) -> None:
         """Do what a key means that the widget with the focus let pass, before the next key is looked at: Textual does
@@ -223,8 +253,8 @@ class Acting:
         if found is not None and isinstance(self, found.owner):
             event.stop()
             event.prevent_default()
-            self.action_press(event.key, found.id)
+            self.action_press(event.key)
 
-    def action_press_now(self, key: str, action_id: str) -> None:
+    def action_press_now(self, key: str) -> None:
         """The same, before the widget with the focus hears of the key."""
-        self.action_press(key, action_id)
+        self.action_press(key)

@@ -23,9 +23,12 @@ from core.link.event_types import WorkflowChanged
 from core.places import Workspace, state_folder
 from core.read_only import is_read_only
 from tui.actions import EVERYWHERE, MOVING, Action, registry
+from tui.checking import ChecksFiles
 from tui.connection import Connection, CostRead, EngineClient, StatusRead, after_events, after_status, unclean_end_text
 from tui.deeds import Deeds
 from tui.editing import EditsFiles
+from tui.ending import EndsWell, after_a_defect
+from tui.first_reading import FirstRead, theme_by_terminal
 from tui.keys import DoubledKeys, taken_in
 from tui.known import KnownWorkflows
 from tui.messages import Copied, EngineEvents, EngineFailed, EngineReady, EngineStopped
@@ -35,7 +38,7 @@ from tui.screens.base import RondoScreen, error_text
 from tui.screens.workflows import WorkflowsScreen
 from tui.starting import StartsRuns, Whereabouts
 from tui.terminal import TerminalDriver
-from tui.theme import RONDO
+from tui.theme import RONDO, RONDO_LIGHT
 from tui.widgets.header import Headline
 from tui.widgets.line_list import LineList
 
@@ -53,7 +56,7 @@ def open_session(workspace: Workspace) -> EngineClient:
     return EngineSession(workspace, "tui")
 
 
-class RondoApp(StartsRuns, EditsFiles, inherit_bindings=False):
+class RondoApp(StartsRuns, EditsFiles, EndsWell, ChecksFiles, inherit_bindings=False):
     """The app. `make_client` and `now` are for tests: another engine, a clock that stands."""
 
     TITLE = "rondo"
@@ -72,6 +75,7 @@ class RondoApp(StartsRuns, EditsFiles, inherit_bindings=False):
         *,
         make_client: Callable[[Workspace], EngineClient] = open_session,
         now: Callable[[], float] = time.time,
+        first: FirstRead | None = None,
     ) -> None:
         super().__init__()
         self.workspace = workspace
@@ -99,9 +103,15 @@ class RondoApp(StartsRuns, EditsFiles, inherit_bindings=False):
         self.desk_if_any: ChatDesk | None = None
         self._log: CommandLog | None = None
         self.headline = Headline(read_only=is_read_only())
+        self.first = first or FirstRead()
         self.register_theme(RONDO)
+        self.register_theme(RONDO_LIGHT)
         if "TEXTUAL_THEME" not in os.environ:
-            self.theme = "rondo"
+            self.show_theme(self.first.theme)
+
+    def show_theme(self, name: str) -> None:
+        """Use a theme's colours; where there is none of that name, those that suit the terminal."""
+        self.theme = name if name in self.available_themes else theme_by_terminal(os.environ)
 
     def get_driver_class(self) -> type[Driver]:
         found = super().get_driver_class()
@@ -138,6 +148,8 @@ class RondoApp(StartsRuns, EditsFiles, inherit_bindings=False):
         return cast("EngineApi", self._logged)
 
     def on_mount(self) -> None:
+        if self.terminal is not None:
+            self.hear_signals()
         self.call_after_refresh(self._connect)
 
     def _connect(self) -> None:
@@ -147,6 +159,8 @@ class RondoApp(StartsRuns, EditsFiles, inherit_bindings=False):
         self._connection = Connection(client, self.post_message)
         self._logged = LoggedEngine(client, self.command_log)
         self.run_worker(self._connection.follow(), group="engine", name="events")
+        self.run_worker(self.find_kept_place(), group="place", name="place")
+        self.run_worker(self.check_files(), group="files", name="files")
         self.run_worker(self._connection.count(), group="engine", name="counts")
         self.run_worker(self._connection.follow_costs(), group="engine", name="costs")
 
@@ -298,10 +312,11 @@ class RondoApp(StartsRuns, EditsFiles, inherit_bindings=False):
         self.run_worker(self._write_copy(text), group="copy", name="copy")
 
     async def _write_copy(self, text: str) -> None:
-        from tui.clipboard import copied_text, write_copy
+        from tui.clipboard import copied_text, copy_to_tmux, write_copy
 
         problem = await asyncio.to_thread(write_copy, text)
-        self.post_message(Copied(copied_text(text, problem)))
+        in_tmux = await asyncio.to_thread(copy_to_tmux, text)
+        self.post_message(Copied(copied_text(text, problem, in_tmux=in_tmux)))
 
     def _write_terminal(self, text: str) -> None:
         if self.terminal is not None:
@@ -366,6 +381,10 @@ class RondoApp(StartsRuns, EditsFiles, inherit_bindings=False):
             from tui.screens.versions import VersionsScreen
 
             return VersionsScreen(place.workflow)
+        if place.view == "settings":
+            from tui.screens.settings import SettingsScreen
+
+            return SettingsScreen()
         if place.view == "runs":
             from tui.screens.runs import RunsScreen
 
@@ -488,7 +507,11 @@ class RondoApp(StartsRuns, EditsFiles, inherit_bindings=False):
         self.exit(0, message=message)
 
 
-def run_app(workspace: Workspace) -> int:
+def run_app(workspace: Workspace, first: FirstRead | None = None) -> int:
     """Open the app on a workspace and stay until the person leaves; returns the exit status."""
-    result = RondoApp(workspace).run()
-    return 0 if result is None else result
+    app = RondoApp(workspace, first=first)
+    result = app.run()
+    if result is None and app.return_code:
+        after_a_defect(app.return_code)
+        return app.return_code
+    return result or 0

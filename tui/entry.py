@@ -20,8 +20,11 @@ def main() -> int:
         arguments = without
     folder = _app_folder(arguments)
     if folder is None or "_RONDO_COMPLETE" in os.environ:
+        from core.cli.main import add_commands
         from core.cli.main import main as run_command
+        from tui.keys_command import keys_command
 
+        add_commands("This machine", keys=keys_command)
         return run_command(arguments)
     return _open_app(folder)
 
@@ -51,9 +54,19 @@ def _open_app(folder: str) -> int:
         print("error: The app needs a terminal, and this is none.", file=sys.stderr)
         print("next:  Use its commands, for example: rondo list   (all of them: rondo --help)", file=sys.stderr)
         return 2
+    from tui.first_reading import FirstReading
+
+    reading = FirstReading(workspace)
+    # The long part of the start; the files are read meanwhile.
+    import textual.app  # noqa: F401
+
+    from tui.actions import registry
+
+    first = reading.result()
+    registry.wanted = first.keys
     from tui.app import run_app
 
-    return run_app(workspace)
+    return run_app(workspace, first)
 
 
 def _quoted(path: object) -> str:

@@ -27,8 +27,8 @@ from core.cli.settings import problem_place
 from core.errors import RondoError
 from core.link.engine_types import UncleanEnd
 from core.link.model_types import ModelsStatus
-from core.places import Workspace
-from core.settings import read_settings, settings_files
+from core.places import Workspace, settings_files
+from core.settings import read_settings
 from core.tools.secrets.keyring_place import KeyringPlace
 
 DISK_LOW = 200 * 2**20

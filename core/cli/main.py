@@ -73,6 +73,11 @@ _DASHED = {"ignore_unknown_options": True}
 """For commands whose values may begin with a dash: -5 is a number and -1 a version, not an option."""
 
 
+def add_commands(title: str, **commands: Callable[..., Any]) -> None:
+    """Add commands of programs that this one may not import, such as those about the screens."""
+    _panel(title, **commands)
+
+
 def _panel(title: str, **commands: Callable[..., Any]) -> None:
     """Commands that the help shows together, in this order."""
     for name, function in commands.items():

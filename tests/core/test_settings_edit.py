@@ -40,8 +40,9 @@ max_runs = 1
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "folder" / "settings.toml"
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    return tmp_path / "rondo" / "settings.toml"
 
 
 def set_text(path: Path, key: str, text: str) -> None:
@@ -136,7 +137,7 @@ def test_rights_and_links_stay(path: Path, tmp_path: Path) -> None:
     assert path.is_symlink()
     assert real.read_text() == "[limits]\nmemory_mb = 5\n"
     assert os.stat(real).st_mode & 0o777 == 0o600
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["dotfiles.toml", "folder"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["dotfiles.toml", "rondo"]
 
 
 def test_undo_and_redo_go_back_and_forth_but_never_over_what_others_wrote(path: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from tui.screens.chat_side import ChatSide
 from tui.spans import InkWell
 from tui.widgets.footer import Footer, Notice
 from tui.widgets.header import Header
+from tui.widgets.size_note import SizeNote
 
 if TYPE_CHECKING:
     from core.link.api import EngineApi
@@ -44,7 +45,7 @@ class RondoScreen(ChatSide, Acting, InkWell, Screen[None]):
 
     view = EVERYWHERE
     DEFAULT_CSS = """
-    RondoScreen { layout: vertical; layers: base chat; }
+    RondoScreen { layout: vertical; layers: base chat size; }
     RondoScreen > .beside {
         dock: right; width: 45%; min-width: 46; max-width: 84; margin: 1 0 0 0; border-left: solid $foreground 25%;
     }
@@ -58,6 +59,7 @@ class RondoScreen(ChatSide, Acting, InkWell, Screen[None]):
         self.header = Header()
         self.notice = Notice()
         self.footer = Footer()
+        self.size_note = SizeNote()
         self.missed_events = False
         self._read_ahead = False
         self._said_of_outage = ""
@@ -125,6 +127,7 @@ class RondoScreen(ChatSide, Acting, InkWell, Screen[None]):
 
     def compose(self) -> ComposeResult:
         yield self.header
+        yield self.size_note
         yield from self.compose_body()
         yield self.notice
         yield self.footer
@@ -206,6 +209,7 @@ class RondoScreen(ChatSide, Acting, InkWell, Screen[None]):
             self.set_class(least <= self.body_width < min(others, default=10**6), name)
 
     def on_resize(self) -> None:
+        self.size_note.fit_terminal(self.app.size)
         self.fit_chat()
 
     def watch_focused(self) -> None:
@@ -353,6 +357,10 @@ class RondoScreen(ChatSide, Acting, InkWell, Screen[None]):
     @action("go.run", "to the run", keys="4", words="show", argument="run", help="To a run: its steps, log and state")
     def go_run(self, run_id: str = "") -> None:
         self.rondo.go_run(run_id or self.run_id)
+
+    @action("go.settings", "to the settings", keys="8", words="settings", help="To the settings, theme and keymap")
+    def go_settings(self) -> None:
+        self.rondo.go(Place("settings"))
 
     @action(
         "run.start",

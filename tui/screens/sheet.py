@@ -93,6 +93,6 @@ class Sheet(Acting, InkWell, ModalScreen[Answer], Generic[Answer]):
     def on_key(self, event: events.Key) -> None:
         self.press_passed(event)
 
-    def action_press(self, key: str, action_id: str) -> None:
+    def action_press(self, key: str) -> None:
         if self.armed:
-            super().action_press(key, action_id)
+            super().action_press(key)
