@@ -18,7 +18,7 @@ READING_COMMANDS = frozenset(
     {
         *("list", "graph", "validate", "versions", "diff", "env", "approve", "doctor", "keys"),
         *("proposals", "proposal", "edits", "chat", "new", "prune"),
-        *("runs", "show", "logs", "changes", "models", "calls"),
+        *("runs", "show", "logs", "changes", "models", "calls", "why", "output", "break", "check"),
         *("list-tools", "tool-details", "workflow-tools", "secrets list", "engine status"),
         *("settings", "settings list", "settings get"),
     }

@@ -11,7 +11,7 @@ from tui.navigation import Place
 
 Arguments = Mapping[str, Any]
 
-WITHOUT_LINE = frozenset({"see_unclean_end", "check_connection", "cancel_environment"})
+WITHOUT_LINE = frozenset({"see_unclean_end", "check_connection", "cancel_environment", "cancel_install"})
 """Calls that change something and are no action of a person's: what the app notes for itself, what it repeats to see
 how something goes on, and giving up what a command line gives up with Ctrl+C."""
 
@@ -214,6 +214,28 @@ def _tool(word: str) -> Callable[[Arguments, Recalled], list[str]]:
     return make
 
 
+def _break(arguments: Arguments, _: Recalled) -> list[str]:
+    change = arguments["change"]
+    target = short(change.run_id) if change.run_id else change.workflow or "NAME"
+    return ["break", target, *([change.node] if change.node else []), *(["--clear"] if change.clear else [])]
+
+
+def _tools(arguments: Arguments, _: Recalled) -> list[str]:
+    words = ["workflow-tools", arguments["workflow"]]
+    for change in arguments["changes"]:
+        fields = {name: getattr(change, name) for name in ("provider", "app", "version", "account")}
+        given = {name: value for name, value in fields.items() if value}
+        if change.remove:
+            words += ["--remove", change.name]
+        elif change.pin:
+            words += ["--pin", change.name]
+        elif not given:
+            words += ["--unpin" if "" in fields.values() else "--add", change.name]
+        for name, value in given.items():
+            words += ["--set", f"{change.name}.{name}={value}"]
+    return words
+
+
 def _edit(arguments: Arguments) -> list[str]:
     return ["--edit", str(arguments["edit"])] if arguments.get("edit") is not None else []
 
@@ -256,6 +278,13 @@ LINES: Mapping[str, Callable[[Arguments, Recalled], list[str]]] = {
     "redo_edit": lambda a, _: ["redo", a["workflow"]],
     "create_from_template": lambda a, _: ["new", a["name"], "--template", a["template"]],
     "connect_tool": _tool("authenticate-tool"),
+    "change_tools": _tools,
+    "install_provider": lambda a, _: ["tools", "install", a["name"], *(["--again"] if a.get("again") else [])],
+    "remove_provider": lambda a, _: ["tools", "uninstall", a["name"]],
+    "change_breakpoint": _break,
+    "duplicate_workflow": lambda a, _: ["duplicate", a["name"], a["new_name"]],
+    "trash_workflow": lambda a, _: ["trash", a["name"]],
+    "restore_workflow": lambda a, _: ["restore", a["trash_id"]],
     "disconnect_tool": _tool("tools disconnect"),
     "call_tool": _tool("tools call"),
 }

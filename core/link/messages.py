@@ -50,7 +50,7 @@ incoming_decoder = msgspec.json.Decoder(Incoming)
 events_decoder = msgspec.json.Decoder(list[Event])
 
 
-LOOKS = frozenset({"hello", "engine_status", "doctor", "approval", "models_status", "workflow_tools"})
+LOOKS = frozenset({"hello", "engine_status", "doctor", "approval", "models_status", "workflow_tools", "check_workflow"})
 """Methods that change nothing, beside those whose names say so."""
 
 

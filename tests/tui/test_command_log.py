@@ -17,8 +17,10 @@ from core.cli.main import app as command_line
 from core.link.api import EngineApi
 from core.link.chat_types import AnswerQuestions, Decide, SendMessage
 from core.link.commands import Fork, ManyRuns, Rerun, Retry, Rewind, RunNode, StateEdit
+from core.link.inspect_types import ChangeBreakpoint
 from core.link.messages import engine_methods, may_change
 from core.link.retention_types import Prune
+from core.link.tool_types import ToolChange
 from core.link.types import Answer, StartRun
 from tui.app import RondoApp
 from tui.command_lines import LINES, WITHOUT_LINE, Recalled, line_of, line_of_place
@@ -111,6 +113,28 @@ CALLS: dict[str, tuple[dict[str, Any], str]] = {
         {"name": "gmail", "provider": "direct", "scheme": "", "values": {"key": "hidden"}},
         "authenticate-tool gmail --provider direct",
     ),
+    "change_tools": (
+        {
+            "workflow": "hello",
+            "changes": [
+                ToolChange(name="gmail", pin=True),
+                ToolChange(name="slack", remove=True),
+                ToolChange(name="github", version="", account=""),
+                ToolChange(name="notion", account="a 1"),
+                ToolChange(name="x"),
+            ],
+        },
+        "workflow-tools hello --pin gmail --remove slack --unpin github --set 'notion.account=a 1' --add x",
+    ),
+    "install_provider": ({"name": "composio-core", "again": True}, "tools install composio-core --again"),
+    "remove_provider": ({"name": "composio-core"}, "tools uninstall composio-core"),
+    "change_breakpoint": (
+        {"change": ChangeBreakpoint(command_id="c", node="ask", run_id=RUN, clear=True)},
+        "break 7f3a09c1 ask --clear",
+    ),
+    "duplicate_workflow": ({"name": "hello", "new_name": "mine"}, "duplicate hello mine"),
+    "trash_workflow": ({"name": "hello"}, "trash hello"),
+    "restore_workflow": ({"trash_id": "hello-1"}, "restore hello-1"),
     "disconnect_tool": ({"name": "gmail", "account": "a1"}, "tools disconnect gmail --account a1"),
     "call_tool": (
         {"name": "gmail", "action": "SEND", "arguments": {"to": "x"}},
