@@ -34,6 +34,7 @@ from tui.known import KnownWorkflows
 from tui.messages import Copied, EngineEvents, EngineFailed, EngineReady, EngineStopped
 from tui.navigation import Place
 from tui.notify import Notifier
+from tui.screen_of_place import screen_of
 from tui.screens.base import RondoScreen, error_text
 from tui.screens.workflows import WorkflowsScreen
 from tui.starting import StartsRuns, Whereabouts
@@ -364,46 +365,13 @@ class RondoApp(StartsRuns, EditsFiles, EndsWell, ChecksFiles, inherit_bindings=F
             for _ in range(len(places) - 1 - depth):
                 self.pop_screen()
         else:
-            self.push_screen(self._make_screen(place))
+            self.push_screen(screen_of(place))
 
     def _note_look(self, place: Place) -> None:
         """The command that shows the same as a place stands in the log too."""
         from tui.command_lines import line_of_place
 
         self.command_log.looked(line_of_place(place))
-
-    def _make_screen(self, place: Place) -> Screen[Any]:
-        if place.view == "chat":
-            from tui.screens.chat import ChatScreen
-
-            return ChatScreen()
-        if place.view == "versions":
-            from tui.screens.versions import VersionsScreen
-
-            return VersionsScreen(place.workflow)
-        if place.view == "settings":
-            from tui.screens.settings import SettingsScreen
-
-            return SettingsScreen()
-        if place.view == "runs":
-            from tui.screens.runs import RunsScreen
-
-            return RunsScreen(place.workflow)
-        if place.view == "inbox":
-            from tui.screens.inbox import InboxScreen
-
-            return InboxScreen()
-        if place.proposal:
-            from tui.screens.graph_proposal import ProposalGraphScreen
-
-            return ProposalGraphScreen(place.workflow, place.proposal)
-        if place.view == "graph":
-            from tui.screens.graph import GraphScreen
-
-            return GraphScreen(place.workflow, place.run_id or None)
-        from tui.screens.run import RunScreen
-
-        return RunScreen(place.run_id, place.workflow)
 
     def go_back(self) -> None:
         """One screen back; from the first one: leave."""
