@@ -54,6 +54,17 @@ def check_command(
     return call.with_engine(work)
 
 
+async def is_ready(call: Call, client: Client, workflow: str, version: str | None) -> bool:
+    """Whether nothing is missing; what is, is said. For documents the engine refuses the run itself."""
+    if call.as_json:
+        return True
+    lacks = await client.ask(lambda engine: engine.check_workflow(workflow, version))
+    if lacks:
+        _show(call, workflow, lacks, note=True)
+        call.output.note("Nothing was started, because of --check.")
+    return not lacks
+
+
 async def tell_of_lacks(call: Call, client: Client, workflow: str, version: str | None = None) -> None:
     """Say before a run begins what it lacks, in one message. It begins all the same, and waits where it can."""
     if call.as_json:

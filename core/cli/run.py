@@ -28,7 +28,7 @@ from core.cli.documents import run_document
 from core.cli.follow import Follower, print_news
 from core.cli.output import Output, status_part, took_text
 from core.cli.proposals import tell_of_proposals
-from core.cli.ready import CheckOption, tell_of_lacks
+from core.cli.ready import BLOCKED, CheckOption, is_ready, tell_of_lacks
 from core.cli.state import read_state_lines, read_whole_state
 from core.errors import AlreadyAnswered, InvalidAnswer, InvalidInput, UnknownRequest, UsageError
 from core.flow.answers import SKIP
@@ -120,6 +120,8 @@ def run_command(
 
     async def work(client: Client) -> int:
         values = {**given, **await typed_inputs(client, name, version, texts)}
+        if check and replay is None and not await is_ready(call, client, name, version):
+            return BLOCKED
         if replay is None and not check:
             await tell_of_lacks(call, client, name, version)
         if node is not None:

@@ -21,6 +21,7 @@ from core.engine.budgets import Budgets
 from core.engine.call_records import CallRecords
 from core.engine.catalog import Catalog
 from core.engine.clean_errors import tells_no_secrets
+from core.engine.connecting import ConnectionWatch
 from core.engine.conversation_calls import ConversationCalls
 from core.engine.conversations.making import make_conversations
 from core.engine.environments.making import Environments
@@ -168,6 +169,8 @@ class Engine(
             self._catalog = Catalog(self.workspace.workflows_dir, self._store, self._bus, now=self._now)
             self._versions = Versions(self._catalog, self._approvals, self._store, self._now)
             self._workflows = Workflows(self._catalog, self._approvals, self._versions, self._store)
+            self._connecting = ConnectionWatch(self._hub, self.go_on_with, self._now)
+            stack.push_async_callback(self._connecting.close)
             self._readiness = Readiness(self._catalog, self._versions, self._hub, self._models, self._secrets)
             self._environments = Environments(self._environment_changed)
             self._packages = EnvironmentService(self._catalog, self._workflows, self._environments)

@@ -126,8 +126,14 @@ class Readiness:
                 problem = await self._models.usable_problem(role, model)
             except RondoError as error:
                 problem = error if isinstance(error, ModelProblem) else ModelProblem(error.message)
-            if problem is not None and all(lack.message != problem.message for lack in found):
-                found.append(_lack("model", workflow, model or role, problem, "fails", place))
+            if problem is None:
+                continue
+            lack = _lack("model", workflow, model or role, problem, "fails", place)
+            same = next((one for one in found if one.message == lack.message), None)
+            if same is None:
+                found.append(lack)
+            else:
+                same.name += f", {lack.name}"
         return found
 
 

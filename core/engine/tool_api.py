@@ -11,6 +11,7 @@ import structlog
 
 from core.engine.broker import Broker
 from core.engine.catalog import Catalog
+from core.engine.connecting import ConnectionWatch
 from core.engine.environments.providers import COMPOSIO_CORE, ProviderEnvironments
 from core.engine.readiness import Readiness
 from core.engine.secrets import Secrets
@@ -55,6 +56,7 @@ class ToolCalls:
     _store: Store
     _broker: Broker
     _provider_environments: ProviderEnvironments
+    _connecting: ConnectionWatch
     _readiness: Readiness
     _secrets: Secrets
 
@@ -109,7 +111,9 @@ class ToolCalls:
     ) -> ConnectView:
         served, request = await self._hub.connect(name, provider=provider, scheme=scheme, values=values)
         if request.done:
-            await self._go_on(request.app)
+            await self.go_on_with(request.app)
+        else:
+            self._connecting.watch(served, request)
         return ConnectView(
             app=request.app,
             provider=served,
@@ -124,13 +128,13 @@ class ToolCalls:
     async def check_connection(self, name: str, connection_id: str, provider: str = "") -> ConnectionView:
         found = await self._hub.connection(name, connection_id, provider)
         if found.usable:
-            await self._go_on(found.app)
+            await self.go_on_with(found.app)
         return _connection(found)
 
     async def disconnect_tool(self, name: str, provider: str = "", account: str = "") -> list[ConnectionView]:
         return [_connection(one) for one in await self._hub.disconnect(name, provider, account)]
 
-    async def _go_on(self, app: str) -> None:
+    async def go_on_with(self, app: str) -> None:
         """Answer every run that waits for an account of this app."""
         for row in await self._store.requests(status="open"):
             if row.kind != CONNECTION or row.request_id != request_id_of(app):

@@ -62,7 +62,9 @@ def test_a_run_that_waits_for_an_account_goes_on_when_it_is_connected(own: World
     assert "The tool gmail has no account" in before.err and "rondo authenticate-tool gmail" in before.err
     own.rondo("cancel", "--all", "--yes")
     refused = own.rondo("run", "mail", "--check")
-    assert refused.code == 4 and "mail is not ready: 1 thing is missing" in refused.err
+    assert refused.code == 4 and "mail: 1 thing is missing" in refused.err
+    document = own.rondo("run", "mail", "--check", "--json")
+    assert document.code == 4 and document.error["type"] == "NotReady"
     lacks = own.rondo("check", "mail")
     assert lacks.code == 4 and "account gmail" in lacks.out and "rondo authenticate-tool gmail" in lacks.out
     run = own.json("run", "mail", "--detach")["run_id"]
