@@ -237,7 +237,7 @@ class StartsRuns(App[int]):
         else:
             names = ", ".join(f"{lack.kind} {lack.name}" for lack in lacks)
             text = f"{workflow}: {len(lacks)} things are missing: {names}. More: rondo check {workflow}"
-        self.say(text, "problem")
+        self.say(text, "hint")
 
     def on_run_started(self, message: RunStarted) -> None:
         self._look_for_lacks(message.run)
