@@ -50,7 +50,7 @@ async def test_each_attempt_has_the_whole_time() -> None:
         tries.append(1)
         await asyncio.sleep(3600 if len(tries) < 3 else 0)
 
-    spec = limited(retry=RetrySpec(3, 5.0, 2.0, jitter=0.5, max_wait=8.0))
+    spec = limited(1.0, retry=RetrySpec(3, 5.0, 2.0, jitter=0.5, max_wait=8.0))
     await run_of([spec], {"a": node(execute=execute)}, journal=journal).run()
     assert [act for act in journal.acts if act[0] == "sleep"] == [("sleep", 5.0), ("sleep", 8.0)]
     assert [record.failure.type for record in journal.failed] == ["NodeTimeout", "NodeTimeout"]
@@ -68,7 +68,7 @@ async def test_where_another_phase_takes_too_long_the_visit_starts_again(phase: 
 
     state: dict[str, Any] = {}
     journal = Recorder()
-    spec = limited(retry=RetrySpec(2))
+    spec = limited(1.0, retry=RetrySpec(2))
     await run_of([spec], {"a": node(**{phase: body})}, journal=journal, state=state).run()
     assert state == {"n": 1}
     assert journal.steps[0].attempt == 2
@@ -108,14 +108,14 @@ async def test_a_run_that_is_stopped_at_its_time_limit_is_stopped() -> None:
 async def test_a_wait_for_an_answer_takes_nothing_of_the_time() -> None:
     class Slow(Recorder):
         async def request(self, request: Request) -> Any:
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.6)
             return "yes"
 
     async def prepare(self: Any, shared: Any, request_input: Any) -> None:
         shared["said"] = [await request_input("?"), await request_input("?")]
 
     state: dict[str, Any] = {}
-    await run_of([limited(0.2)], {"a": node(prepare)}, journal=Slow(), state=state).run()
+    await run_of([limited(1.0)], {"a": node(prepare)}, journal=Slow(), state=state).run()
     assert state == {"said": ["yes", "yes"]}
 
 

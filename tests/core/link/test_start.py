@@ -87,7 +87,7 @@ async def test_what_keeps_an_engine_from_starting_reaches_the_caller_as_it_is(
         report(error={"type": "DatabaseDamaged", "message": "m", "cause": "c", "next_step": "n"})
         """
     )
-    error = await raised(connect(workspace, kind="test"))
+    error = await raised(connect(workspace, kind="test", timeout=60))
     assert type(error) is DatabaseDamaged
     assert (error.message, error.cause, error.next_step, error.exit_code) == ("m", "c", "n", 5)
 
@@ -96,7 +96,7 @@ async def test_an_engine_that_breaks_before_it_can_report_is_explained_by_its_la
     workspace: Workspace, engine_program: Any, raised: Raised
 ) -> None:
     engine_program("import a_module_that_is_not_there")
-    error = await raised(connect(workspace, kind="test"))
+    error = await raised(connect(workspace, kind="test", timeout=60))
     assert isinstance(error, EngineUnreachable)
     assert error.cause == "ModuleNotFoundError: No module named 'a_module_that_is_not_there'"
     assert "Traceback" in error.details["output"]
@@ -107,7 +107,7 @@ async def test_an_engine_that_dies_without_a_word_is_told(
     workspace: Workspace, engine_program: Any, raised: Raised
 ) -> None:
     engine_program("os.kill(os.getpid(), signal.SIGKILL)")
-    assert isinstance(await raised(connect(workspace, kind="test")), EngineUnreachable)
+    assert isinstance(await raised(connect(workspace, kind="test", timeout=60)), EngineUnreachable)
 
 
 async def test_an_engine_that_takes_too_long_is_left_to_go_on(
@@ -136,7 +136,7 @@ async def test_the_engine_is_started_in_a_session_of_its_own_away_from_this_fold
     )
     os.environ["RONDO_TEST_WORD"] = "passed on"
     try:
-        error = await raised(connect(workspace, kind="test"))
+        error = await raised(connect(workspace, kind="test", timeout=60))
     finally:
         del os.environ["RONDO_TEST_WORD"]
     assert error.message == '[true, "/", "", "passed on", true]'
@@ -146,7 +146,7 @@ async def test_where_no_python_is_left_the_message_says_so(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, raised: Raised, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(start_module, "engine_command", lambda workspace: [str(tmp_path / "no-python")])
-    error = await raised(connect(workspace, kind="test"))
+    error = await raised(connect(workspace, kind="test", timeout=60))
     assert isinstance(error, EngineUnreachable) and "No such file" in error.cause
 
 
@@ -164,7 +164,7 @@ async def test_without_leave_to_start_nothing_is_started(
     workspace: Workspace, engine_program: Any, raised: Raised
 ) -> None:
     starts = engine_program("")
-    error = await raised(connect(workspace, kind="test", start=False))
+    error = await raised(connect(workspace, kind="test", start=False, timeout=60))
     assert isinstance(error, EngineUnreachable)
     assert "rondo engine start" in error.next_step
     assert starts.read_text() == ""
@@ -179,7 +179,7 @@ async def test_a_loser_of_two_starts_uses_the_winners_engine(
         report(error={"type": "WorkspaceLocked", "message": "m", "details": {"pid": 1, "holder": "engine"}})
         """
     )
-    connecting = asyncio.ensure_future(connect(workspace, kind="test"))
+    connecting = asyncio.ensure_future(connect(workspace, kind="test", timeout=60))
     await until(starts.read_text)
     server = LinkServer(double, workspace.socket)
     await server.start()
@@ -196,20 +196,19 @@ async def test_a_program_that_runs_workflows_by_itself_is_named_at_once(
         report(error={"type": "WorkspaceLocked", "message": "m", "details": {"pid": 1, "holder": "library"}})
         """
     )
-    error = await raised(connect(workspace, kind="test"))
+    error = await raised(connect(workspace, kind="test", timeout=60))
     assert isinstance(error, WorkspaceLocked)
     assert len(starts.read_text().splitlines()) == 1
 
 
 async def test_a_lock_that_stays_taken_by_an_engine_that_never_listens_is_an_error_in_the_end(
-    workspace: Workspace, engine_program: Any, raised: Raised
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, raised: Raised
 ) -> None:
-    engine_program(
-        """
-        report(error={"type": "WorkspaceLocked", "message": "m", "details": {"pid": 1, "holder": "engine"}})
-        """
-    )
-    assert isinstance(await raised(connect(workspace, kind="test", timeout=1.5)), WorkspaceLocked)
+    async def locked(*_: object) -> None:
+        raise WorkspaceLocked("m", details={"pid": 1, "holder": "engine"})
+
+    monkeypatch.setattr(start_module, "start_engine", locked)
+    assert isinstance(await raised(connect(workspace, kind="test", timeout=0.5)), WorkspaceLocked)
 
 
 async def test_a_stuck_engine_is_named_with_its_pid_and_what_to_do(workspace: Workspace, raised: Raised) -> None:
@@ -241,7 +240,7 @@ async def test_a_mismatch_of_versions_is_told_by_connect(
     workspace: Workspace, server: LinkServer, monkeypatch: pytest.MonkeyPatch, raised: Raised, until: Until
 ) -> None:
     monkeypatch.setattr("core.link.client.PROTOCOL", 99)
-    assert isinstance(await raised(connect(workspace, kind="test")), ProtocolMismatch)
+    assert isinstance(await raised(connect(workspace, kind="test", timeout=60)), ProtocolMismatch)
     await until(lambda: server.clients == 0)
     assert await stop_engine(workspace)
 
@@ -255,7 +254,7 @@ async def test_what_is_left_of_a_dead_engine_is_no_engine(
     for card in (card_of(workspace, dead_pid, 1), card_of(workspace, os.getpid(), 1)):
         write_card(workspace.engine_card, card)
         assert not find_engine(workspace).running
-        assert isinstance(await raised(connect(workspace, kind="test", start=False)), EngineUnreachable)
+        assert isinstance(await raised(connect(workspace, kind="test", start=False, timeout=60)), EngineUnreachable)
         assert await stop_engine(workspace) is False
     workspace.engine_card.write_text("{half a ca")
     assert not find_engine(workspace).running
@@ -301,6 +300,6 @@ async def test_a_workspace_with_a_long_path_has_its_socket_in_the_users_state_fo
     assert workspace.socket.is_relative_to(own_user_folders / "state")
     server = LinkServer(double, workspace.socket)
     await server.start()
-    async with await connect(workspace, kind="test") as engine:
+    async with await connect(workspace, kind="test", timeout=60) as engine:
         assert isinstance(engine, RemoteEngine) and engine.info is not None
     await server.close()

@@ -397,7 +397,7 @@ async def test_a_reader_in_the_way_does_not_stop_the_writer(path: Path, monkeypa
     for seq in range(1, 4):
         await store.commit([step(line, seq)])
         emptying.clear()
-        assert await asyncio.to_thread(emptying.wait, 20)
+        assert await asyncio.to_thread(emptying.wait, 60)
     reader.execute("COMMIT")
     reader.close()
     await store.start_reads()

@@ -131,8 +131,8 @@ def serving_beside(handle: Callable[[Asked], Answer]) -> Iterator[Loopback]:
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
     thread.start()
     try:
-        yield ready.get(timeout=20)
+        yield ready.get(timeout=60)
     finally:
         loop.call_soon_threadsafe(over.set)
-        thread.join(timeout=20)
+        thread.join(timeout=60)
         loop.close()

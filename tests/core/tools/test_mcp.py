@@ -32,7 +32,7 @@ from core.tools.mcp.trust import Trust
 
 SERVER = Path(__file__).with_name("mcp_stdio_server.py")
 GUARD = Path(guard.__file__)
-HANG = 30.0
+HANG = 60.0
 
 
 class Values:
