@@ -287,6 +287,27 @@ async def test_commands_and_references_are_completed(double: EngineDouble, app_o
         await shows(pilot, "Say what mail_digest should do")
 
 
+async def test_an_empty_chat_has_its_keys_too(double: EngineDouble, app_on: AppOn) -> None:
+    scenes.mail(double)
+    app = app_on(double)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await on_digest(pilot)
+        await pilot.press("6")
+        pane = await writing(pilot)
+        for key in ("escape", "tab"):
+            await pilot.press(key)
+            assert "o chats" in line_with(app, "? help") and not pane.composer.has_focus
+            await pilot.press("i")
+            assert pane.composer.has_focus
+        await pilot.press("escape", "o")
+        await shows(pilot, "There is no chat yet")
+        await pilot.press("i", *"hello", "enter")
+        await pilot.press("escape")
+        # What is said then has the keys.
+        await shows(pilot, "you   hello")
+        await until(pilot, lambda: pane.log_view.has_focus)
+
+
 async def test_what_could_not_be_sent_is_given_back(double: EngineDouble, app_on: AppOn) -> None:
     scenes.mail(double)
     app = app_on(double)

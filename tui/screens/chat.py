@@ -120,7 +120,7 @@ class ChatScreen(RondoScreen):
         return proposal is not None
 
     def tab_out(self, step: int) -> None:
-        pane = [self.pane.log_view, self.pane.composer]
+        pane = [self.pane.resting, self.pane.composer]
         panes = self.card.panes() if self.card.display and self.size.height >= LOW else pane
         self.set_focus(panes[0 if step > 0 else -1])
 
@@ -131,8 +131,7 @@ class ChatScreen(RondoScreen):
     def leave_chat(self) -> None:
         """Esc while writing: to the conversation, where letters are keys."""
         self.early_keys = None
-        target = self.pane.log_view if self.pane.log_view.display else None
-        self.set_focus(target)
+        self.set_focus(self.pane.resting)
 
     def hear_chat(self, message: EngineEvents) -> None:
         if self.pane.is_mounted:

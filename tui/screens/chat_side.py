@@ -212,7 +212,7 @@ class ChatSide:
         if panes:
             screen.set_focus(panes[0 if step > 0 else -1])
         elif self.chat is not None:
-            screen.set_focus(self.chat.composer if step < 0 else self.chat.log_view)
+            screen.set_focus(self.chat.composer if step < 0 else self.chat.resting)
 
     def sync_chat(self) -> None:
         """Shown again: the chat is where it was left on the screen before."""

@@ -9,6 +9,7 @@ from uuid import uuid4
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.message import Message
+from textual.widget import Widget
 
 from core.errors import RondoError
 from core.link.chat_events import ChatChanged, ChatText, ProposalChanged
@@ -50,6 +51,10 @@ if TYPE_CHECKING:
     from tui.app import RondoApp
 
 
+class NothingSaid(Paragraph, can_focus=True):
+    """What stands in an empty chat; while it has the focus, letters are keys as they are over a conversation."""
+
+
 class ChatPane(ChatKeys, ChatWriting, Vertical):
     """The conversation of the desk. It shows and sends; what it means is the engine's."""
 
@@ -71,7 +76,7 @@ class ChatPane(ChatKeys, ChatWriting, Vertical):
         self._rule = PaneRule()
         self._questions_rule = PaneRule()
         self._composer_rule = PaneRule()
-        self._empty = Paragraph("", "dim", classes="empty")
+        self._empty = NothingSaid("", "dim", classes="empty")
         self._problem = Paragraph("", "bad", classes="problem")
         self.replaces = 0
         """The number of the message that the next one takes the place of; 0 for none."""
@@ -298,8 +303,11 @@ class ChatPane(ChatKeys, ChatWriting, Vertical):
         self.questions.show(here.open_questions)
         self._questions_rule.display = self.questions.asks
         empty = not here.items
+        read = self.resting.has_focus
         self._empty.display = empty
         self.log_view.display = not empty
+        if read:
+            self.screen.set_focus(self.resting)
         if empty:
             self._empty.text = self._empty_text()
         elif not self.log_view.size.width:
@@ -416,6 +424,11 @@ class ChatPane(ChatKeys, ChatWriting, Vertical):
             self.questions.begin()
         else:
             self.write()
+
+    @property
+    def resting(self) -> Widget:
+        """What has the keys while nobody writes."""
+        return self.log_view if self.log_view.display else self._empty
 
     def panes(self) -> list[Any]:
         """What tab goes through here."""

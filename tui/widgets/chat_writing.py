@@ -91,7 +91,7 @@ class ChatWriting:
         pane = self._pane
         if event.key == "tab" and self.composer.has_focus and self.tab_to_what_waits():
             return
-        parts = [part for part in (pane.log_view, pane.questions, pane.composer) if part.display]
+        parts = [part for part in (pane.resting, pane.questions, pane.composer) if part.display]
         focused = pane.screen.focused
         around = focused.ancestors_with_self if focused is not None else []
         here = next((place for place, part in enumerate(parts) if part in around), 0)
