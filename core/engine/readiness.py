@@ -22,6 +22,7 @@ from core.errors import (
 )
 from core.link.tool_types import Lack
 from core.llm.gateway import Gateway
+from core.sdk.tools import REGISTERED
 from core.tools.hub import ToolHub
 from core.tools.pins import Pin, read_pins
 from core.tools.secrets.declared import declared
@@ -66,6 +67,7 @@ class Readiness:
 
     async def _of(self, loaded: LoadedWorkflow) -> list[Lack]:
         use = await asyncio.to_thread(reach_out, loaded.files)
+        use.registered.update(REGISTERED)  # Of the program itself, in library mode.
         pins = read_pins(loaded.files.get("tools.json"))
         tools = await asyncio.gather(*(self._tool(loaded.name, pin, use) for pin in pins.values()))
         found = [lack for lacks in tools for lack in lacks]

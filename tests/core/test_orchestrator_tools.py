@@ -49,6 +49,8 @@ def test_tools_are_found_connected_and_used(tmp_path: Path, fake: FakeComposio) 
         assert "gmail" in [tool["name"] for tool in orchestrator.list_available_tools()]
         assert orchestrator.get_tool_details("gmail")["actions"][0]["name"] == "send_email"
         assert "no account" in orchestrator.get_workflow_tools("mail")[0]["problem"]
+        [lack] = orchestrator.check_workflow("mail")
+        assert (lack["kind"], lack["name"]) == ("account", "gmail")
         links: list[str] = []
 
         def open_link(link: str) -> None:
@@ -57,6 +59,7 @@ def test_tools_are_found_connected_and_used(tmp_path: Path, fake: FakeComposio) 
 
         assert orchestrator.authenticate_tool("gmail", on_link=open_link) is True
         assert len(links) == 1
+        assert orchestrator.check_workflow("mail") == []
         result = asyncio.run(orchestrator.run_workflow("mail"))
         assert (result["status"], result["shared_state"]) == ("completed", {"sent": {"id": "m-1"}})
         assert [tool["name"] for tool in orchestrator.list_available_tools(connected=True)] == ["gmail"]

@@ -13,6 +13,7 @@ from workbench import Workbench
 
 from core.errors import NotReady
 from core.link.types import RunFilter
+from core.sdk.tools import REGISTERED
 
 NODES = """
 class Read(Node):
@@ -101,3 +102,17 @@ async def test_a_workflow_that_has_all_it_needs_lacks_nothing(bench: Workbench) 
     async with bench.running():
         assert await bench.engine.check_workflow("w") == []
         assert (await bench.run("w", require_ready=True)).status == "completed"
+
+
+async def test_tools_that_a_program_registers_itself_are_not_missing(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(REGISTERED, "own", object())
+    code = """
+    class Read(Node):
+        async def execute(self, prepared):
+            await self.tool("own", "read", {})
+    """
+    bench.write("w", code)
+    async with bench.running():
+        assert await bench.engine.check_workflow("w") == []
