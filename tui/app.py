@@ -29,6 +29,7 @@ from tui.deeds import Deeds
 from tui.editing import EditsFiles
 from tui.ending import EndsWell, after_a_defect
 from tui.first_reading import FirstRead, theme_by_terminal
+from tui.guide import LeadsByHand
 from tui.keys import DoubledKeys, taken_in
 from tui.known import KnownWorkflows
 from tui.messages import Copied, EngineEvents, EngineFailed, EngineReady, EngineStopped
@@ -57,7 +58,7 @@ def open_session(workspace: Workspace) -> EngineClient:
     return EngineSession(workspace, "tui")
 
 
-class RondoApp(StartsRuns, EditsFiles, EndsWell, ChecksFiles, inherit_bindings=False):
+class RondoApp(StartsRuns, EditsFiles, EndsWell, ChecksFiles, LeadsByHand, inherit_bindings=False):
     """The app. `make_client` and `now` are for tests: another engine, a clock that stands."""
 
     TITLE = "rondo"

@@ -51,6 +51,8 @@ def line_of_place(place: Place) -> str:
             words = ["proposal", place.proposal[-8:]] if place.proposal else ["graph", place.workflow]
         case "runs":
             words = ["runs", place.workflow]
+        case "versions":
+            words = ["versions", place.workflow]
         case "run":
             words = ["show", short(place.run_id)]
         case "inbox":

@@ -33,6 +33,7 @@ class EndsWell(App[int]):
 
     workspace: Workspace
     drafts: dict[str, object]
+    _arrival = ""
 
     @property
     def place(self) -> Place:
@@ -73,8 +74,14 @@ class EndsWell(App[int]):
             self.drafts.setdefault(name, value)
         if len(self.screen_stack) > 1 or message.kept.place.view == "workflows":
             return
+        self._arrival = "Back where the line was lost; the runs went on meanwhile. - leads to the first screen"
         self.go(message.kept.place)
-        self.say("Back where the line was lost; the runs went on meanwhile. - leads to the first screen")
+
+    def say_arrival(self) -> None:
+        """Say on the screen that is there now what brought one to it."""
+        if self._arrival:
+            self.say(self._arrival)
+            self._arrival = ""
 
 
 def after_a_defect(code: int) -> None:

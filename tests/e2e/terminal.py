@@ -15,6 +15,7 @@ import pyte
 
 LIMIT_SECONDS = 60.0
 """How long a test waits for something to appear before it fails; generous, because machines are slow at times."""
+MODE = re.compile(rb"\x1b\[\?([0-9;]+)([hl])")
 
 
 class Terminal:
@@ -31,6 +32,7 @@ class Terminal:
         """Bytes the program has written so far."""
         self._screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self._screen)
+        self._modes: set[int] = set()
         self._child = pexpect.spawn(
             arguments[0],
             list(arguments[1:]),
@@ -54,6 +56,16 @@ class Terminal:
     def text(self) -> str:
         """The screen as text, lines without their trailing spaces."""
         return "\n".join(line.rstrip() for line in self._screen.display)
+
+    def modes_left(self) -> set[int]:
+        """Modes that the program switched on and not off: the other screen, mouse, paste; 25 is a hidden cursor."""
+        kept = {1049, 1000, 1002, 1003, 1006, 1015, 2004, 1004} & self._modes
+        return kept if 25 in self._modes else kept | {25}
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Make the terminal larger or smaller."""
+        self._screen.resize(rows, columns)
+        self._child.setwinsize(rows, columns)
 
     def send(self, keys: str) -> None:
         """Type."""
@@ -100,6 +112,9 @@ class Terminal:
         except (pexpect.TIMEOUT, pexpect.EOF):
             return False
         self.written += len(data)
+        for numbers, switch in MODE.findall(data):
+            for number in map(int, numbers.split(b";")):
+                (self._modes.add if switch == b"h" else self._modes.discard)(number)
         self._stream.feed(data)
         return True
 

@@ -187,6 +187,7 @@ def test_a_line_is_a_command_that_exists_and_means_the_same(method: str) -> None
         (Place("graph", "hello"), "rondo graph hello"),
         (Place("graph", "hello", proposal=CHAT), "rondo proposal 000c4a77"),
         (Place("runs"), "rondo runs"),
+        (Place("versions", "hello"), "rondo versions hello"),
         (Place("run", run_id=RUN), "rondo show 7f3a09c1"),
         (Place("inbox"), "rondo runs --status waiting_input"),
         (Place("chat"), "rondo chat"),

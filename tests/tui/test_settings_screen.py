@@ -73,7 +73,7 @@ async def test_a_number_is_typed_written_and_taken_back(app: RondoApp, user: Pat
         await shows(pilot, "limits.log_lines is 900")
         assert "log_lines = 900   # few" in user.read_text()
         assert 'future = "kept"' in user.read_text()
-        await pilot.press("z")
+        await pilot.press("u")
         await shows(pilot, "Taken back")
         assert user.read_text() == MINE
         await pilot.press("Z")

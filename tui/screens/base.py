@@ -161,6 +161,10 @@ class RondoScreen(ChatSide, Acting, InkWell, Screen[None]):
         self.refresh_footer()
         self.catch_up()
         self.sync_chat()
+        if self.notice.kind == "guide":
+            self.notice.clear()
+        self.rondo.repeat_guide()
+        self.rondo.say_arrival()
 
     @property
     def is_covered(self) -> bool:
@@ -255,6 +259,8 @@ class RondoScreen(ChatSide, Acting, InkWell, Screen[None]):
     def close_top_layer(self) -> bool:
         """Close what lies on top within this screen (a filter, a notice); False where there is nothing."""
         passing = self.notice.kind in ("info", "good")
+        if self.notice.kind == "guide":
+            self.rondo.end_guide()
         # What goes by itself is not worth a key of its own.
         return self.notice.clear() and not passing
 
@@ -284,6 +290,10 @@ class RondoScreen(ChatSide, Acting, InkWell, Screen[None]):
     @action("app.log", "command log", keys="at", words="log", help="What you did, as rondo commands to copy")
     def open_command_log(self) -> None:
         self.rondo.open_command_log()
+
+    @action("app.guide", "first steps", keys="f3", words="first steps", help="Be led to a first run; needs no model")
+    def first_steps(self) -> None:
+        self.rondo.lead()
 
     @action("app.back", "back", keys="q", help="Back; at the first screen: quit, and the runs go on")
     def go_back(self) -> None:

@@ -385,12 +385,22 @@ class SettingsScreen(RondoScreen):
         self.here = not self.here
         self._show_target()
 
-    @action("settings.undo", "undo", keys="z", words="settings undo", help="Take the last change back", footer=5)
-    def undo(self) -> None:
+    @property
+    def undoes_deeds(self) -> bool:
+        """Undo is about settings here."""
+        return True
+
+    @property
+    def redoes_deeds(self) -> bool:
+        """And so is redo."""
+        return True
+
+    def undo_change(self) -> None:
+        """Take the last change of a setting back."""
         self._travel("undo", SettingsJournal().undo)
 
-    @action("settings.redo", "redo", keys="Z", words="settings redo", help="Do again what undo took back", footer=6)
-    def redo(self) -> None:
+    def redo_change(self) -> None:
+        """Do again what undo took back."""
         self._travel("redo", SettingsJournal().redo)
 
     def _travel(self, word: str, step: Callable[[], SettingEdit]) -> None:

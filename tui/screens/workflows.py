@@ -194,7 +194,7 @@ class WorkflowsScreen(WorkflowsShelf, ReadsTools):
             empty.text = (
                 f"No workflows yet.\n\nA folder with a graph and its nodes in {folder} appears here by itself."
                 f"\nn makes one, by describing it in chat or from a template."
-                f"\nAn example to begin with, in a terminal:  rondo init --example hello"
+                f"\nf3 leads to a first run, step by step; no key of a model is needed."
             )
         else:
             empty.text = "Nothing matches. Esc shows all workflows again."

@@ -63,6 +63,7 @@ class Notice(Inked):
         "good": ("✓", "good"),
         "problem": ("✗", "bad"),
         "hint": ("!", "waiting"),
+        "guide": ("→", "key"),
     }
     HIDE_AFTER: ClassVar[dict[str, float]] = {"info": 5.0, "good": 5.0, "hint": 8.0}
     """Seconds; a problem stays until it was seen."""
