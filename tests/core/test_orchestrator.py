@@ -103,7 +103,7 @@ async def test_the_plain_calls_work_inside_a_running_event_loop(orchestrator: Ta
 
 
 async def test_a_program_whose_engine_died_goes_on_by_itself(orchestrator: TaskOrchestrator, bench: Workbench) -> None:
-    remote = await connect(bench.workspace, kind="test")
+    remote = await connect(bench.workspace, kind="test", timeout=60)
     assert remote.info is not None
     pid = remote.info.pid
     try:

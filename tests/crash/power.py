@@ -108,7 +108,7 @@ async def _traced(workspace: Workspace, target: Path) -> Any:
         end = time.monotonic() + LIMIT_SECONDS
         while True:
             try:
-                engine = await connect(workspace, kind="test", start=False)
+                engine = await connect(workspace, kind="test", start=False, timeout=60)
                 break
             except RondoError:
                 if time.monotonic() > end or process.returncode is not None:

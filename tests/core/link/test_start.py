@@ -154,7 +154,7 @@ async def test_a_folder_that_is_no_workspace_is_said_and_nothing_is_started(
     tmp_path: Path, engine_program: Any, raised: Raised
 ) -> None:
     starts = engine_program("")
-    error = await raised(connect(Workspace.at(tmp_path / "nowhere"), kind="test"))
+    error = await raised(connect(Workspace.at(tmp_path / "nowhere"), kind="test", timeout=60))
     assert isinstance(error, WorkspaceMissing)
     assert "rondo init" in error.next_step
     assert starts.read_text() == ""
