@@ -47,6 +47,10 @@ def line_of(method: str, arguments: Arguments, recalled: Recalled) -> str:
 def line_of_place(place: Place) -> str:
     """The command line that shows what a place shows."""
     match place.view:
+        case "graph" if place.versions:
+            words = ["diff", place.workflow, *(version[:12] for version in place.versions.split(".."))]
+        case "versions":
+            words = ["versions", place.workflow]
         case "graph":
             words = ["proposal", place.proposal[-8:]] if place.proposal else ["graph", place.workflow]
         case "runs":

@@ -14,9 +14,10 @@ KEPT = 100
 
 
 class Deed(Protocol):
-    """Something that was done; `title` says what, as a person would."""
+    """Something that was done to a workflow; `title` says what, as a person would."""
 
     title: str
+    workflow: str
 
     async def take_back(self, engine: EngineApi, command_id: str) -> None: ...
 
@@ -28,14 +29,14 @@ class Trashed:
 
     def __init__(self, workflow: str, trash_id: str) -> None:
         self.title = f"{workflow} into the trash"
-        self._workflow = workflow
+        self.workflow = workflow
         self._trash_id = trash_id
 
     async def take_back(self, engine: EngineApi, command_id: str) -> None:
         await engine.restore_workflow(command_id, self._trash_id)
 
     async def do_again(self, engine: EngineApi, command_id: str) -> None:
-        self._trash_id = (await engine.trash_workflow(command_id, self._workflow)).id
+        self._trash_id = (await engine.trash_workflow(command_id, self.workflow)).id
 
 
 class Restored:
@@ -43,11 +44,11 @@ class Restored:
 
     def __init__(self, workflow: str) -> None:
         self.title = f"{workflow} out of the trash"
-        self._workflow = workflow
+        self.workflow = workflow
         self._trash_id = ""
 
     async def take_back(self, engine: EngineApi, command_id: str) -> None:
-        self._trash_id = (await engine.trash_workflow(command_id, self._workflow)).id
+        self._trash_id = (await engine.trash_workflow(command_id, self.workflow)).id
 
     async def do_again(self, engine: EngineApi, command_id: str) -> None:
         await engine.restore_workflow(command_id, self._trash_id)

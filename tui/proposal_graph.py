@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,21 +38,27 @@ def _edges(document: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def marked_graph(proposal: ProposalView) -> MarkedGraph:
-    """The graphs before and after as one. A changed condition is an edge with ~ and its new condition."""
+    """The graphs before and after a proposal as one."""
     before = msgspec.json.decode(proposal.before_graph) or {}
     after = msgspec.json.decode(proposal.after_graph) or {}
-    old, new = _nodes(before), _nodes(after)
     code = {change.name for group in proposal.groups for change in group.classes}
+    return mark_graphs(proposal.workflow, before, after, code)
+
+
+def mark_graphs(name: str, before: Mapping[str, Any], after: Mapping[str, Any], code: Collection[str]) -> MarkedGraph:
+    """Two graphs as one; `code` are the classes whose text differs. A changed condition is an edge with ~ and its new
+    condition."""
+    old, new = _nodes(before), _nodes(after)
     signs: dict[str, str] = {}
     nodes: dict[str, NodeSpec] = {}
-    for name, node in [*new.items(), *((name, node) for name, node in old.items() if name not in new)]:
-        nodes[name] = NodeSpec(name, str(node.get("class", "")))
-        if name not in old:
-            signs[name] = "+"
-        elif name not in new:
-            signs[name] = "-"
-        elif old[name] != node or node.get("class") in code:
-            signs[name] = "~"
+    for known_as, node in [*new.items(), *((gone, node) for gone, node in old.items() if gone not in new)]:
+        nodes[known_as] = NodeSpec(known_as, str(node.get("class", "")))
+        if known_as not in old:
+            signs[known_as] = "+"
+        elif known_as not in new:
+            signs[known_as] = "-"
+        elif old[known_as] != node or node.get("class") in code:
+            signs[known_as] = "~"
     edges: list[EdgeSpec] = []
     marks: dict[int, str] = {}
     gone = [edge for edge in _edges(before) if edge not in _edges(after)]
@@ -70,7 +76,7 @@ def marked_graph(proposal: ProposalView) -> MarkedGraph:
     if len(known) != len(edges):
         marks = {place: marks[edges.index(edge)] for place, edge in enumerate(known) if edges.index(edge) in marks}
     start = str(after.get("start") or before.get("start") or next(iter(nodes), ""))
-    graph = Graph(proposal.workflow, nodes, known, start if start in nodes else next(iter(nodes), ""))
+    graph = Graph(name, nodes, known, start if start in nodes else next(iter(nodes), ""))
     return MarkedGraph(graph, signs, marks)
 
 
@@ -83,6 +89,15 @@ def _add(edges: list[EdgeSpec], marks: dict[int, str], edge: tuple[str, str, str
 
 def node_changes(proposal: ProposalView, marked: MarkedGraph, node: str) -> list[PaneLine]:
     """What there is to know of a node in the proposal: the groups about it, with their code."""
+    lines = marked_lines(marked, node)
+    for group in proposal.groups:
+        if _is_about(group, node, marked.graph.nodes[node].class_name):
+            lines += [PaneLine([]), *(PaneLine(spans) for spans in diff_lines(group_line(group), proposal))]
+    return lines
+
+
+def marked_lines(marked: MarkedGraph, node: str) -> list[PaneLine]:
+    """What becomes of a node and of its edges."""
     sign = marked.nodes.get(node, "")
     words = {"+": "is added", "-": "is removed", "~": "is changed", "": "stays as it is"}
     head: Spans = [
@@ -103,9 +118,6 @@ def node_changes(proposal: ProposalView, marked: MarkedGraph, node: str) -> list
                 (f"  {visible(condition)}" if condition else "", "dim"),
             ]
             lines.append(PaneLine(text, node=other))
-    for group in proposal.groups:
-        if _is_about(group, node, marked.graph.nodes[node].class_name):
-            lines += [PaneLine([]), *(PaneLine(spans) for spans in diff_lines(group_line(group), proposal))]
     return lines
 
 

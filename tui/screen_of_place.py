@@ -35,6 +35,11 @@ def screen_of(place: Place) -> Screen[Any]:
         from tui.screens.graph_proposal import ProposalGraphScreen
 
         return ProposalGraphScreen(place.workflow, place.proposal)
+    if place.versions:
+        from tui.screens.graph_versions import VersionsGraphScreen
+
+        before, _, after = place.versions.partition("..")
+        return VersionsGraphScreen(place.workflow, before, after)
     if place.view == "graph":
         from tui.screens.graph import GraphScreen
 

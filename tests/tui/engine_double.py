@@ -467,7 +467,7 @@ class EngineDouble(ShelfDouble, ChatDouble):
 
     async def get_workflow(self, name: str, version: str | None = None) -> WorkflowDetail:
         await self._called("get_workflow")
-        return self._workflow(name)
+        return self.stored[name, version] if (name, version or "") in self.stored else self._workflow(name)
 
     async def check_workflow(self, workflow: str, version: str | None = None) -> list[Lack]:
         return self.lacks.get(workflow, [])

@@ -19,6 +19,7 @@ from core.link.workflow_types import (
     VersionDiff,
     VersionRef,
     VersionView,
+    WorkflowDetail,
 )
 
 
@@ -29,6 +30,8 @@ class ShelfDouble:
         super().__init__()
         self.trash: dict[str, tuple[TrashedWorkflow, Any, Any]] = {}
         self.history: dict[str, list[VersionView]] = {}
+        self.stored: dict[tuple[str, str], WorkflowDetail] = {}
+        """Versions that are not as the folder is now."""
         self.tool_views: dict[str, list[WorkflowTool]] = {}
         self.rolled_back: list[tuple[str, str, str]] = []
         self._trash_numbers = itertools.count(1)

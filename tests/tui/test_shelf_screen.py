@@ -90,6 +90,7 @@ async def test_d_puts_a_workflow_into_the_trash_and_u_takes_it_out(double: Engin
         assert screen.workflow_name == "mail_import", "the cursor stays on its line"
         await pilot.press("u")
         await until(pilot, lambda: any(row.name == "mail_digest" for row in screen.table.rows))
+        await until(pilot, lambda: screen.workflow_name == "mail_digest")
         await pilot.press("ctrl+r")
         await until(pilot, lambda: all(row.name != "mail_digest" for row in screen.table.rows))
         assert len(double.trash) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import scenes
 from engine_double import NOW, EngineDouble
 from looking import hides, line_with, screen_text, shows, until
@@ -13,6 +14,7 @@ from textual.pilot import Pilot
 from core.errors import UsageError
 from tui.app import RondoApp
 from tui.screens.confirm import ConfirmSheet
+from tui.screens.graph_versions import VersionsGraphScreen
 from tui.screens.versions import VersionsScreen
 from tui.screens.workflows import WorkflowsScreen
 
@@ -167,3 +169,40 @@ async def test_a_workflow_without_versions_says_so(double: EngineDouble, app_on:
         await pilot.press("b", "equals_sign", "enter", "j", "y")
         await pilot.press("q")
         await until(pilot, lambda: isinstance(app.screen, WorkflowsScreen))
+
+
+def drawn_before(double: EngineDouble, version: str) -> None:
+    """The version before had no node post, another condition, and another class Critic."""
+    now = double.workflows["mail_digest"]
+    nodes = [msgspec.structs.replace(node) for node in now.nodes if node.id != "post"]
+    nodes[3].source = nodes[3].source.replace("return prepared", "return 1")
+    nodes[0].config = {"days": 3}
+    edges = [msgspec.structs.replace(edge) for edge in now.edges if edge.to_id != "post"]
+    edges[-1].condition = "shared['digest']['score'] > 60"
+    double.stored["mail_digest", version] = msgspec.structs.replace(now, nodes=nodes, edges=edges, version=version)
+
+
+async def test_what_a_version_changed_is_drawn_on_the_graph(double: EngineDouble, app_on: AppOn) -> None:
+    hashes = digest(double)
+    drawn_before(double, hashes[1])
+    app = app_on(double)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot, double)
+        await pilot.press("o")
+        await until(pilot, lambda: isinstance(app.screen, VersionsGraphScreen))
+        screen = app.screen
+        await until(pilot, lambda: screen.view_of_graph.drawing is not None)
+        await shows(pilot, "3 nodes, 2 edges ─ + added ─ - removed ─ ~ changed")
+        await shows(pilot, "+ post")
+        assert f"versions › {hashes[1][:12]} → {hashes[0][:12]}" in screen_text(app)
+        assert "~ critic" in screen_text(app)
+        screen.view_of_graph.select("critic")
+        await shows(pilot, "~ critic  is changed")
+        await shows(pilot, "-        return 1")
+        await shows(pilot, "~ critic → approve  shared['digest']")
+        screen.view_of_graph.select("fetch")
+        await shows(pilot, "- config {'days': 3}")
+        await pilot.press("q")
+        await until(pilot, lambda: isinstance(app.screen, VersionsScreen))
+        await pilot.press("G", "o")
+        await shows(pilot, "It is the first one")

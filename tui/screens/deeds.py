@@ -82,7 +82,7 @@ class DoesDeeds(RondoScreen):
             if edits and not edits[0].undone and edits[0].author not in TAKEN_BACK and edits[0].at > deeds.last_at:
                 return NewestEdit()
             deed = await deeds.take_back(self.engine, command_id)
-            return DeedDone(f"Taken back: {deed.title if deed is not None else 'nothing'}")
+            return _moved("Taken back", deed)
 
         self.act(call, "taking it back")
 
@@ -99,6 +99,10 @@ class DoesDeeds(RondoScreen):
 
         async def call(command_id: str) -> DeedDone:
             deed = await deeds.do_again(self.engine, command_id)
-            return DeedDone(f"Done again: {deed.title if deed is not None else 'nothing'}")
+            return _moved("Done again", deed)
 
         self.act(call, "doing it again")
+
+
+def _moved(words: str, deed: Deed | None) -> DeedDone:
+    return DeedDone(f"{words}: {deed.title if deed is not None else 'nothing'}", deed.workflow if deed else "")

@@ -11,6 +11,7 @@ from textual.geometry import Size
 from textual.widget import Widget
 
 from tui.screens.graph_keys import GraphKeys
+from tui.spans import SIGN_INKS
 from tui.widgets.graph_view import GraphView
 from tui.widgets.line_input import FilterLine
 from tui.widgets.line_list import LineList
@@ -20,6 +21,8 @@ WIDE = 100
 """From this many columns on the pane stands beside the graph, else below it."""
 ABOUT_SHARE, ABOUT_LEAST, ABOUT_MOST = 0.38, 40, 80
 """The pane's width beside the graph: its part of the columns, the fewest and the most."""
+SIGNS_EXPLAINED = (("+ added", SIGN_INKS["+"]), ("- removed", SIGN_INKS["-"]), ("~ changed", SIGN_INKS["~"]))
+"""What the signs on a drawing with changes mean."""
 WIDE_ROWS, NARROW_ROWS = 3, 11
 """Rows that the graph doesn't get: header, rules, footer and the pane where it stands below."""
 

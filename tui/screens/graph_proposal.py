@@ -14,13 +14,9 @@ from tui.messages import EngineEvents
 from tui.navigation import Place
 from tui.proposal_graph import MarkedGraph, marked_graph, node_changes
 from tui.reader import Reader
-from tui.screens.graph_base import GraphBase
-from tui.spans import SIGN_INKS
+from tui.screens.graph_base import SIGNS_EXPLAINED, GraphBase
 from tui.text import visible
 from tui.widgets.rule import Title
-
-SIGNS = (("+ added", SIGN_INKS["+"]), ("- removed", SIGN_INKS["-"]), ("~ changed", SIGN_INKS["~"]))
-"""What the signs on the drawing mean."""
 
 
 class ProposalRead(Message, bubble=False):
@@ -80,11 +76,11 @@ class ProposalGraphScreen(GraphBase):
         self.show_titles()
 
     def graph_title(self) -> Title:
-        details = ((size_text(self.proposal.groups), "dim"), *SIGNS) if self.proposal is not None else ()
+        details = ((size_text(self.proposal.groups), "dim"), *SIGNS_EXPLAINED) if self.proposal is not None else ()
         return Title("proposal", details=details)
 
     def pane_title(self) -> Title:
-        return Title(visible(self.view_of_graph.selected), details=SIGNS)
+        return Title(visible(self.view_of_graph.selected), details=SIGNS_EXPLAINED)
 
     def code_place(self) -> tuple[str, int]:
         return ("", 0)

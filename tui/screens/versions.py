@@ -82,6 +82,14 @@ class VersionList(LineList):
         return version_spans(self.rows[line], self.now, width)
 
 
+def can_draw(screen: VersionsScreen) -> str:
+    """Why there is no difference to draw; "" if there is."""
+    row = screen.list.selected
+    if row is None:
+        return "Select a version first"
+    return "" if screen.against_now or row.previous is not None else "It is the first one: there is nothing before it"
+
+
 def can_go_back(screen: VersionsScreen) -> str:
     """Why the folder can't be made the selected version; "" if it can."""
     row = screen.list.selected
@@ -163,13 +171,13 @@ class VersionsScreen(DoesDeeds):
     async def _read_difference(self) -> Message:
         row, against_now = self.list.selected, self.against_now
         assert row is not None
-        before, after = (row.hash, NOW) if against_now else (row.previous, row.hash if row.kept else NOW)
-        if not row.kept and against_now:
-            before = NOW
-        if before is None:
-            before = row.hash
-        diff = await self.engine.get_diff(self._workflow, before, after)
+        diff = await self.engine.get_diff(self._workflow, *self._compared(row))
         return DifferenceRead(diff, (row.hash, against_now))
+
+    def _compared(self, row: VersionView) -> tuple[str, str]:
+        """The older and the newer side of what is shown of a version."""
+        own = row.hash if row.kept else NOW
+        return (own, NOW) if self.against_now else (row.previous or own, own)
 
     def on_versions_read(self, message: VersionsRead) -> None:
         """Show the versions; those further down that were read before stay."""
@@ -280,6 +288,19 @@ class VersionsScreen(DoesDeeds):
         self._show_title()
         if self.list.selected is not None:
             self._difference_reader.want()
+
+    @action(
+        "version.draw",
+        "draw it",
+        keys="o",
+        help="What changed, drawn on the graph: + ~ - at nodes and edges",
+        footer=8,
+        when=can_draw,
+    )
+    def draw_it(self) -> None:
+        row = self.list.selected
+        assert row is not None
+        self.rondo.go(Place("graph", self._workflow, versions="..".join(self._compared(row))))
 
     @action(
         "version.rollback",
