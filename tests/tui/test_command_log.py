@@ -186,6 +186,8 @@ def test_a_line_is_a_command_that_exists_and_means_the_same(method: str) -> None
         (Place("workflows"), "rondo list"),
         (Place("graph", "hello"), "rondo graph hello"),
         (Place("graph", "hello", proposal=CHAT), "rondo proposal 000c4a77"),
+        (Place("graph", "hello", versions="a1b2c3d4e5f60718..now"), "rondo diff hello a1b2c3d4e5f6 now"),
+        (Place("versions", "hello"), "rondo versions hello"),
         (Place("runs"), "rondo runs"),
         (Place("versions", "hello"), "rondo versions hello"),
         (Place("run", run_id=RUN), "rondo show 7f3a09c1"),
