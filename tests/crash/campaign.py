@@ -31,7 +31,8 @@ RANDOM = "random"
 FIRST = ("store.create.made", "store.create.named")
 """Reached only where there is no database yet."""
 ELSEWHERE = ("prune.", "import.", "edit.")
-"""What the load does not do: take runs away and bring them in (tests/e2e kills at each place), change a workflow."""
+"""What the load does not do: take runs away and bring them in (tests/e2e kills at each place), change a workflow
+(test_edit_kills.py)."""
 
 
 def crash_points() -> list[str]:
