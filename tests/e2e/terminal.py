@@ -13,7 +13,7 @@ from pathlib import Path
 import pexpect
 import pyte
 
-LIMIT_SECONDS = 60.0
+LIMIT_SECONDS = 120.0
 """How long a test waits for something to appear before it fails; generous, because machines are slow at times."""
 MODE = re.compile(rb"\x1b\[\?([0-9;]+)([hl])")
 

@@ -121,6 +121,6 @@ def test_runs_go_on_while_others_are_pruned(own: World) -> None:
     going = own.begin("run", "slow", "--json")
     report = own.json("prune", "--older-than", "0s", "big", "--yes")
     assert report["removed_count"] == 5
-    out, err = going.communicate(timeout=60)
+    out, err = going.communicate(timeout=LIMIT_SECONDS)
     assert going.returncode == 0, err
     assert '"n":40' in out.replace(" ", "")
