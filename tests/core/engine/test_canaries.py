@@ -1,5 +1,5 @@
-"""Fifty secret values in several forms go through every channel of tools, models and addresses: nothing keeps them,
-and nobody is shown them."""
+"""Secret values go in several forms through every channel of tools, models and addresses: nothing keeps them, and
+nobody is shown them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import asyncio
 import base64
 import itertools
 import json
-import secrets
+import random
+import string
 import sys
 import uuid
 from collections.abc import AsyncIterator
@@ -29,10 +30,10 @@ from core.link.types import RunFilter
 from core.tools.secrets.grants import Grants
 from core.tools.secrets.store import SecretStore
 
-GRANTED, KNOWN = 42, 46
-"""So many are given to node code; then come those of providers; the others a person types and nobody keeps."""
+FEW, ALL = 10, 42
+"""So many are given to node code; then come four of providers; four more a person types, and nobody keeps them."""
 SERVER = Path(__file__).parents[1] / "tools" / "mcp_stdio_server.py"
-HANG = 60.0
+HANG = 240.0
 
 CODE = """
 import base64, json, os, sys, traceback
@@ -100,6 +101,11 @@ class Die(Node):
         sys.stderr.flush()
         os.abort()
 """
+
+
+def drawn(seed: int) -> str:
+    """Sixteen letters and digits that stand in nothing else, always the same."""
+    return "".join(random.Random(seed).choices(string.ascii_letters + string.digits, k=16))
 
 
 def forms(value: str) -> list[bytes]:
@@ -170,11 +176,14 @@ class World:
 
 
 @pytest.fixture
-async def world(tmp_path: Path, own_user_folders: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    values = [f"canary{number} " + secrets.token_urlsafe(12) + '/+"\\é&'[: number % 7] for number in range(50)]
+async def world(
+    request: pytest.FixtureRequest, tmp_path: Path, own_user_folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[World]:
+    granted = request.param
+    values = [f"canary{number} {drawn(number)}" + '/+"\\é&'[: number % 7] for number in range(granted + 8)]
     # What is sent as a header holds no odd characters.
-    values[GRANTED : GRANTED + 2] = [f"ck-{secrets.token_hex(12)}", f"gh-{secrets.token_hex(12)}"]
-    key, github, refresh, client = values[GRANTED:KNOWN]
+    values[granted : granted + 2] = [f"ck-{drawn(granted)}", f"gh-{drawn(granted + 1)}"]
+    key, github, refresh, client = values[granted : granted + 4]
     monkeypatch.setattr("composio_server.KEY", key)
     fake = Echo(page=100)
     async with serving(fake) as loopback, serving(echo) as others:
@@ -182,9 +191,11 @@ async def world(tmp_path: Path, own_user_folders: Path, monkeypatch: pytest.Monk
         for name in ("GITHUB", "NOTION", "GMAIL", "SLACK"):
             monkeypatch.setenv(f"{name}_BASE_URL", others.url)
         bench = Workbench(tmp_path)
+        # What breaks is not tried again: that would only take time.
+        bench.settings("[tools]\nwait_seconds = 0\n")
         world = World(bench, fake, values, own_user_folders)
         store = SecretStore()
-        names = [f"CANARY_{number:02}" for number in range(GRANTED)]
+        names = [f"CANARY_{number:02}" for number in range(granted)]
         known = dict(zip(names, values, strict=False)) | {"COMPOSIO_API_KEY": key, "GITHUB_TOKEN": github}
         known |= {"NOTION_REFRESH_TOKEN": refresh, "NOTION_CLIENT_SECRET": client, "NOTION_CLIENT_ID": "client-id-1"}
         for name, value in known.items():
@@ -219,7 +230,8 @@ async def see_all(world: World) -> None:
     world.note(await engine.list_requests(), await engine.doctor(), await engine.list_tools())
 
 
-async def test_fifty_canaries_through_every_channel_are_kept_nowhere_and_shown_to_nobody(world: World) -> None:
+@pytest.mark.parametrize("world", [FEW, pytest.param(ALL, marks=pytest.mark.long)], indirect=True)
+async def test_canaries_through_every_channel_are_kept_nowhere_and_shown_to_nobody(world: World) -> None:
     def model(request: Any) -> Any:
         # It repeats what it is told; what it was told must have been clean.
         world.note(request)
@@ -237,7 +249,7 @@ async def test_fifty_canaries_through_every_channel_are_kept_nowhere_and_shown_t
         )
         assert run.error is not None and run.error.type == "ValueError"
         rows = await engine.list_calls(CallFilter(run_id=run.run_id, limit=200))
-        assert {row.kind for row in rows} == {"tool", "llm", "http"} and len(rows) > 30
+        assert {row.kind for row in rows} == {"tool", "llm", "http"} and len(rows) > 15
         for workflow, kind in (("keep", "SecretInState"), ("die", "RunProcessDied")):
             run = await world.bench.until(
                 (await world.bench.start(workflow)).run_id, lambda view: view.status == "failed", seconds=HANG
@@ -250,7 +262,7 @@ async def test_fifty_canaries_through_every_channel_are_kept_nowhere_and_shown_t
         await world.refused(world.bench.answer(run.run_id, "which", world.values[3]))
         # By hand, and connecting: what people type, and what services say to it.
         for way in ("echo", "refuse", "reject", "break"):
-            arguments = {"way": way, "subject": " ".join(world.values[:KNOWN])}
+            arguments = {"way": way, "subject": " ".join(world.values[:-4])}
             await world.refused(engine.call_tool(uuid.uuid4().hex, "gmail", "tidy_up", arguments))
         await world.refused(engine.call_tool(uuid.uuid4().hex, "files", "who", {}))
         for app, provider in (("github", "direct"), ("notion", "direct")):
@@ -259,11 +271,11 @@ async def test_fifty_canaries_through_every_channel_are_kept_nowhere_and_shown_t
                 engine.call_tool(uuid.uuid4().hex, app, "list_issues", {"owner": "o", "repo": "r"}, provider)
             )
             await world.refused(engine.get_tool(app, provider))
-        typed = world.values[KNOWN:]
+        typed = world.values[-4:]
         await world.refused(engine.connect_tool("airtable", values={"generic_api_key": typed[0]}))
         await world.refused(engine.connect_tool("github", "direct", values={"GITHUB_TOKEN": typed[1].split()[1]}))
 
-        chat = await engine.send_message(SendMessage(uuid.uuid4().hex, " ".join(world.values[:KNOWN]), workflow="new"))
+        chat = await engine.send_message(SendMessage(uuid.uuid4().hex, " ".join(world.values[:-4]), workflow="new"))
         events = engine.events()
         async with asyncio.timeout(HANG):
             while (await engine.read_chat(ChatQuery(chat_id=chat.chat_id))).chat.busy:
