@@ -9,6 +9,7 @@ import msgspec
 import typer
 
 from core.cli.call import Call, Client, JsonOption, RunArgument, WorkspaceOption, complete_workflow, open_call
+from core.cli.conditions import condition_documents, read_conditions, show_conditions
 from core.cli.documents import (
     change_document,
     line_document,
@@ -197,6 +198,7 @@ async def _show_document(
     if step is not None and problem is None:
         changes = await client.ask(lambda engine: engine.read_changes(view.run_id, step, line.line))
         document["changes"] = [change_document(change) for change in changes]
+        document["conditions"] = condition_documents(await read_conditions(client, view.run_id, step, line.line))
     call.output.document(document)
     return 0 if problem is None else problem.exit_code
 
@@ -244,6 +246,7 @@ async def _show_run(
         output.line("")
         output.line((f"changed by step {step}", "dim"))
         output.lines(change_parts(change) for change in changes)
+        show_conditions(output, await read_conditions(client, view.run_id, step, line.line))
     show_trouble(call, view)
     next_step = next_step_of(call, view)
     if next_step:

@@ -24,6 +24,7 @@ from core.link.chat_types import ProposalView
 from core.link.engine_types import Doctor, EngineStatus
 from core.link.event_types import EngineChanged, Event, Resync, RunChanged
 from core.link.model_types import ModelsStatus, ModelView, ProviderView, RoleView
+from core.link.routing_types import ConditionsView
 from core.link.types import (
     AT_REST,
     Answer,
@@ -461,6 +462,9 @@ class DoubleEngine:
 
     async def read_changes(self, run_id: str, seq: int, line: int | None = None) -> list[ChangeView]:
         return [ChangeView(op="set", path=["n"], before="1", after="2")]
+
+    async def read_conditions(self, run_id: str, seq: int, line: int | None = None) -> ConditionsView:
+        return ConditionsView(run_id=run_id, line=line or 1, step=seq, node="talk", conditions=[])
 
     async def read_logs(self, query: LogQuery) -> LogPage:
         self._note("read_logs", query.after)

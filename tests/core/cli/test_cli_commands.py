@@ -268,6 +268,27 @@ def test_a_workflow_is_copied_put_into_the_trash_and_taken_out_again(real: Path,
     assert (error.code, error.document["error"]["cause"]) == (2, "It is empty.")
 
 
+def test_a_step_is_shown_with_what_its_conditions_saw(real: Path, rondo: Rondo) -> None:
+    graph = real / "workflows" / "count" / "count.json"
+    document = json.loads(graph.read_text())
+    document["edges"][0]["condition"] = "shared['n'] > 0 and not shared.get('stop')"
+    graph.write_text(json.dumps(document))
+    done = run(rondo, "count")
+    shown = rondo("show", done["run_id"], "--step", "1", "--json").document
+    assert shown["conditions"] == [
+        {
+            "to": "send",
+            "condition": "shared['n'] > 0 and not shared.get('stop')",
+            "values": {"shared['n']": "1", "shared.get('stop')": None},
+        }
+    ]
+    assert rondo("show", done["run_id"], "--step", "2", "--json").document["conditions"] == []
+    people = rondo("show", done["run_id"], "--step", "1").out
+    assert "what the conditions of one saw" in people
+    assert "shared['n'] = 1" in people
+    assert "shared.get('stop') was not there" in people
+
+
 def test_the_words_for_people_name_the_way_back(real: Path, rondo: Rondo) -> None:
     assert "two is a copy of count" in rondo("duplicate", "count", "two").out
     said = rondo("trash", "two").out
