@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Literal
 
 import msgspec
@@ -229,6 +230,17 @@ class RunFeed:
         after = await engine.read_logs(self._query(after=row - 1, limit=LOG_PAGE // 2))
         page = LogPage(lines=[*before.lines, *after.lines], last=after.last, dropped=after.dropped)
         return LogRead(kind, page, row)
+
+    async def every_line(self, at_once: int, take: Callable[[list[LogLine]], Awaitable[None]]) -> int:
+        """Hand over all lines that fit the filters, page by page; returns how many."""
+        after, count = 0, 0
+        while True:
+            page = await self._screen.engine.read_logs(self._query(after=after, limit=at_once))
+            if not page.lines:
+                return count
+            await take(page.lines)
+            count += len(page.lines)
+            after = page.lines[-1].row
 
     def find(self, text: str, row: int, *, backwards: bool) -> None:
         """Look for the next row after (or before) a row that contains the text; goes on at the other end."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 from chat_double import ChatDouble
+from inspect_double import InspectDouble
 from shelf_double import ShelfDouble
 
 from core.engine.condition_values import seen_conditions
@@ -102,6 +103,7 @@ class Run:
     due_at: float | None = None
     queue_position: int = 0
     usage: UsageView | None = None
+    pause_reason: str = ""
 
     @property
     def open_requests(self) -> list[RequestView]:
@@ -118,7 +120,7 @@ class Run:
         return self.steps[-1].node if self.steps else None
 
 
-class EngineDouble(ShelfDouble, ChatDouble):
+class EngineDouble(InspectDouble, ShelfDouble, ChatDouble):
     """An engine without processes and files. `problems` maps a method's name to the error its next call raises."""
 
     def __init__(self, now: Callable[[], float] = lambda: NOW) -> None:
@@ -552,6 +554,7 @@ class EngineDouble(ShelfDouble, ChatDouble):
 
     def _view(self, run: Run) -> RunView:
         return RunView(
+            pause_reason=run.pause_reason,
             run_id=run.id,
             short_id=run.id[-8:],
             workflow=run.workflow,

@@ -11,22 +11,27 @@ from textual.widget import Widget
 
 from core.link.event_types import LogsChanged, RequestChanged, RunChanged, StepChanged
 from core.link.status import look_of, run_seconds
-from core.link.types import FINAL
+from core.link.types import FINAL, ErrorView
 from core.link.workflow_types import WorkflowDetail
 from tui.actions import action
 from tui.messages import EngineEvents
 from tui.navigation import Place
 from tui.run_feed import RunFeed, RunRead, WorkflowOfRun
 from tui.screens.confirm import ConfirmSheet
-from tui.screens.run_log import LogActions
+from tui.screens.run_breaks import BreakActions
 from tui.screens.run_nesting import NestingActions
 from tui.screens.run_question import QuestionActions
+from tui.screens.run_result import ResultActions
+from tui.screens.run_save import SaveActions
 from tui.screens.run_travel import TravelActions
+from tui.screens.run_why import WhyActions
 from tui.spans import Span
 from tui.text import plural, stopwatch, visible, waiting_text
 from tui.widgets.error_pane import ErrorPane
+from tui.widgets.line_list import LineList
 from tui.widgets.log_view import copied_rows
 from tui.widgets.rule import Bar, PaneRule, Title
+from tui.widgets.window_list import WindowList
 
 
 def needs_paused(screen: RunScreen) -> str:
@@ -39,7 +44,7 @@ def needs_going(screen: RunScreen) -> str:
     return f"The run has ended: {screen.run.status}" if screen.run.status in FINAL else ""
 
 
-class RunScreen(NestingActions, TravelActions, LogActions, QuestionActions):
+class RunScreen(NestingActions, TravelActions, ResultActions, WhyActions, SaveActions, BreakActions, QuestionActions):
     """One run, live or over."""
 
     view = "run"
@@ -47,7 +52,7 @@ class RunScreen(NestingActions, TravelActions, LogActions, QuestionActions):
     DEFAULT_CSS = """
     RunScreen #upper { height: 1fr; min-height: 3; }
     RunScreen #steps { width: 38%; min-width: 34; max-width: 54; height: 1fr; }
-    RunScreen #state { width: 1fr; height: 1fr; }
+    RunScreen #state, RunScreen #result { width: 1fr; height: 1fr; }
     RunScreen #log { height: 1fr; min-height: 2; overflow-x: auto; scrollbar-size-horizontal: 0; }
     RunScreen #error { max-height: 40%; display: none; }
     RunScreen .below { display: none; }
@@ -71,6 +76,7 @@ class RunScreen(NestingActions, TravelActions, LogActions, QuestionActions):
             yield self.steps
             yield self._bar
             yield self.state
+            yield self.result
         yield self._log_rule
         yield self.log_view
         yield self.search_line
@@ -109,9 +115,11 @@ class RunScreen(NestingActions, TravelActions, LogActions, QuestionActions):
 
     def read_all(self) -> None:
         self.feed.want_all()
+        self.breaks.want()
 
     def on_engine_events(self, message: EngineEvents) -> None:
         """Read again what changed of this run."""
+        self.breaks.hear(message)
         for event in message.events:
             if getattr(event, "run_id", None) != self.feed.run_id:
                 continue
@@ -129,6 +137,8 @@ class RunScreen(NestingActions, TravelActions, LogActions, QuestionActions):
         run = message.run
         if self.run is None or self.run.workflow != run.workflow:
             self.feed.want_workflow(run.workflow)
+            if self.run is None:
+                self.call_later(self.breaks.want)
         if self.run is not None and self.run.line != run.line:
             self.show_new_line(run.step)
         self.run = run
@@ -168,6 +178,8 @@ class RunScreen(NestingActions, TravelActions, LogActions, QuestionActions):
         spans: list[Span] = [(look.sign, look.ink), (f" {look.word}", look.ink)]
         if waiting := waiting_text(run.due_at, run.queue_position, self.rondo.now()):
             spans.append((f" {waiting}", look.ink))
+        if run.pause_reason:
+            spans.append((f" {visible(run.pause_reason)}", look.ink))
         spans.append((f"  step {max(run.step, self.steps.steps.total)}", ""))
         if run.parent is not None:
             spans.append((f"  part of {run.parent.run_id[-8:]}", "dim"))
@@ -184,7 +196,8 @@ class RunScreen(NestingActions, TravelActions, LogActions, QuestionActions):
     def refresh_titles(self) -> None:
         """Show the titles of the panes again: steps, state, log, question."""
         steps, state = self.steps, self.state
-        bar = steps.size.width if state.display and steps.display else 0
+        right = self.right_pane
+        bar = steps.size.width if right.display and steps.display else 0
         changed = len(state.state_tree.changed_paths)
         newest = steps.steps.total
         name = f"state after {state.step}" if state.step >= 0 else "state"
@@ -197,7 +210,9 @@ class RunScreen(NestingActions, TravelActions, LogActions, QuestionActions):
             else ""
         )
         titles = [Title("steps", 0, steps.has_focus)] if steps.display else []
-        if state.display:
+        if self.shows_result and right.display:
+            titles.append(self.result_title(bar + 1 if bar else 0))
+        elif state.display:
             titles.append(Title(name, bar + 1 if bar else 0, state.has_focus, end, past))
         self._upper_rule.titles = tuple(titles)
         self._upper_rule.joints = ((bar, "┬"),) if bar else ()
@@ -212,37 +227,64 @@ class RunScreen(NestingActions, TravelActions, LogActions, QuestionActions):
         self.refresh_titles()
         self.title_question()
 
-    def _show_error(self) -> None:
+    def on_line_list_moved(self, event: LineList.Moved) -> None:
+        """An attempt that failed shows why while it is selected."""
+        if event.lines is self.steps:
+            self._show_error()
+
+    def on_window_list_following_changed(self, event: WindowList.FollowingChanged) -> None:
+        if event.lines is self.steps:
+            self._show_error()
+
+    def _error_to_show(self) -> tuple[ErrorView | None, str]:
+        """The error of the attempt that was gone to, else the run's; and what failed with it."""
+        selected = self.steps.selected if not self.steps.following else None
+        if selected is not None and selected.error is not None and selected.status in ("failed", "skipped"):
+            word = "skipped" if selected.status == "skipped" else "failed"
+            return selected.error, f"attempt {selected.attempt} of {visible(selected.node)} {word}"
         error = self.run.error if self.run is not None else None
+        return error, f"failed in {visible(error.node)}" if error is not None and error.node else "failed"
+
+    def _show_error(self) -> None:
+        error, words = self._error_to_show()
         shown = error is not None and self.zoomed in (None, self.error_pane)
         rule = self._error_rule
         rule.display = self.error_pane.display = shown
         if error is not None:
-            where = f" in {visible(error.node)}" if error.node else ""
-            rule.titles = (
-                Title(f"✗ failed{where}", ink="bad", active=self.error_pane.has_focus, end="e opens the line"),
-            )
+            rule.titles = (Title(f"✗ {words}", ink="bad", active=self.error_pane.has_focus, end="e opens the line"),)
             self.error_pane.show_error(error, self._detail.folder if self._detail is not None else "")
 
     def panes(self) -> list[Widget]:
-        return [pane for pane in (self.steps, self.state, self.log_view, self.error_pane) if pane.display]
+        return [pane for pane in (self.steps, self.right_pane, self.log_view, self.error_pane) if pane.display]
 
-    def zoom_panes(self) -> bool:
-        focused = self.focused if self.focused in self.panes() else self.steps
-        self.zoomed = focused if self.zoomed is None else None
+    def show_panes(self) -> None:
         zoomed = self.zoomed
-        for pane in (self.steps, self.state, self.log_view):
-            pane.display = zoomed in (None, pane)
-        in_upper = zoomed in (None, self.steps, self.state)
+        if zoomed in (self.state, self.result):
+            zoomed = self.zoomed = self.right_pane
+        for pane in (self.steps, self.state, self.result, self.log_view):
+            fits = pane is self.right_pane or pane not in (self.state, self.result)
+            pane.display = fits and zoomed in (None, pane)
+        in_upper = zoomed in (None, self.steps, self.right_pane)
         self._upper.display = self._upper_rule.display = in_upper
         self._bar.display = zoomed is None
         self._log_rule.display = zoomed in (None, self.log_view)
         self.steps.styles.max_width = None if zoomed is None else "100%"
         self.steps.styles.width = None if zoomed is None else "1fr"
+
+    def zoom_panes(self) -> bool:
+        focused = self.focused if self.focused in self.panes() else self.steps
+        self.zoomed = focused if self.zoomed is None else None
+        self.show_panes()
         self.show_question()
         self._show_error()
         self.call_after_refresh(self.refresh_titles)
         return True
+
+    def break_node(self) -> str:
+        return self.selected_node()
+
+    def show_breaks(self, nodes: frozenset[str]) -> None:
+        self.steps.show_breakpoints(nodes)
 
     def close_top_layer(self) -> bool:
         if super().close_top_layer():
@@ -259,6 +301,9 @@ class RunScreen(NestingActions, TravelActions, LogActions, QuestionActions):
             return True
         if self.zoomed is not None:
             return self.zoom_panes()
+        if self.shows_result:
+            self.toggle_result()
+            return True
         return False
 
     # Actions ---------------------------------------------------------------------------------------------------
@@ -325,6 +370,8 @@ class RunScreen(NestingActions, TravelActions, LogActions, QuestionActions):
 
     def code_place(self) -> tuple[str, int]:
         detail = self._detail
+        if path := self.result_file():
+            return (path, 0)
         if detail is None:
             return ("", 0)
         failed_at = self.error_pane.place(detail.folder) if self.error_pane.display else None

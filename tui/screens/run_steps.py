@@ -13,7 +13,7 @@ from tui.actions import action
 from tui.messages import EngineFailed
 from tui.run_feed import PartRead, RunFeed, StateRead, StepsRead
 from tui.screens.base import RondoScreen
-from tui.state_tree import path_text
+from tui.state_tree import Path, path_text
 from tui.widgets.line_list import LineList
 from tui.widgets.state_view import StateView
 from tui.widgets.step_list import StepList
@@ -102,11 +102,11 @@ class StepActions(RondoScreen):
 
     @action("step.previous", "earlier", keys="left_square_bracket", help="The state one step earlier", footer=5)
     def previous_step(self) -> None:
-        self._go_step(self._step_shown - 1)
+        self.go_to_step(self._step_shown - 1)
 
     @action("step.next", "later", keys="right_square_bracket", help="The state one step later", footer=6)
     def next_step(self) -> None:
-        self._go_step(self._step_shown + 1)
+        self.go_to_step(self._step_shown + 1)
 
     @property
     def _step_shown(self) -> int:
@@ -114,7 +114,8 @@ class StepActions(RondoScreen):
         at_begin = self.state.step == 0 and not self.steps.following
         return 0 if at_begin else self.steps.selected_step
 
-    def _go_step(self, step: int) -> None:
+    def go_to_step(self, step: int) -> None:
+        """Select a step, and show the state after it."""
         total = self.steps.steps.total
         if step > total or step < 0:
             self.say("That is the newest step" if step > 0 else "That is how the run began")
@@ -132,17 +133,21 @@ class StepActions(RondoScreen):
     def copy_selected(self) -> None:
         """Copy log lines, the value under the cursor, the error, or the run's id."""
         if self.state.has_focus:
-            self.run_worker(self._read_value(), group="copy value", exclusive=True)
+            self.run_worker(
+                self.read_value(self.state.selected_path, self.state.step), group="copy value", exclusive=True
+            )
         else:
             super().copy_selected()
 
-    async def _read_value(self) -> None:
-        path, step = self.state.selected_path, self.state.step
-        if not self.state.state_tree.has_elided(path):
+    async def read_value(self, path: Path, step: int | None) -> None:
+        """Read the value at a path, of the state that is shown where it has it whole, and copy it."""
+        shown = step is None or step == self.state.step
+        at = self.steps.steps.total if step is None else step
+        if shown and at == self.state.step and not self.state.state_tree.has_elided(path):
             self.post_message(ValueRead(self.state.state_tree.at(path)))
             return
         try:
-            value: Any = await self.feed.whole_state(step)
+            value: Any = await self.feed.whole_state(at)
         except RondoError as error:
             self.post_message(EngineFailed(error, f"reading {path_text(path)}"))
             return

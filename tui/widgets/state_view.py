@@ -32,6 +32,27 @@ class StateView(LineList):
         self.step = -1
         """The step whose state is shown, -1 for none."""
         self._built: list[TreeLine] = []
+        self._wanted_path: Path | None = None
+
+    def go_path(self, path: Path) -> None:
+        """Put the cursor on a value of the state that comes next, with what it lies in opened and loaded."""
+        self._wanted_path = path
+
+    def _reveal(self) -> None:
+        """Go on to the value that is wanted, as far as is loaded."""
+        path = self._wanted_path
+        if path is None:
+            return
+        for length in range(len(path)):
+            missing = self.state_tree.open(path[:length])
+            if missing is not None:
+                self._want(missing)
+                return
+        self._wanted_path = None
+        self._rebuild(path)
+        known = [place for place, line in enumerate(self._built) if line.path == path[: len(line.path)]]
+        if known:
+            self.move_to(known[-1])
 
     def show_state(
         self, step: int, value: Any, elided: Sequence[Elided], changes: Sequence[ChangeView], size: int
@@ -43,6 +64,7 @@ class StateView(LineList):
         self._rebuild(path)
         if not self.has_focus:
             self._show_changes()
+        self._reveal()
 
     def _show_changes(self) -> None:
         """Scroll so that what the step changed is seen, from the first change on."""
@@ -54,6 +76,7 @@ class StateView(LineList):
         """Show a part that was loaded."""
         self.state_tree.put_part(path, value, elided)
         self._rebuild(self.selected_path)
+        self._reveal()
 
     @property
     def selected_line(self) -> TreeLine | None:

@@ -32,6 +32,8 @@ class StepList(WindowList):
         """Node and visit of every open request."""
         self.calling: set[tuple[str, int]] = set()
         """Those of them that wait for the run of a subflow."""
+        self.breakpoints: frozenset[str] = frozenset()
+        """Nodes before which the run pauses."""
         self.skipped: list[SkippedNode] = []
         """Nodes of a dag that will not run: they stand at the end."""
 
@@ -173,7 +175,18 @@ class StepList(WindowList):
         ]
 
     def _node_name(self, row: StepView) -> str:
-        return visible(row.node) + (f"#{row.visit}" if row.visit > 1 else "")
+        if not row.node:
+            return "(edited)"
+        stop = "◆ " if row.node in self.breakpoints else ""
+        return stop + visible(row.node) + (f"#{row.visit}" if row.visit > 1 else "")
+
+    def show_breakpoints(self, nodes: frozenset[str]) -> None:
+        """Show before which nodes the run pauses."""
+        if nodes != self.breakpoints:
+            self.breakpoints = nodes
+            longest = max((len(self._node_name(row)) for row in self.steps.rows), default=0)
+            self._longest_name = min(NAME_AT_MOST, max(self._longest_name, longest))
+            self.lines_changed()
 
 
 def _waiting_status(request: RequestView) -> str:
