@@ -32,6 +32,8 @@ class StepList(WindowList):
         """Node and visit of every open request."""
         self.calling: set[tuple[str, int]] = set()
         """Those of them that wait for the run of a subflow."""
+        self.paused_before = ""
+        """The node that a paused run goes on with."""
         self.breakpoints: frozenset[str] = frozenset()
         """Nodes before which the run pauses."""
         self.skipped: list[SkippedNode] = []
@@ -60,12 +62,13 @@ class StepList(WindowList):
     def show_run(self, run: RunView) -> bool:
         """Take over what the run waits for and which nodes it skips; True where the rows must be read again."""
         asking = {(request.node, request.visit) for request in run.open_requests}
-        known = self.waiting, self.asking, self.skipped
+        known = self.waiting, self.asking, self.skipped, self.paused_before
         calls = [request for request in run.open_requests if request.kind == "subflow"]
         self.calling = {(request.node, request.visit) for request in calls}
         self.waiting = run.awaiting_input or (calls[0] if calls else None)
         self.asking, self.skipped = asking, run.skipped
-        return known != (self.waiting, self.asking, self.skipped)
+        self.paused_before = run.next_node or "" if run.status == "paused" else ""
+        return known != (self.waiting, self.asking, self.skipped, self.paused_before)
 
     def _with_skipped(self, page: StepPage) -> StepPage:
         """The page with a row for each node that is skipped, where the run's end is on it."""
@@ -80,6 +83,8 @@ class StepList(WindowList):
     def _with_waiting(self, page: StepPage) -> StepPage:
         """The page with a row for the node that waits; a run that waits long has no process and nothing in flight."""
         request = self.waiting
+        if request is None and self.paused_before and not page.more:
+            return StepPage(steps=[*page.steps, self._paused_row(page)], total=page.total, more=False)
         if request is None or page.more or any(row.status == "running" for row in page.steps):
             return page
         row = StepView(
@@ -92,6 +97,20 @@ class StepList(WindowList):
             ended_at=None,
         )
         return StepPage(steps=[*page.steps, row], total=page.total, more=False)
+
+    def _paused_row(self, page: StepPage) -> StepView:
+        """The visit that comes next, by the visits that are loaded."""
+        node = self.paused_before
+        visits = [row.visit for row in (*self.steps.rows, *page.steps) if row.node == node and row.step is not None]
+        return StepView(
+            step=None,
+            node=node,
+            visit=max(visits, default=0) + 1,
+            attempt=1,
+            status="paused",
+            started_at=0.0,
+            ended_at=None,
+        )
 
     def show_newest(self, after: int, page: StepPage) -> None:
         """The newest rows came; where one looks at older ones they are only counted."""
@@ -159,6 +178,7 @@ class StepList(WindowList):
         attempt = f" {row.attempt}" if self.steps.tried_before(line) else ""
         if row.ended_at is None:
             time = "now" if waiting else duration(self._now() - row.started_at)
+            time = "next" if row.status == "paused" else time
             share = 0.0
         else:
             time = duration(row.ended_at - row.started_at)
