@@ -28,6 +28,12 @@ class GraphRows:
         self._taken: frozenset[int] = frozenset()
         self._marks: dict[str, str] = {}
         self._edge_marks: dict[int, str] = {}
+        self._stops: frozenset[str] = frozenset()
+
+    def set_breakpoints(self, nodes: frozenset[str]) -> frozenset[str]:
+        """Take the nodes before which runs pause; returns those for which that is new."""
+        before, self._stops = self._stops, nodes
+        return before ^ nodes
 
     def set_marks(self, nodes: Mapping[str, str], edges: Mapping[int, str]) -> None:
         """Take what a proposal does to nodes and edges: `+`, `-` or `~`."""
@@ -77,7 +83,8 @@ class GraphRows:
         """The whole drawing as plain text, with the statuses on it."""
         if self.drawing is None:
             return ""
-        return "\n".join(self.drawing.text_rows({node: self._look(node) for node in {**self._states, **self._marks}}))
+        nodes = {*self._states, *self._marks, *self._stops}
+        return "\n".join(self.drawing.text_rows({node: self._look(node) for node in nodes}))
 
     def _edge_ink(self, edge: int) -> str:
         if edge == self.selected_edge:
@@ -101,17 +108,18 @@ class GraphRows:
         mark = self._marks.get(node, "")
         if mark:
             ink = SIGN_INKS[mark]
-            inks = {"border": border if selected else ink, "sign": ink, "name": "strong", "count": "dim"}
+            inks = {"border": border if selected else ink, "sign": ink, "name": "strong", "count": "dim", "stop": "bad"}
             return [(text, inks[part]) for text, part in drawing.box_row(node, row, self._look(node))]
         inks = {
             "border": border,
             "sign": look.ink if look is not None else "",
             "name": "strong" if stands_out else "" if look is not None or not self.in_run else "dim",
             "count": "dim",
+            "stop": "bad",
         }
         return [(text, inks[part]) for text, part in drawing.box_row(node, row, self._look(node))]
 
     def _look(self, node: str) -> NodeLook:
         state = self._states.get(node, NodeState())
         sign = look_of(state.status).sign if state.status else self._marks.get(node, "")
-        return NodeLook(sign, state.visits, node == self.selected)
+        return NodeLook(sign, state.visits, node == self.selected, node in self._stops)

@@ -31,16 +31,21 @@ ROUND = "╭─╮│╰╯"
 HEAVY = "┏━┓┃┗┛"
 DOUBLE = "╔═╗║╚╝"
 
-Part = Literal["border", "sign", "name", "count"]
+STOP = "◆"
+"""Stands in a box's left side where runs pause before its node."""
+
+Part = Literal["border", "sign", "name", "count", "stop"]
 
 
 @dataclass(frozen=True, slots=True)
 class NodeLook:
-    """How a node is drawn now: `sign` is one cell or empty, `visits` above 1 are written."""
+    """How a node is drawn now: `sign` is one cell or empty, `visits` above 1 are written, `stops` says that runs pause
+    before it."""
 
     sign: str = ""
     visits: int = 0
     selected: bool = False
+    stops: bool = False
 
 
 class Run(NamedTuple):
@@ -179,7 +184,7 @@ def _content(name: str, region: Region, look: NodeLook, side: str, counted: bool
     # A box can be wider than its name, for the sake of many wires: then the name stands in its middle.
     spare = max(0, room - cell_len(name))
     before = spare // 2 if spare > 2 else 0
-    parts: list[tuple[str, Part]] = [(side, "border")]
+    parts: list[tuple[str, Part]] = [(STOP, "stop") if look.stops else (side, "border")]
     if counted:
         parts += [(" " * (1 + before), "name"), (look.sign or " ", "sign"), (" ", "name")]
         used = 3 + before

@@ -15,6 +15,8 @@ from test_run_screen import open_run
 from core.errors import UsageError
 from core.link.types import ErrorView
 from tui.app import RondoApp
+from tui.navigation import Place
+from tui.screens.graph import GraphScreen
 from tui.screens.run_save import SaveSheet
 from tui.screens.run_why import WhySheet
 
@@ -294,3 +296,21 @@ async def test_an_attempt_that_failed_shows_its_traceback_while_it_is_selected(
         await hides(pilot, "TimeoutError: too slow")
         await settled(pilot)
         assert screen.steps.has_focus
+
+
+async def test_a_breakpoint_on_the_graph_is_set_with_a_key_and_has_a_sign(double: EngineDouble, app_on: AppOn) -> None:
+    counted(double, 3)
+    app = app_on(double)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: app.connected_once)
+        app.go(Place("graph", "count"))
+        await shows(pilot, "✓ b")
+        await until(pilot, lambda: isinstance(app.screen, GraphScreen) and app.screen.view_of_graph.selected == "a")
+        await pilot.press("j", "B")
+        await shows(pilot, "◆ Runs pause before b")
+        await shows(pilot, "◆ ✓ b")
+        assert [view.node for view in double.breakpoints] == ["b"]
+        assert "◆ ✓ b" in app.screen.copied_text()
+        await pilot.press("B")
+        await hides(pilot, "◆ ✓ b")
+        assert double.breakpoints == []

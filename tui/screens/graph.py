@@ -16,6 +16,7 @@ from tui.messages import EngineEvents
 from tui.navigation import Place
 from tui.reader import Reader
 from tui.screens.graph_base import WIDE, GraphBase
+from tui.screens.run_breaks import GraphBreaks
 from tui.text import plural, visible
 from tui.widgets.rule import Title
 
@@ -26,8 +27,10 @@ Visited = tuple[str, int, int]
 """A step, by its run, line and number."""
 
 
-class GraphScreen(GraphBase):
+class GraphScreen(GraphBreaks, GraphBase):
     """The graph. Without `run_id` it follows the workflow's newest run."""
+
+    view = "graph"
 
     def __init__(self, workflow: str, run_id: str | None = None) -> None:
         super().__init__(workflow)
@@ -71,9 +74,11 @@ class GraphScreen(GraphBase):
         self._asked = None
         self._workflow_reader.want()
         self._run_reader.want()
+        self.breaks.want()
 
     def on_engine_events(self, message: EngineEvents) -> None:
         """Read again what changed."""
+        self.breaks.hear(message)
         for event in message.events:
             if isinstance(event, WorkflowChanged) and event.name == self._workflow:
                 self._workflow_reader.want()
@@ -153,6 +158,12 @@ class GraphScreen(GraphBase):
         self._go_where_the_run_is()
 
     # Showing -----------------------------------------------------------------------------------------------------
+
+    def break_node(self) -> str:
+        return self.view_of_graph.selected
+
+    def show_breaks(self, nodes: frozenset[str]) -> None:
+        self.view_of_graph.set_breakpoints(nodes)
 
     def _show_run_on_graph(self) -> None:
         trail, run = self.trail, self.run_shown

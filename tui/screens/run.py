@@ -18,7 +18,7 @@ from tui.messages import EngineEvents
 from tui.navigation import Place
 from tui.run_feed import RunFeed, RunRead, WorkflowOfRun
 from tui.screens.confirm import ConfirmSheet
-from tui.screens.run_breaks import BreakActions
+from tui.screens.run_breaks import RunBreaks
 from tui.screens.run_nesting import NestingActions
 from tui.screens.run_question import QuestionActions
 from tui.screens.run_result import ResultActions
@@ -44,7 +44,7 @@ def needs_going(screen: RunScreen) -> str:
     return f"The run has ended: {screen.run.status}" if screen.run.status in FINAL else ""
 
 
-class RunScreen(NestingActions, TravelActions, ResultActions, WhyActions, SaveActions, BreakActions, QuestionActions):
+class RunScreen(NestingActions, TravelActions, ResultActions, WhyActions, SaveActions, RunBreaks, QuestionActions):
     """One run, live or over."""
 
     view = "run"

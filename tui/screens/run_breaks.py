@@ -91,9 +91,11 @@ class Breaks:
         )
 
 
-def needs_node(screen: BreakActions) -> str:
+def needs_node(screen: RondoScreen) -> str:
     """Why there is no node to stop before."""
-    return "" if screen.break_node() else "Select a step of a node first"
+    if not isinstance(screen, BreakActions):
+        return "Runs pause in the workflow as it is: g shows it"
+    return "" if screen.break_node() else "Select a node first"
 
 
 class BreakActions(RondoScreen):
@@ -122,13 +124,36 @@ class BreakActions(RondoScreen):
         done = f"No breakpoint before {node} any more" if message.clear else f"{SIGN} Runs pause before {node}"
         self.say(done, "good")
 
+    def toggle_break(self) -> None:
+        """Set the breakpoint before the node, or take it away."""
+        self.breaks.toggle(self.break_node())
+
+
+class RunBreaks(BreakActions):
+    """Breakpoints on the Run screen."""
+
     @action(
         "run.break",
         "breakpoint",
         keys="B",
         words="break",
-        help="Let all runs of the workflow pause before this node, or not any more",
+        help="Let all runs of the workflow pause before this step's node, or not any more",
         when=needs_node,
     )
-    def toggle_breakpoint(self) -> None:
-        self.breaks.toggle(self.break_node())
+    def break_before_step(self) -> None:
+        self.toggle_break()
+
+
+class GraphBreaks(BreakActions):
+    """Breakpoints on the Graph screen."""
+
+    @action(
+        "graph.break",
+        "breakpoint",
+        keys="B",
+        words="break",
+        help="Let all runs of the workflow pause before the node, or not any more",
+        when=needs_node,
+    )
+    def break_before_node(self) -> None:
+        self.toggle_break()

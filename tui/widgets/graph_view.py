@@ -166,6 +166,11 @@ class GraphView(Inked, ScrollView, can_focus=True, inherit_bindings=False):
             self._redraw_node(node)
         self._redraw_edges(edges)
 
+    def set_breakpoints(self, nodes: frozenset[str]) -> None:
+        """Show before which nodes runs pause."""
+        for node in self._rows.set_breakpoints(nodes):
+            self._redraw_node(node)
+
     def set_marks(self, nodes: Mapping[str, str], edges: Mapping[int, str]) -> None:
         """Show what a proposal does to nodes and edges: `+`, `-` or `~`."""
         self._rows.set_marks(nodes, edges)
