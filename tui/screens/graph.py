@@ -7,6 +7,7 @@ from core.link.routing_types import ConditionsView
 from core.link.status import look_of
 from core.link.types import RunView
 from core.link.workflow_types import WorkflowDetail
+from tui.actions import action
 from tui.edge_text import edge_lines
 from tui.graph_drawing import Wanted
 from tui.graph_feed import ConditionsRead, RunRead, WorkflowRead, graph_of, read_run, read_workflow
@@ -16,7 +17,7 @@ from tui.messages import EngineEvents
 from tui.navigation import Place
 from tui.reader import Reader
 from tui.screens.graph_base import WIDE, GraphBase
-from tui.screens.run_breaks import GraphBreaks
+from tui.screens.run_breaks import BreakActions, needs_node
 from tui.text import plural, visible
 from tui.widgets.rule import Title
 
@@ -27,7 +28,7 @@ Visited = tuple[str, int, int]
 """A step, by its run, line and number."""
 
 
-class GraphScreen(GraphBreaks, GraphBase):
+class GraphScreen(GraphBase, BreakActions):
     """The graph. Without `run_id` it follows the workflow's newest run."""
 
     view = "graph"
@@ -158,6 +159,17 @@ class GraphScreen(GraphBreaks, GraphBase):
         self._go_where_the_run_is()
 
     # Showing -----------------------------------------------------------------------------------------------------
+
+    @action(
+        "graph.break",
+        "breakpoint",
+        keys="B",
+        words="break",
+        help="Let all runs of the workflow pause before the node, or not any more",
+        when=needs_node,
+    )
+    def break_before_node(self) -> None:
+        self.toggle_break()
 
     def break_node(self) -> str:
         return self.view_of_graph.selected

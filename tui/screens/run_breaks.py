@@ -142,18 +142,3 @@ class RunBreaks(BreakActions):
     )
     def break_before_step(self) -> None:
         self.toggle_break()
-
-
-class GraphBreaks(BreakActions):
-    """Breakpoints on the Graph screen."""
-
-    @action(
-        "graph.break",
-        "breakpoint",
-        keys="B",
-        words="break",
-        help="Let all runs of the workflow pause before the node, or not any more",
-        when=needs_node,
-    )
-    def break_before_node(self) -> None:
-        self.toggle_break()
