@@ -184,8 +184,12 @@ class CallInterrupted(CallProblem):
     """The engine ended while a call was under way; what it came to is not known."""
 
 
+class CallGivenUp(CallProblem):
+    """The code of a node, its time limit or the end of its run gave a call up that had gone out."""
+
+
 class CallUncertain(CallProblem):
-    """A call that may act was under way when the engine ended, and a person decided not to repeat it."""
+    """A call that may have acted was not heard of to its end, and a person decided not to repeat it."""
 
 
 class NoSuchNode(RondoError):

@@ -30,12 +30,13 @@ from core.engine.call_forms import (
     reply_form,
     request_form,
     title_of,
+    tool_reply,
     used_text,
     without_secrets,
 )
 from core.engine.call_rows import LARGE, CallRows, defect
 from core.engine.http_calls import HttpCalls
-from core.engine.repeats import is_uncertain, repeat_question
+from core.engine.repeats import is_uncertain, repeat_question, uncertain
 from core.engine.replays import Replays
 from core.engine.tool_calls import ToolService, connection_question
 from core.errors import (
@@ -91,6 +92,8 @@ class _RunCall:
     visit: int
     kind: str
     text: bytes
+    before: asyncio.Task[None] | None = None
+    """The same call, which was given up and is not over yet."""
     waiters: set[tuple[int, int]] = field(default_factory=set)
     task: asyncio.Task[None] | None = None
     given_up: bool = False
@@ -217,7 +220,8 @@ class Broker:
         identity = _Identity(actor.record.number, header["key"], header["nth"], header["hash"])
         call = self._calls.get(identity)
         if call is None or call.given_up:
-            call = _RunCall(identity, actor, header["node"], header["visit"], header["kind"], payload)
+            before = call.task if call is not None else None
+            call = _RunCall(identity, actor, header["node"], header["visit"], header["kind"], payload, before)
             self._calls[identity] = call
             call.task = asyncio.create_task(self._do(call), name=f"call of run {actor.short_id}")
         call.waiters.add((header["e"], header["id"]))
@@ -252,6 +256,8 @@ class Broker:
 
     async def _do(self, call: _RunCall) -> None:
         try:
+            if call.before is not None:
+                await asyncio.wait([call.before])
             outcome = await self._outcome(call)
         except asyncio.CancelledError:
             outcome = None
@@ -399,10 +405,12 @@ class Broker:
         number = await self._rows.begin(start)
         key = hashlib.sha256(f"{start.key}{start.nth}{start.hash}".encode()).hexdigest()[:32]
         try:
-            reply = await self._tools.call(
+            came = await self._tools.call(
                 ready, asked.get("args") or {}, key, lambda text: self._say(call, "WARNING", text)
             )
-        except BaseException as error:
+            reply = await asyncio.to_thread(tool_reply, came, self._redact)
+        except BaseException as caught:
+            error = self._acted_or_not(caught, ready)
             await self._rows.failed(number, start, error)
             if isinstance(error, NotConnected):
                 return await self._ask_to_connect(call, error)
@@ -410,12 +418,19 @@ class Broker:
                 last = (await self._store.tool_calls(*call.identity))[-1]
                 return _Outcome({"ask": repeat_question(last, await self._asked_before(call), call.node, call.visit)})
             raise
-        form = orjson.dumps(await asyncio.to_thread(redacted, reply, self._redact))
+        form = orjson.dumps(reply)
         await self._rows.done(number, start, form, CallCost(cost=reply["cost"]))
         note = f", {money(reply['cost'])}" if reply["cost"] else ""
         note += f", log {reply['log_id']}" if reply["log_id"] else ""
         self._say(call, "INFO", f"{start.title}: done by {reply['provider']} ({reply['seconds']:.1f} s{note})")
         return _Outcome({}, form)
+
+    def _acted_or_not(self, error: BaseException, ready: Ready) -> BaseException:
+        """The error; for a defect of ours in a call that may write, one that says that it may have acted."""
+        if isinstance(error, RondoError) or not isinstance(error, Exception) or ready.action.effects != "write":
+            return error
+        log.error("a call of a tool failed inside the engine", exc_info=error)
+        return uncertain(error)
 
     async def _ask_to_connect(self, call: _RunCall, problem: NotConnected) -> _Outcome:
         ask = connection_question(problem, await self._asked_before(call), call.node, call.visit)
@@ -451,11 +466,11 @@ class Broker:
         )
         number = await self._rows.begin(start)
         try:
-            reply = await self._tools.call(ready, asked["args"], command_id, lambda text: None)
+            came = await self._tools.call(ready, asked["args"], command_id, lambda text: None)
+            reply = await asyncio.to_thread(tool_reply, came, self._redact)
         except BaseException as error:
             await self._rows.failed(number, start, error)
             raise
-        reply = await asyncio.to_thread(redacted, reply, self._redact)
         await self._rows.done(number, start, orjson.dumps(reply), CallCost(cost=reply["cost"]))
         return reply
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -13,7 +14,7 @@ import orjson
 from core.assistant.marking import nested_deeper, storable
 from core.engine.http_calls import kept_request
 from core.engine.tool_calls import kept_tool_request
-from core.errors import ModelReplyProblem
+from core.errors import ModelReplyProblem, ToolReplyProblem
 from core.link.model_types import CallRow, CallView
 from core.link.types import ErrorView
 from core.link.usage_types import UsageView, money
@@ -174,6 +175,33 @@ def kept(kind: str, asked: dict[str, Any], redact: Redact) -> bytes:
     elif kind == TOOL:
         asked = kept_tool_request(asked)
     return orjson.dumps(redacted(asked, redact))
+
+
+def tool_reply(reply: dict[str, Any], redact: Redact) -> dict[str, Any]:
+    """A tool's reply as it can be kept: without secrets and lone surrogates; a number that JSON has no way to write
+    is null, and a whole number of more than 64 bits the text of its digits. May take a while.
+
+    Raises ToolReplyProblem where its value is nested too deeply.
+    """
+    if nested_deeper(reply["value"], DEPTH):
+        raise ToolReplyProblem(
+            "What the tool gave can't be kept.",
+            cause=f"Its JSON is nested more than {DEPTH} times. The call itself was carried out.",
+            next_step="Ask it for something simpler.",
+        )
+    kept_reply: dict[str, Any] = redacted(_numbers(reply), lambda text: redact(str(storable(text))))
+    return kept_reply
+
+
+def _numbers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _numbers(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_numbers(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if whole and not -(2**63) <= value < 2**64 else value
 
 
 def redacted(value: Any, redact: Redact) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from core.crash_points import crash_point
 from core.engine.budgets import Budgets
 from core.engine.call_forms import Redact, kept, pack
-from core.errors import RondoError
+from core.errors import CallGivenUp, RondoError
 from core.sdk.calls import LLM
 from core.store.call_operations import NOTHING_USED, CallCost
 from core.store.operations import FinishCall, InsertCall
@@ -45,9 +45,9 @@ class CallRows:
         beginning = asyncio.ensure_future(self._runs.commit([start]))
         try:
             number: int = (await asyncio.shield(beginning))[0]
-        except asyncio.CancelledError as error:
+        except asyncio.CancelledError:
             # Given up just now, and nothing goes out: the row must not look as if something did.
-            self._keep(self._take_back(beginning, start, error))
+            self._keep(self._take_back(beginning, start))
             raise
         crash_point("call.begun")
         if start.kind == LLM:
@@ -79,7 +79,11 @@ class CallRows:
         if isinstance(error, asyncio.CancelledError):
             if self.closing:
                 return
-            error = RondoError("The call was given up.", cause="The code, or the end of its run, ended it.")
+            error = CallGivenUp(
+                "The call was given up.",
+                cause="It had gone out when the node's code, its time limit or the end of its run ended it.",
+                next_step="Where it may have acted, the run asks before it is made again.",
+            )
         elif not isinstance(error, RondoError):
             error = defect(error)
         text = self._redact(json.dumps(error.to_dict(), ensure_ascii=False, default=str))
@@ -90,10 +94,11 @@ class CallRows:
 
         await self._shielded(keep())
 
-    async def _take_back(
-        self, beginning: asyncio.Future[list[Any]], start: InsertCall, error: asyncio.CancelledError
-    ) -> None:
+    async def _take_back(self, beginning: asyncio.Future[list[Any]], start: InsertCall) -> None:
         number: int = (await beginning)[0]
+        error = RondoError(
+            "The call was given up.", cause="The code, or the end of its run, ended it; nothing went out."
+        )
         await self.failed(number, start, error)
 
     async def _shielded(self, work: Coroutine[Any, Any, None]) -> None:

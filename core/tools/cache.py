@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from core.places import cache_folder
+from core.tools.documents import read_json
 from core.tools.provider import Action, App, ConnectField, ConnectScheme
 
 FORMAT = 1
+ONE = "app "
+"""How a question about one app begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +39,12 @@ class SchemaCache:
     def get(self, provider: str, question: str) -> Kept | None:
         """What the provider last said to that question; it may block a little."""
         try:
-            document: Any = json.loads(self._file(provider, question).read_bytes())
+            document: Any = read_json(self._file(provider, question).read_bytes())
             if document["format"] != FORMAT or document["question"] != question:
                 return None
             apps = tuple(map(_app, document["apps"]))
+            if question.startswith(ONE) and len(apps) != 1:
+                return None
             return Kept(apps, tuple(Action(**one) for one in document["actions"]), float(document["at"]))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
@@ -65,6 +70,10 @@ class SchemaCache:
     def age(self, kept: Kept) -> float:
         """Seconds since it was said."""
         return max(0.0, self._now() - kept.at)
+
+    def fresh(self, kept: Kept, seconds: float) -> bool:
+        """True where it was said less than so many seconds ago; not where the clock has been put back since."""
+        return 0 <= self._now() - kept.at < seconds
 
     def _file(self, provider: str, question: str) -> Path:
         folder = self._folder if self._folder is not None else cache_folder() / "tools"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import importlib
-import json
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from core.errors import ToolProblem, ToolRateLimited, ToolReplyProblem, ToolUncertain, ToolUnreachable
+from core.tools.documents import read_json
 from core.tools.provider import Effects
 
 BODY_LIMIT = 10 * 1024 * 1024
@@ -32,7 +33,7 @@ class Answer:
 
     def json(self) -> Any:
         """The body as JSON; raises ValueError."""
-        return json.loads(self.body)
+        return read_json(self.body)
 
     def object(self) -> dict[str, Any]:
         """The body as a JSON object; {} where it is none: for error bodies and optional parts."""
@@ -161,14 +162,16 @@ def rate_limited(title: str, headers: Mapping[str, str], now: float | None = Non
 
 
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """Seconds to wait by the Retry-After header (a number, or a date); None without one."""
+    """Seconds to wait by the Retry-After header (a number, or a date); None without one that makes sense."""
     text = headers.get("retry-after", "").strip()
     if not text:
         return None
     try:
-        return max(0.0, float(text))
+        seconds = float(text)
     except ValueError:
         pass
+    else:
+        return max(0.0, seconds) if math.isfinite(seconds) else None
     try:
         date = email.utils.parsedate_to_datetime(text)
     except (TypeError, ValueError):

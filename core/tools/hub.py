@@ -17,7 +17,7 @@ from core.errors import (
     ToolUnknown,
     ToolUnreachable,
 )
-from core.tools.cache import Kept, SchemaCache
+from core.tools.cache import ONE, Kept, SchemaCache
 from core.tools.pins import Pin
 from core.tools.provider import ENDED, Action, App, Connection, ConnectRequest, ToolProvider, ToolResult
 from core.tools.waiting import Noted, Patience
@@ -258,7 +258,7 @@ class ToolHub:
         """The id of the account: the pinned one, else the newest active one."""
         place = (provider.name, pin.service, pin.account)
         known = self._accounts.get(place)
-        if known is not None and self._now() - known[1] < ACCOUNT_SECONDS:
+        if known is not None and 0 <= self._now() - known[1] < ACCOUNT_SECONDS:
             return known[0]
         found = await provider.list_connections(pin.service)
         ours = [one for one in found if pin.account in ("", one.id)]
@@ -313,13 +313,13 @@ class ToolHub:
         async def ask() -> tuple[Sequence[App], Sequence[Action]]:
             return [await provider.get_app(app)], await provider.list_actions(app)
 
-        kept, note = await self._kept(provider, f"app {app}", ask, refresh)
+        kept, note = await self._kept(provider, f"{ONE}{app}", ask, refresh)
         return kept.apps[0], kept.actions, self._cache.age(kept), note
 
     async def _kept(self, provider: ToolProvider, question: str, ask: Any, refresh: bool) -> tuple[Kept, str]:
         """What is kept where it is fresh, else what the provider says; what is older where it can't be reached."""
         kept = await asyncio.to_thread(self._cache.get, provider.name, question)
-        if kept is not None and not refresh and self._cache.age(kept) < self._fresh():
+        if kept is not None and not refresh and self._cache.fresh(kept, self._fresh()):
             return kept, ""
         try:
             apps, actions = await ask()

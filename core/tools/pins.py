@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from core.tools.documents import read_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ def read_pins(content: bytes | None) -> dict[str, Pin]:
     The file is a list of names or of objects with a name, or an object by name; either may stand below "tools".
     """
     try:
-        document: Any = json.loads(content or b"[]")
+        document: Any = read_json(content or b"[]")
     except ValueError:
         return {}
     if isinstance(document, dict) and isinstance(document.get("tools"), list | dict):

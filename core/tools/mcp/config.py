@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import ToolProviderMissing, ToolSettingsProblem
+from core.tools.documents import read_json
 from core.tools.provider import SecretValues
 
 FILE = "mcp.json"
@@ -53,7 +54,7 @@ def read_servers(files: Iterable[Path]) -> dict[str, ServerConfig]:
     found: dict[str, ServerConfig] = {}
     for file in files:
         try:
-            document = json.loads(file.read_bytes())
+            document = read_json(file.read_bytes())
         except FileNotFoundError:
             continue
         except (OSError, ValueError) as error:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from core.errors import RondoError, ToolProblem, ToolProviderMissing, ToolReplyProblem, ToolUnreachable
+from core.errors import RondoError, ToolProblem, ToolProviderMissing, ToolRefused, ToolReplyProblem, ToolUnreachable
 from core.tools import guard
 from core.tools.http import BODY_LIMIT, lost
 from core.tools.mcp.config import ServerConfig, resolved
@@ -116,7 +116,9 @@ class Server:
         if code == -32000:
             self._give_up()
             return lost(self._title, f"broke the connection{self._last_words()}", effects)
-        return ToolReplyProblem(
+        # By these codes it says that it has not understood, and so has not acted.
+        kind = ToolRefused if code in (-32700, -32600, -32601, -32602) else ToolReplyProblem
+        return kind(
             f"{self._title} answered with an error: {str(error)[:500]}",
             cause=f"{type(error).__name__}{f' {code}' if code is not None else ''}.",
             next_step="Look at the arguments and at the server.",

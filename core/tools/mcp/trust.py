@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from core.places import data_folder
+from core.tools.documents import read_json
 from core.tools.provider import Action
 
 
@@ -33,7 +34,7 @@ class Trust:
     def of(self, config_hash: str) -> Trusted | None:
         """What was trusted of a server with this configuration."""
         try:
-            document: Any = json.loads((self._folder / f"{config_hash}.json").read_bytes())
+            document: Any = read_json((self._folder / f"{config_hash}.json").read_bytes())
             return Trusted({str(name): str(value) for name, value in document["tools"].items()}, float(document["at"]))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
