@@ -6,20 +6,25 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import os
 import shutil
 import tempfile
 import uuid
 from pathlib import Path
 
+from textual.pilot import Pilot
+
 from core.definition.examples import examples_folder
 from core.link.start import connect, stop_engine
 from core.link.types import AT_REST, StartRun
 from core.places import Workspace
 from tui.app import RondoApp
+from tui.first_reading import FirstRead
 
 PICTURES = Path(__file__).parent / "pictures"
 SIZE = (110, 32)
+LIMIT_SECONDS = 120.0
 
 
 async def run_example(workspace: Workspace, name: str, answers: list[tuple[str, object]]) -> str:
@@ -32,18 +37,29 @@ async def run_example(workspace: Workspace, name: str, answers: list[tuple[str, 
         return run.run_id
 
 
-async def take(workspace: Workspace, shots: list[tuple[str, list[str]]]) -> None:
-    """Open the app, press keys, and save a picture after each group of them."""
-    app = RondoApp(workspace)
+async def settled(pilot: Pilot[int], text: str) -> str:
+    """Wait until a text stands on the screen and nothing changes any more; the picture."""
+    deadline = asyncio.get_running_loop().time() + LIMIT_SECONDS
+    before, same = "", 0
+    while same < 5:
+        if asyncio.get_running_loop().time() > deadline:
+            raise SystemExit(f"{text!r} never stood on the screen")
+        await pilot.pause(0.2)
+        picture = pilot.app.export_screenshot(title="rondo")
+        shown = html.unescape(picture).replace("\xa0", " ")
+        same = same + 1 if picture == before and text in shown else 0
+        before = picture
+    return before
+
+
+async def take(workspace: Workspace, shots: list[tuple[str, list[str], str]]) -> None:
+    """Open the app, press keys, and save a picture once a text stands on the screen."""
+    app = RondoApp(workspace, first=FirstRead(theme="rondo"))
     async with app.run_test(size=SIZE) as pilot:
-        await pilot.pause(1.5)
-        for name, keys in shots:
-            for key in keys:
-                await pilot.press(key)
-                await pilot.pause(0.6)
-            await pilot.pause(1.0)
-            text = app.export_screenshot(title="rondo")
-            (PICTURES / f"{name}.svg").write_text(text, encoding="utf-8")
+        await settled(pilot, "review_loop")
+        for name, keys, text in shots:
+            await pilot.press(*keys)
+            (PICTURES / f"{name}.svg").write_text(await settled(pilot, text), encoding="utf-8")
 
 
 async def main() -> None:
@@ -53,6 +69,7 @@ async def main() -> None:
         os.environ |= {f"XDG_{kind}_HOME": f"{temporary}/{kind}" for kind in ("DATA", "STATE", "CONFIG")}
         # The crumbs write the user's own folder as ~.
         os.environ["HOME"] = os.path.realpath(temporary)
+        os.environ |= {"COLORTERM": "truecolor", "TERM": "xterm-256color"}
         root = Path(temporary) / "demo"
         for name in ("csv_report", "hello", "onboarding", "review_loop"):
             shutil.copytree(examples_folder() / name, root / "workflows" / name)
@@ -65,7 +82,12 @@ async def main() -> None:
             await run_example(workspace, "review_loop", [("decision", "revise"), ("comment", "shorter, please")])
             await take(
                 workspace,
-                [("workflows", ["G"]), ("run", ["enter"]), ("graph", ["2"])],
+                [
+                    ("workflows", ["G"], "review_loop"),
+                    ("run", ["enter"], "waiting"),
+                    ("graph", ["2"], "review"),
+                    ("settings", ["8"], "max_runs"),
+                ],
             )
         finally:
             await stop_engine(workspace)

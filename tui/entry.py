@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 
 def main() -> int:
@@ -45,7 +46,7 @@ def _open_app(folder: str) -> int:
     from core.places import Workspace
 
     workspace = Workspace.at(folder)
-    if not workspace.exists():
+    if not workspace.exists() and not _make_workspace(workspace.root):
         missing = "has no workflows folder" if workspace.root.is_dir() else "is not there"
         print(f"error: There is no workspace at {workspace.root!s}: the folder {missing}.", file=sys.stderr)
         print(f"next:  Make one: rondo init {_quoted(workspace.root)}", file=sys.stderr)
@@ -67,6 +68,26 @@ def _open_app(folder: str) -> int:
     from tui.app import run_app
 
     return run_app(workspace, first)
+
+
+def _make_workspace(root: Path) -> bool:
+    """Ask the person at the terminal whether a workspace shall be made there, and make it; True where it is there."""
+    from core.read_only import is_read_only
+
+    if is_read_only() or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return False
+    print(f"There is no workspace at {root}.")
+    print("One is two folders, workflows and runs; an example comes with it. Nothing that is there is touched.")
+    try:
+        answer = input("Make one here? [y/N] ")
+    except (EOFError, KeyboardInterrupt):
+        print()
+        return False
+    if answer.strip().lower() not in ("y", "yes"):
+        return False
+    from core.cli.main import main as run_command
+
+    return run_command(["init", str(root), "--quiet"]) == 0
 
 
 def _quoted(path: object) -> str:

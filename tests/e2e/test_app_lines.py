@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -59,6 +60,53 @@ def test_a_signal_ends_the_app_and_gives_the_terminal_back(hello: World, open_ap
     # The other screen is left, the cursor is shown, no mouse or paste mode stays, and keys are lines again.
     assert terminal.modes_left() == set()
     assert hello.engine_pid() == engine
+
+
+BROKEN = """
+import sys
+import tui.app
+from core.places import Workspace
+
+class Broken(tui.app.RondoApp):
+    def go_back(self):
+        raise RuntimeError("broken on purpose")
+
+tui.app.RondoApp = Broken
+sys.exit(tui.app.run_app(Workspace.at(".")))
+"""
+
+
+def test_a_defect_of_the_app_gives_the_terminal_back_and_says_what_goes_on(own: World) -> None:
+    kept = {name: value for name, value in own.environment.items() if name.startswith(("XDG_", "RONDO_"))}
+    terminal = Terminal([sys.executable, "-c", BROKEN], cwd=own.root, columns=100, rows=30, **kept)
+    try:
+        terminal.wait_for(r"engine ●")
+        terminal.wait_for(r"No workflows yet")
+        engine = own.engine_pid()
+        terminal.send("q")
+        assert terminal.wait_for_end() == 1
+        assert terminal.modes_left() == set()
+        assert "broken on purpose" in terminal.text
+        assert "Engine and runs go on: open it again with rondo" in terminal.text
+        assert own.engine_pid() == engine
+    finally:
+        terminal.end()
+
+
+def test_in_an_empty_folder_the_app_offers_to_make_a_workspace_and_opens_it(world: World, open_app: Open) -> None:
+    refused = open_app(world, 80, 24)
+    refused.wait_for(r"Make one here\? \[y/N\]")
+    refused.send("\r")
+    assert refused.wait_for_end() == 5
+    assert "Make one: rondo init" in refused.text
+    assert list(world.root.iterdir()) == []
+    terminal = open_app(world, 80, 24)
+    terminal.wait_for(r"Make one here\? \[y/N\]")
+    terminal.send("y\r")
+    terminal.wait_for(r"hello +2")
+    terminal.wait_for(r"engine ●")
+    terminal.send("q")
+    assert terminal.wait_for_end() == 0
 
 
 @pytest.mark.long
