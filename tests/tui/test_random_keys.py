@@ -114,6 +114,7 @@ async def press_random_keys(seed: int, count: int, app_on: AppOn) -> None:
         await go_home(pilot, app)
         await until(pilot, lambda: is_home(app), f"back home after {done}")
         # The keys may have put every workflow into the trash.
-        words = ("NODES", "Nothing matches", "No workflows yet")
+        # The chat beside lies over a small screen until it is closed, which Esc does not do.
+        words = ("NODES", "Nothing matches", "No workflows yet", "chat: ")
         await until(pilot, lambda: any(word in screen_text(app) for word in words) or zoomed(app))
         app.leave = leave  # type: ignore[method-assign]
