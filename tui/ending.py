@@ -16,7 +16,7 @@ from tui.last_place import Kept, keep, take
 from tui.navigation import Place
 
 PATIENCE_SECONDS = 20.0
-"""How long an end may take on a busy machine; a terminal that is gone takes nothing any more, and nobody waits for it."""
+"""How long an end may take on a busy machine; a terminal that is gone takes nothing, and nobody waits for it."""
 SIGNALS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
 
 
