@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from looking import until
+from looking import LIMIT_SECONDS, until
 from random_keys import SIZES, burst, go_home, is_home
 
 from core.link.commands import Rerun
 from core.link.event_types import Event, StepChanged
+from core.link.retention_types import Prune, PruneReport
 from core.link.session import EngineSession
 from core.link.start import stop_engine
 from core.link.types import Answer, RunFilter, RunView, StartRun
@@ -28,7 +29,9 @@ class Witness(EngineSession):
     """The app's way to the engine, which keeps in mind what the engine acknowledged."""
 
     def __init__(self, workspace: Workspace) -> None:
-        super().__init__(workspace, "tui")
+        super().__init__(workspace, "tui", wait=LIMIT_SECONDS)
+        self.removed: set[str] = set()
+        """Runs that the keys removed for good."""
         self.runs: set[str] = set()
         self.answered: set[tuple[str, str]] = set()
         self.steps: set[tuple[str, int, int]] = set()
@@ -44,12 +47,24 @@ class Witness(EngineSession):
         self.answered.add((answer.run_id, answer.request))
         return run
 
+    async def prune(self, prune: Prune) -> PruneReport:
+        report = await super().prune(prune)
+        if not prune.dry_run:
+            self.removed |= {run.run_id for run in report.removed}
+        return report
+
     async def events(self) -> AsyncIterator[list[Event]]:
         async for batch in super().events():
             for event in batch:
                 if isinstance(event, StepChanged) and event.seq is not None:
                     self.steps.add((event.run_id, event.line, event.seq))
             yield batch
+
+    def forget_removed(self) -> None:
+        """Nothing is to be there of runs that were removed."""
+        self.runs -= self.removed
+        self.answered = {one for one in self.answered if one[0] not in self.removed}
+        self.steps = {one for one in self.steps if one[0] not in self.removed}
 
     def _seen(self, run: RunView) -> RunView:
         self.runs.add(run.run_id)
@@ -101,7 +116,8 @@ async def use_wildly(seed: int, count: int, workspace: Workspace) -> None:
 
 async def check_nothing_lost(workspace: Workspace, witness: Witness) -> None:
     """What the engine acknowledged is there for the next client, and its files are sound."""
-    session = EngineSession(workspace, "test")
+    session = EngineSession(workspace, "test", wait=LIMIT_SECONDS)
+    witness.forget_removed()
     session.open()
     try:
         kept: dict[str, Any] = {run.run_id: run for run in await session.list_runs(RunFilter(limit=1000))}

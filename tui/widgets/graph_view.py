@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from rich.cells import cell_len
 from textual import events
@@ -111,7 +112,7 @@ class GraphView(Inked, ScrollView, can_focus=True, inherit_bindings=False):
         if not room:
             return
         self._in_work = wanted
-        self.run_worker(self._make(wanted, room), exclusive=True, group="layout", name="laying out")
+        self.run_worker(partial(self._make, wanted, room), exclusive=True, group="layout", name="laying out")
 
     async def _make(self, wanted: Wanted, room: Size) -> None:
         drawing = await asyncio.to_thread(make_drawing, wanted, room)
