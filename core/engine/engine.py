@@ -322,6 +322,7 @@ class Engine(
 
     async def hello(self, client: ClientInfo) -> EngineInfo:
         self._models.keys.offer(client.keys)
+        self._secrets.offer(client.keys)
         return EngineInfo(
             app_version=VERSION,
             protocol=PROTOCOL,

@@ -13,6 +13,7 @@ from typing import Any
 from core.errors import SecretMissing, SecretNotGranted, SecretProblem
 from core.flow.secrecy import refuse_changes, secret_in_state
 from core.redaction import SHORTEST, JsonFinder, Redactor
+from core.tools.offered import offered_tool_keys
 from core.tools.secrets.declared import declared
 from core.tools.secrets.grants import Grants
 from core.tools.secrets.store import PASSPHRASE, SecretStore, Where
@@ -59,6 +60,7 @@ class Secrets:
         self._passphrase: str | None = environment.get(PASSPHRASE) or None
         self._store = SecretStore(environment=environment, passphrase=lambda: self._passphrase)
         self._grants = Grants()
+        self._offered: dict[str, str] = {}
         self._handed: set[str] = set()
         self._handing = threading.Lock()
         self._redactor = Redactor(())
@@ -80,9 +82,19 @@ class Secrets:
         found = self._store.find(name)
         return self._hand(found.value) if found is not None else None
 
+    def offer(self, keys: Mapping[str, str]) -> None:
+        """Take the keys of tools that a client has in its environment: in memory only, the latest counts.
+
+        Only providers are given them: a workflow's secrets are this engine's own.
+        """
+        offered = offered_tool_keys(keys)
+        self._offered |= offered
+        for value in offered.values():
+            self._hand(value)
+
     def value(self, name: str) -> str | None:
         """The same for providers of tools (`core.tools.provider.SecretValues`): None too where it can't be had."""
-        value = self._store.value(name)
+        value = self._offered.get(name) or self._store.value(name)
         return self._hand(value) if value is not None else None
 
     def set(self, name: str, value: str) -> Where:

@@ -71,6 +71,7 @@ from core.link.workflow_types import (
 )
 from core.llm.providers import offered_keys
 from core.read_only import is_read_only, refused
+from core.tools.offered import offered_tool_keys
 from core.version import VERSION
 
 T = TypeVar("T")
@@ -89,7 +90,7 @@ def client_info(kind: str) -> ClientInfo:
         pid=os.getpid(),
         batches_per_second=rate,
         read_only=is_read_only(),
-        keys=offered_keys(os.environ),
+        keys=offered_keys(os.environ) | offered_tool_keys(os.environ),
     )
 
 

@@ -17,7 +17,7 @@ class _Struct(msgspec.Struct, kw_only=True, forbid_unknown_fields=False):
 class ClientInfo(_Struct):
     """Who calls: `kind` is tui, cli, api or test.
 
-    `keys` are the keys and addresses of model providers in its environment, by variable. The engine holds them in
+    `keys` are the keys of providers of models and tools in its environment, by variable. The engine holds them in
     memory only; they are in no repr.
     """
 

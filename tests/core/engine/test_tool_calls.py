@@ -19,9 +19,13 @@ from workbench import Workbench
 from core.definition.load import load_sources
 from core.engine.conversations.trying import Tries
 from core.engine.inline import InlinePool
-from core.errors import NotConnected, ToolRefused, ToolUnknown
+from core.errors import NotConnected, ToolProviderMissing, ToolRefused, ToolUnknown
+from core.link.engine_types import ClientInfo
 from core.link.model_types import CallFilter
 from core.link.usage_types import usage_text
+from core.tools.direct.provider import SERVICES
+from core.tools.making import COMPOSIO_KEY
+from core.tools.offered import OFFERED
 
 SEND = """
 class Send(Node):
@@ -548,3 +552,24 @@ async def test_time_limits_and_waits_of_tools_are_settings(world: World) -> None
         run = await world.bench.run("w")
         assert run.error is not None and run.error.type == "ToolRateLimited"
         assert len(world.fake.executed) == 1
+
+
+async def test_a_key_that_is_set_in_a_terminal_works_with_the_engine_that_runs_already(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COMPOSIO_API_KEY")
+    async with world.bench.running():
+        engine = world.bench.engine
+        with pytest.raises(ToolProviderMissing):
+            await engine.get_tool("gmail", "composio")
+        await engine.hello(ClientInfo(kind="cli", app_version="1", keys={"COMPOSIO_API_KEY": f" {KEY}\n", "PATH": "x"}))
+        assert (await engine.get_tool("gmail", "composio")).actions
+    assert not [
+        path
+        for path in world.bench.workspace.runs_dir.rglob("*")
+        if path.is_file() and KEY.encode() in path.read_bytes()
+    ]
+
+
+def test_every_token_of_a_direct_way_is_offered() -> None:
+    assert {name for service in SERVICES for name in service.token_names} | {COMPOSIO_KEY} == OFFERED
