@@ -24,6 +24,7 @@ from core.places import Workspace, state_folder
 from core.read_only import is_read_only
 from tui.actions import EVERYWHERE, MOVING, Action, registry
 from tui.checking import ChecksFiles
+from tui.connecting import ConnectsTools
 from tui.connection import Connection, CostRead, EngineClient, StatusRead, after_events, after_status, unclean_end_text
 from tui.deeds import Deeds
 from tui.editing import EditsFiles
@@ -58,7 +59,7 @@ def open_session(workspace: Workspace) -> EngineClient:
     return EngineSession(workspace, "tui")
 
 
-class RondoApp(StartsRuns, EditsFiles, EndsWell, ChecksFiles, LeadsByHand, inherit_bindings=False):
+class RondoApp(StartsRuns, EditsFiles, EndsWell, ChecksFiles, ConnectsTools, LeadsByHand, inherit_bindings=False):
     """The app. `make_client` and `now` are for tests: another engine, a clock that stands."""
 
     TITLE = "rondo"

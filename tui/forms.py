@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
+from core.link.tool_types import FieldView
 from core.link.types import RequestView
 from tui.text import visible
 
 CHOICES = ("select", "multiselect", "confirm")
+NESTED_DEPTH, NESTED_AT_MOST = 2, 8
+"""How deep objects have fields of their own, and with how many properties at most; others are written as JSON."""
+REFERENCES_AT_MOST = 8
+SECRET_NAMES = ("token", "secret", "password", "passphrase", "api_key", "apikey", "access_key", "private_key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,14 @@ class FieldSpec:
     given: Any = None
     required: bool = False
     hint: str = ""
+    path: tuple[str, ...] = ()
+    """Where the value stands in the object, where that is not just its name."""
+    secret: bool = False
+    """True for what is not shown while it is typed."""
+    whole: bool = False
+    """True for numbers without a fraction."""
+    leave_out: bool = False
+    """True where nothing typed means no value, not an empty one."""
 
 
 class BadText(Exception):
@@ -59,44 +72,140 @@ def field_of_request(request: RequestView) -> FieldSpec:
 def fields_of_inputs(
     schema: Mapping[str, Any] | None, initial_state: Mapping[str, Any], given: Mapping[str, Any] | None = None
 ) -> list[FieldSpec]:
-    """The fields of a workflow's inputs: from its schema, else one for each value it begins with.
-
-    What is `given` stands there in place of the defaults.
-    """
-    properties = (schema or {}).get("properties")
-    values = {**initial_state, **(given or {})}
-    if isinstance(properties, Mapping) and properties:
-        required = (schema or {}).get("required", [])
-        known = {
-            name: field["default"]
-            for name, field in properties.items()
-            if isinstance(field, Mapping) and "default" in field
-        }
-        values = {**initial_state, **known, **(given or {})}
-        return [_field_of_schema(name, field, name in required, values) for name, field in properties.items()]
-    return [_field_of_value(name, value) for name, value in values.items()]
+    """The fields of a workflow's inputs: from its schema, else one for each value it begins with. `given` is what was
+    filled in before."""
+    fields = fields_of_schema(schema or {}, given, initial_state)
+    begins = {**initial_state, **(given or {})}
+    return fields or [_field_of_value(name, value) for name, value in begins.items()]
 
 
-def _field_of_schema(name: str, schema: Any, required: bool, values: Mapping[str, Any]) -> FieldSpec:
-    field: Mapping[str, Any] = schema if isinstance(schema, Mapping) else {}
-    given = values.get(name)
+def fields_of_schema(
+    schema: Mapping[str, Any],
+    given: Mapping[str, Any] | None = None,
+    fallback: Mapping[str, Any] | None = None,
+    *,
+    required_first: bool = False,
+) -> list[FieldSpec]:
+    """The fields of an object by its JSON Schema: one for each property, and one for each of a property that is an
+    object of a few. `given` are the values that stand there at first, else the schema's, else those of `fallback`."""
+    definitions = schema.get("$defs", schema.get("definitions", {}))
+    fields = list(_fields_of_object(schema, given or {}, fallback or {}, (), definitions))
+    return sorted(fields, key=lambda field: not field.required) if required_first else fields
+
+
+def _fields_of_object(
+    schema: Mapping[str, Any],
+    given: Mapping[str, Any],
+    fallback: Mapping[str, Any],
+    path: tuple[str, ...],
+    definitions: Any,
+) -> Iterator[FieldSpec]:
+    properties = schema.get("properties")
+    required = schema.get("required")
+    needed = required if isinstance(required, list) else []
+    for name, described in properties.items() if isinstance(properties, Mapping) else ():
+        field, or_nothing = _resolved(described, definitions)
+        value = given.get(name, field.get("default", fallback.get(name)))
+        inner = field.get("properties")
+        here = (*path, str(name))
+        few = isinstance(inner, Mapping) and 0 < len(inner) <= NESTED_AT_MOST and len(path) < NESTED_DEPTH
+        if few and name in needed and not or_nothing and isinstance(value, Mapping | None):
+            yield from _fields_of_object(field, value or {}, {}, here, definitions)
+        else:
+            yield _field_of_schema(here, field, name in needed, value)
+
+
+def _resolved(described: Any, definitions: Any) -> tuple[Mapping[str, Any], bool]:
+    """A property's schema without references and without "or null", which is what leaving it out means; and whether
+    it may be null."""
+    field: Mapping[str, Any] = described if isinstance(described, Mapping) else {}
+    or_nothing = False
+    for _ in range(REFERENCES_AT_MOST):
+        reference, choices = field.get("$ref"), field.get("anyOf", field.get("oneOf"))
+        if isinstance(reference, str) and isinstance(definitions, Mapping):
+            found = definitions.get(reference.rsplit("/", 1)[-1])
+            meant: Any = found if isinstance(found, Mapping) else {}
+        elif isinstance(choices, list):
+            real = [one for one in choices if isinstance(one, Mapping) and one.get("type") != "null"]
+            or_nothing = or_nothing or len(real) < len(choices)
+            if real and all("const" in one for one in real):
+                meant = {"enum": [one["const"] for one in real]}
+            elif len(real) == 1:
+                meant = real[0]
+            else:
+                break
+        elif isinstance(field.get("allOf"), list) and len(field["allOf"]) == 1:
+            meant = field["allOf"][0]
+        else:
+            break
+        rest = {key: value for key, value in field.items() if key not in ("$ref", "anyOf", "oneOf", "allOf")}
+        field = {**(meant if isinstance(meant, Mapping) else {}), **rest}
+    kinds = field.get("type")
+    if isinstance(kinds, list):
+        real_kinds = [kind for kind in kinds if kind != "null"]
+        or_nothing = or_nothing or len(real_kinds) < len(kinds)
+        kind = real_kinds[0] if len(real_kinds) == 1 else None
+        field = {key: value for key, value in field.items() if key != "type"} | ({"type": kind} if kind else {})
+    return field, or_nothing
+
+
+def _field_of_schema(path: tuple[str, ...], field: Mapping[str, Any], required: bool, given: Any) -> FieldSpec:
     kind = field.get("type")
-    prompt = str(field.get("title") or name)
-    hint = str(field.get("description") or field.get("format") or "")
+    name = ".".join(path)
+    title = str(field.get("title") or path[-1])
+    prompt = f"{'.'.join(path[:-1])}: {title}" if len(path) > 1 else title
+    hint = " ".join(str(field.get("description") or field.get("format") or "").split())
+    spec = FieldSpec(name, visible(prompt), "json", (), given, required, visible(hint), path)
+    # What is not needed and stands nowhere is left out, and no value is made up for it.
+    optional = not required and given is None
+    leave_out: tuple[tuple[Any, str], ...] = ((None, "leave out"),) if optional else ()
     if isinstance(field.get("enum"), list):
-        return FieldSpec(name, prompt, "select", choices_of(list(field["enum"])), given, required, hint)
+        return replace(spec, input_type="select", choices=(*leave_out, *choices_of(list(field["enum"]))))
     if kind == "boolean":
-        return FieldSpec(name, prompt, "confirm", ((True, "yes"), (False, "no")), given, required, hint)
+        return replace(spec, input_type="confirm", choices=(*leave_out, (True, "yes"), (False, "no")))
     if kind in ("integer", "number"):
-        return FieldSpec(name, prompt, "number", (), _as_text(given), required, hint)
+        return replace(spec, input_type="number", given=_as_text(given), whole=kind == "integer")
     if kind == "string":
-        return FieldSpec(name, prompt, "text", (), "" if given is None else str(given), required, hint)
+        secret = field.get("format") == "password" or field.get("writeOnly") is True or is_secret_name(path[-1])
+        return replace(
+            spec, input_type="text", given="" if given is None else str(given), secret=secret, leave_out=optional
+        )
     items = field.get("items")
     if kind == "array" and isinstance(items, Mapping) and isinstance(items.get("enum"), list):
-        return FieldSpec(name, prompt, "multiselect", choices_of(list(items["enum"])), given, required, hint)
+        return replace(spec, input_type="multiselect", choices=choices_of(list(items["enum"])), leave_out=optional)
+    example = {"array": "as JSON, such as [1, 2]", "object": 'as JSON, such as {"a": 1}'}.get(str(kind), "as JSON")
+    return replace(spec, given=_as_text(given), hint=f"{spec.hint} ({example})" if spec.hint else example)
+
+
+def is_secret_name(name: str) -> bool:
+    """True for the names of what nobody should read over a shoulder."""
+    return any(word in name.lower() for word in SECRET_NAMES)
+
+
+def field_of_account(field: FieldView) -> FieldSpec:
+    """The field of something that it takes to connect an account."""
     return FieldSpec(
-        name, prompt, "json", (), _as_text(given), required, hint or (f"as JSON ({kind})" if kind else "as JSON")
+        name=field.name,
+        prompt=visible(field.title or field.name),
+        input_type="text",
+        given=field.default,
+        required=field.required,
+        hint=visible(" ".join(field.description.split())),
+        secret=field.secret,
     )
+
+
+def put_together(values: Iterable[tuple[FieldSpec, Any]]) -> dict[str, Any]:
+    """The object that a form's values make; what is None is left out."""
+    whole: dict[str, Any] = {}
+    for spec, value in values:
+        *outer, last = spec.path or (spec.name,)
+        place = whole
+        for name in outer:
+            place = place.setdefault(name, {})
+        if value is not None:
+            place[last] = value
+    return whole
 
 
 def _field_of_value(name: str, value: Any) -> FieldSpec:
@@ -117,7 +226,9 @@ def value_of_text(field: FieldSpec, text: str) -> Any:
     """What typed text means in a field; raises BadText. An empty text is an empty text, or nothing where the field
     isn't a text (None)."""
     if field.input_type == "text":
-        return text
+        if not text and field.required:
+            raise BadText("needed")
+        return None if field.leave_out and not text else text
     if not text.strip():
         if field.required:
             raise BadText("needed")
@@ -128,6 +239,8 @@ def value_of_text(field: FieldSpec, text: str) -> Any:
         except ValueError:
             pass
         try:
+            if field.whole:
+                raise BadText("a whole number is needed, such as 3")
             return json.loads(text) if _is_number(text) else float(text)
         except ValueError:
             raise BadText("a number is needed, such as 3 or 2.5") from None

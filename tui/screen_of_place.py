@@ -31,6 +31,10 @@ def screen_of(place: Place) -> Screen[Any]:
         from tui.screens.inbox import InboxScreen
 
         return InboxScreen()
+    if place.view == "tools":
+        from tui.screens.tools import ToolsScreen
+
+        return ToolsScreen()
     if place.proposal:
         from tui.screens.graph_proposal import ProposalGraphScreen
 

@@ -123,6 +123,22 @@ def cut_spans(spans: Spans, width: int) -> Spans:
     return kept
 
 
+def marked(spans: Sequence[Span], needle: str) -> Spans:
+    """The spans with every place marked in which the words stand, in whatever case, within one span."""
+    if not needle:
+        return list(spans)
+    found: Spans = []
+    wanted = needle.lower()
+    for text, ink in spans:
+        low, start = text.lower(), 0
+        # A text that is longer in small letters has its places elsewhere.
+        while len(low) == len(text) and (at := low.find(wanted, start)) >= 0:
+            found += [(text[start:at], ink), (text[at : at + len(wanted)], "match")]
+            start = at + len(wanted)
+        found.append((text[start:], ink))
+    return found
+
+
 def spans_text(spans: Sequence[Span]) -> str:
     """Spans as plain text."""
     return "".join(text for text, _ in spans)

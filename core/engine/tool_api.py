@@ -13,11 +13,13 @@ from core.engine.broker import Broker
 from core.engine.catalog import Catalog
 from core.engine.connecting import ConnectionWatch
 from core.engine.environments.providers import COMPOSIO_CORE, ProviderEnvironments
+from core.engine.events import EventBus
 from core.engine.readiness import Readiness
 from core.engine.secrets import Secrets
 from core.engine.tool_calls import CONNECTED, request_id_of
 from core.errors import RondoError, ToolMissing, ToolProblem
 from core.flow.journal import CONNECTION
+from core.link.event_types import ToolsChanged
 from core.link.tool_types import (
     ActionRow,
     ActionView,
@@ -38,7 +40,7 @@ from core.store.store import Store
 from core.tools.hub import ToolHub
 from core.tools.making import GONE
 from core.tools.pins import Pin, read_pins
-from core.tools.provider import Action, App, ConnectField, Connection
+from core.tools.provider import ENDED, Action, App, ConnectField, Connection
 
 MOST_ROWS = 300
 MOST_ACTIONS = 1000
@@ -59,18 +61,22 @@ class ToolCalls:
     _connecting: ConnectionWatch
     _readiness: Readiness
     _secrets: Secrets
+    _bus: EventBus
 
     async def answer(self, answer: Answer) -> RunView:
         raise NotImplementedError
 
-    async def list_tools(self, query: str = "", connected: bool = False, refresh: bool = False) -> ToolList:
+    async def list_tools(
+        self, query: str = "", connected: bool = False, refresh: bool = False, offset: int = 0
+    ) -> ToolList:
         listing = await self._hub.list_apps(query, connected=connected, refresh=refresh)
         users = await self._users()
         rows = [_row(app, _of(app, listing.connections), users) for app in listing.apps]
         # Those that are used come first; the order of each provider stays.
         rows.sort(key=lambda row: (row.connection is None, not row.workflows))
-        left = max(0, len(rows) - MOST_ROWS)
-        return ToolList(tools=rows[:MOST_ROWS], age=listing.age, notes=list(listing.notes), left_out=left)
+        page = rows[max(0, offset) : max(0, offset) + MOST_ROWS]
+        left = max(0, len(rows) - max(0, offset) - len(page))
+        return ToolList(tools=page, age=listing.age, notes=list(listing.notes), left_out=left)
 
     async def get_tool(self, name: str, provider: str = "", refresh: bool = False) -> ToolDetail:
         found = await self._hub.details(name, provider, refresh=refresh)
@@ -114,6 +120,8 @@ class ToolCalls:
             await self.go_on_with(request.app)
         else:
             self._connecting.watch(served, request)
+            if request.link:
+                self._bus.publish(ToolsChanged(app=request.app))
         return ConnectView(
             app=request.app,
             provider=served,
@@ -129,13 +137,18 @@ class ToolCalls:
         found = await self._hub.connection(name, connection_id, provider)
         if found.usable:
             await self.go_on_with(found.app)
+        elif found.state in ENDED:
+            self._bus.publish(ToolsChanged(app=found.app))
         return _connection(found)
 
     async def disconnect_tool(self, name: str, provider: str = "", account: str = "") -> list[ConnectionView]:
-        return [_connection(one) for one in await self._hub.disconnect(name, provider, account)]
+        gone = await self._hub.disconnect(name, provider, account)
+        self._bus.publish(ToolsChanged(app=name.lower()))
+        return [_connection(one) for one in gone]
 
     async def go_on_with(self, app: str) -> None:
-        """Answer every run that waits for an account of this app."""
+        """An account of this app is there: answer every run that waits for it, and tell who looks."""
+        self._bus.publish(ToolsChanged(app=app))
         for row in await self._store.requests(status="open"):
             if row.kind != CONNECTION or row.request_id != request_id_of(app):
                 continue

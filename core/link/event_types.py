@@ -84,6 +84,12 @@ class BreakpointsChanged(_Struct, tag="breakpoints"):
     workflow: str
 
 
+class ToolsChanged(_Struct, tag="tools"):
+    """An account of an app came, became active or failed, or was given up; an MCP server was trusted or is no more."""
+
+    app: str
+
+
 class Resync(_Struct, tag="resync"):
     """Events were lost: read rows after your cursors."""
 
@@ -101,5 +107,6 @@ Event = (
     | ChatText
     | ProposalChanged
     | BreakpointsChanged
+    | ToolsChanged
     | Resync
 )

@@ -17,6 +17,7 @@ from core.link.event_types import (
     RequestChanged,
     Resync,
     RunChanged,
+    ToolsChanged,
     WorkflowChanged,
 )
 
@@ -41,6 +42,8 @@ def _subject(event: Event) -> object | None:
             return ("environment", key)
         case PruneChanged():
             return "prune"
+        case ToolsChanged(app=app):
+            return ("tools", app)
         case ChatChanged(chat_id=chat_id):
             return ("chat", chat_id)
         case ChatText(chat_id=chat_id, number=number):

@@ -56,3 +56,29 @@ def run_seconds(started_at: float | None, ended_at: float | None, now: float | N
     """
     end = now if ended_at is None else ended_at
     return None if started_at is None or end is None else max(0.0, end - started_at)
+
+
+NO_ACCOUNT = Look("○", "no account", "dim")
+ACCOUNT_LOOKS: dict[str, Look] = {
+    "ACTIVE": Look("●", "connected", "good"),
+    "INITIATED": Look("◐", "begun", "waiting"),
+    "INITIALIZING": Look("◐", "begun", "waiting"),
+    "EXPIRED": Look("✗", "expired", "bad"),
+    "FAILED": Look("✗", "failed", "bad"),
+    "INACTIVE": Look("✗", "inactive", "bad"),
+    "REVOKED": Look("✗", "taken back", "bad"),
+}
+"""The states of accounts."""
+SERVER_LOOKS: dict[str, Look] = {"ACTIVE": Look("●", "trusted", "good"), "EXPIRED": Look("!", "changed", "waiting")}
+"""An MCP server has no account: it is trusted or not."""
+
+
+def account_look(provider: str, state: str | None, *, needed: bool = True) -> Look:
+    """How an account is shown; `state` is None where there is none, `needed` False where none is needed."""
+    if state is None and not needed:
+        return Look("·", "not needed", "dim")
+    if provider == "mcp":
+        return Look("!", "not trusted", "waiting") if state is None else SERVER_LOOKS.get(state, NO_ACCOUNT)
+    if state is None:
+        return NO_ACCOUNT
+    return ACCOUNT_LOOKS.get(state) or Look("?", state.lower(), "dim")

@@ -24,7 +24,11 @@ T = TypeVar("T")
 class ToolApi(Protocol):
     """Tools of all providers; every method raises the ToolProblem family."""
 
-    async def list_tools(self, query: str = "", connected: bool = False, refresh: bool = False) -> ToolList: ...
+    async def list_tools(
+        self, query: str = "", connected: bool = False, refresh: bool = False, offset: int = 0
+    ) -> ToolList:
+        """Apps from the `offset`-th on, those first that are connected or used; `left_out` are behind them."""
+        ...
 
     async def get_tool(self, name: str, provider: str = "", refresh: bool = False) -> ToolDetail: ...
 
@@ -90,8 +94,12 @@ class RemoteToolCalls(ABC):
     async def _call(self, returns: type[T], method: str, **params: object) -> T:
         """Call the engine and give back what it answers; raises RondoError."""
 
-    async def list_tools(self, query: str = "", connected: bool = False, refresh: bool = False) -> ToolList:
-        return await self._call(ToolList, "list_tools", query=query, connected=connected, refresh=refresh)
+    async def list_tools(
+        self, query: str = "", connected: bool = False, refresh: bool = False, offset: int = 0
+    ) -> ToolList:
+        return await self._call(
+            ToolList, "list_tools", query=query, connected=connected, refresh=refresh, offset=offset
+        )
 
     async def get_tool(self, name: str, provider: str = "", refresh: bool = False) -> ToolDetail:
         return await self._call(ToolDetail, "get_tool", name=name, provider=provider, refresh=refresh)

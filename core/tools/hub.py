@@ -32,6 +32,8 @@ BY_PACKAGE = "composio-core"
 ASKED_FAR = frozenset({HOSTED, BY_PACKAGE})
 """Providers of Composio's apps: what they say of apps is kept. One of the two is looked through, the other is used
 where it is named."""
+_QUESTION = "apps "
+"""What is asked for all apps; words behind it ask for those that fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +288,10 @@ class ToolHub:
         if provider.name not in ASKED_FAR:
             return (await provider.list_apps(query)).items, 0.0, ""
 
+        whole = await asyncio.to_thread(self._cache.get, provider.name, _QUESTION) if query else None
+        if whole is not None and not refresh and self._cache.age(whole) < self._fresh():
+            return _fitting(whole.apps, query), self._cache.age(whole), ""
+
         async def ask() -> tuple[Sequence[App], Sequence[Action]]:
             found: list[App] = []
             cursor = ""
@@ -297,7 +303,12 @@ class ToolHub:
                     break
             return found, ()
 
-        kept, note = await self._kept(provider, f"apps {query.lower()}", ask, refresh)
+        try:
+            kept, note = await self._kept(provider, f"{_QUESTION}{query.lower()}", ask, refresh)
+        except ToolsOffline:
+            if whole is None:
+                raise
+            return _fitting(whole.apps, query), self._cache.age(whole), self._offline(provider, whole)
         return kept.apps, self._cache.age(kept), note
 
     async def _described(
@@ -330,9 +341,12 @@ class ToolHub:
                     cause=problem.message,
                     next_step="Look at the network, then try again.",
                 ) from problem
-            return kept, f"{provider.name} can't be reached; this is from {_ago(self._cache.age(kept))} ago."
+            return kept, self._offline(provider, kept)
         await asyncio.to_thread(self._cache.put, provider.name, question, apps, actions)
         return Kept(tuple(apps), tuple(actions), self._now()), ""
+
+    def _offline(self, provider: ToolProvider, kept: Kept) -> str:
+        return f"{provider.name} can't be reached; this is from {_ago(self._cache.age(kept))} ago."
 
     async def _action(self, provider: ToolProvider, pin: Pin, action: str) -> Action:
         if provider.name not in ASKED_FAR:
@@ -370,6 +384,12 @@ def _no_account(pin: Pin, found: Sequence[Connection]) -> NotConnected:
         next_step=f"Connect it: rondo authenticate-tool {name}",
         details={"app": name},
     )
+
+
+def _fitting(apps: Sequence[App], query: str) -> list[App]:
+    words = query.lower().split()
+    texts = ((app, f"{app.name} {app.title} {app.description} {' '.join(app.categories)}".lower()) for app in apps)
+    return [app for app, text in texts if all(word in text for word in words)]
 
 
 def _ago(seconds: float) -> str:

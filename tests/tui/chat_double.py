@@ -63,6 +63,7 @@ class ChatDouble:
     calls: list[str]
 
     def __init__(self) -> None:
+        super().__init__()
         self.chats: dict[str, Chat] = {}
         self.proposals: dict[str, ProposalView] = {}
         self.edits: list[EditRow] = []

@@ -17,6 +17,7 @@ import msgspec
 from chat_double import ChatDouble
 from inspect_double import InspectDouble
 from shelf_double import ShelfDouble
+from tools_double import ToolsDouble
 
 from core.engine.condition_values import seen_conditions
 from core.engine.state_parts import preview, take_part
@@ -120,7 +121,7 @@ class Run:
         return self.steps[-1].node if self.steps else None
 
 
-class EngineDouble(InspectDouble, ShelfDouble, ChatDouble):
+class EngineDouble(InspectDouble, ShelfDouble, ChatDouble, ToolsDouble):
     """An engine without processes and files. `problems` maps a method's name to the error its next call raises."""
 
     def __init__(self, now: Callable[[], float] = lambda: NOW) -> None:
@@ -315,7 +316,14 @@ class EngineDouble(InspectDouble, ShelfDouble, ChatDouble):
         self.send(LogsChanged(run_id=run.id, last=len(run.logs)))
 
     def ask(
-        self, run: Run, node: str, request_id: str, prompt: str | None, input_type: str = "text", options: Any = None
+        self,
+        run: Run,
+        node: str,
+        request_id: str,
+        prompt: str | None,
+        input_type: str = "text",
+        options: Any = None,
+        kind: str = "input",
     ) -> RequestView:
         """The run asks and waits."""
         request = RequestView(
@@ -326,7 +334,7 @@ class EngineDouble(InspectDouble, ShelfDouble, ChatDouble):
             visit=1,
             request_id=request_id,
             nth=0,
-            kind="input",
+            kind=kind,
             input_type=input_type,
             prompt=prompt,
             options=options,
@@ -338,6 +346,20 @@ class EngineDouble(InspectDouble, ShelfDouble, ChatDouble):
         self.send(RequestChanged(run_id=run.id, workflow=run.workflow, key=request.key, status="open"))
         self._run_changed(run)
         return request
+
+    def ask_for_account(self, run: Run, node: str, app: str) -> RequestView:
+        """The run waits for an account of an app."""
+        prompt = f"The tool {app} has no account. Nobody has connected one. Connect it, and {node} goes on."
+        options = [{"value": "connected", "label": "connected: go on"}, {"value": "fail", "label": "fail: it fails"}]
+        return self.ask(run, node, f"connect-{app}", prompt, "select", options, kind="connection")
+
+    def account_is_there(self, app: str) -> None:
+        for run in self.runs.values():
+            for request in run.open_requests:
+                if request.request_id == f"connect-{app}":
+                    self.answer_elsewhere(run, request, "connected", by="engine")
+                    run.status = "running"
+                    self._run_changed(run)
 
     def answer_elsewhere(self, run: Run, request: RequestView, value: Any, by: str = "cli") -> None:
         """Somebody else answers."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine_double import NOW, EngineDouble, Run
+from tools_double import BASIC, KEY, LINK, TRUST
 
 from core.link.types import ErrorView
 from core.link.workflow_types import FindingView
@@ -122,3 +123,43 @@ def digest(double: EngineDouble) -> Run:
     double.begin(run, "approve", at=at + 26.2)
     double.ask(run, "approve", "decision", "Post this digest to #team?", "select", ["post", "edit first", "discard"])
     return run
+
+
+def tools(double: EngineDouble) -> None:
+    """Apps of three providers, in every state that an account can be in."""
+    double.app(
+        "gmail",
+        title="Gmail",
+        description="Read, search and send mail.",
+        categories=["mail"],
+        actions=3,
+        workflows=["mail_digest"],
+    )
+    double.action(
+        "gmail",
+        "send_email",
+        properties={
+            "recipient_email": {"type": "string", "description": "To whom."},
+            "subject": {"type": "string"},
+            "body": {"type": "string", "description": "The text of the mail, in plain words or in HTML."},
+            "is_html": {"type": "boolean", "default": False},
+            "cc": {"type": "array", "items": {"type": "string"}},
+        },
+        required=["recipient_email", "subject"],
+        description="Send a mail from the account that is connected.",
+    )
+    double.action("gmail", "fetch_emails", "read", {"max_results": {"type": "integer", "default": 10}})
+    double.action("gmail", "list_labels", "read")
+    double.account(
+        "gmail", account="me@example.org", scheme="OAUTH2", created_at=NOW - 3 * 86400, expires_at=NOW + 2 * 86400 + 60
+    )
+    double.app("slack", schemes=[LINK, KEY], description="Post to channels.", workflows=["mail_digest", "mailing_list"])
+    double.action("slack", "post_message", properties={"channel": {"type": "string"}, "text": {"type": "string"}})
+    double.account("slack", "EXPIRED", account="team", created_at=NOW - 40 * 86400, reason="The token was taken back.")
+    double.app("airtable", schemes=[KEY], description="Tables that are shared.", categories=["data"])
+    double.app("webdav", schemes=[BASIC], description="Files over WebDAV.")
+    double.app("weather", needs_connection=False, description="What the weather will be.", actions=1)
+    double.action("weather", "get_weather", "read", {"city": {"type": "string"}}, ["city"])
+    double.app("files", provider="mcp", schemes=[TRUST], description="MCP server: npx server-filesystem /home/me")
+    double.action("files", "read_file", "read", {"path": {"type": "string"}}, ["path"])
+    double.app("github", provider="direct", schemes=[KEY], description="Issues and pull requests.")

@@ -12,7 +12,9 @@ from engine_double import NOW, EngineDouble, Run
 from looking import screen_text, until
 from random_keys import SIZES, burst, go_home, is_home
 from runs_double import ManyRunsDouble
+from tools_double import BASIC, KEY, LINK
 
+from core.link.event_types import ToolsChanged
 from core.link.types import ErrorView
 from core.link.workflow_types import FindingView
 from tui.app import RondoApp
@@ -22,7 +24,7 @@ AppOn = Callable[[EngineDouble], RondoApp]
 
 def busy(double: EngineDouble, rng: random.Random, run: Run) -> None:
     """Something happens in the engine."""
-    match rng.randrange(13):
+    match rng.randrange(14):
         case 0:
             double.log_many(run, [f"noise {rng.random()}"] * rng.randrange(1, 400), node="post")
         case 1:
@@ -49,8 +51,25 @@ def busy(double: EngineDouble, rng: random.Random, run: Run) -> None:
             double.model_problem = rng.choice([None, ErrorView(type="NoModelKey", message="No key.")])
         case 9 | 10 | 11:
             converse(double, rng)
+        case 12:
+            happen_to_accounts(double, rng, run)
         case _:
             double.connected = True
+
+
+def happen_to_accounts(double: EngineDouble, rng: random.Random, run: Run) -> None:
+    """Something happens to an account, to an app, or for want of one."""
+    match rng.randrange(4):
+        case 0 if double.accounts:
+            state = rng.choice(["ACTIVE", "FAILED", "EXPIRED", "INITIATED"])
+            double.becomes(rng.choice(double.accounts).id, state, rng.choice(["", "it was said"]))
+        case 1 if not run.open_requests:
+            double.ask_for_account(run, "post", rng.choice(list(double.apps)))
+        case 2:
+            double.app(f"app{rng.randrange(400)}", schemes=rng.choice([[], [LINK], [LINK, KEY], [BASIC]]))
+        case _:
+            double.accounts = double.accounts[1:]
+    double.send(ToolsChanged(app="gmail"))
 
 
 def converse(double: EngineDouble, rng: random.Random) -> None:
@@ -92,14 +111,15 @@ async def test_many_random_keys_break_nothing(seed: int, app_on: AppOn) -> None:
 
 
 def zoomed(app: RondoApp) -> bool:
-    """True where the pane of the list was left alone on the screen, as it was asked to be."""
-    return app.screen.has_class("-zoomed")
+    """True where a pane was left alone on the screen, as it was asked to be; the chat does so where it is narrow."""
+    return app.screen.has_class("-zoomed") or bool(getattr(app.screen, "chat_alone", False))
 
 
 async def press_random_keys(seed: int, count: int, app_on: AppOn) -> None:
     rng = random.Random(seed)
     double = ManyRunsDouble()
     run = scenes.mail(double)
+    scenes.tools(double)
     app = app_on(double)
     done: list[str] = []
     async with app.run_test(size=rng.choice(SIZES)) as pilot:

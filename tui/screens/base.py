@@ -364,6 +364,10 @@ class RondoScreen(ChatSide, Acting, InkWell, Screen[None]):
     def go_inbox(self) -> None:
         self.rondo.go(Place("inbox"))
 
+    @action("go.tools", "to the tools", keys="7", words="list-tools", help="To the apps, their accounts and actions")
+    def go_tools(self) -> None:
+        self.rondo.go(Place("tools"))
+
     @action("go.run", "to the run", keys="4", words="show", argument="run", help="To a run: its steps, log and state")
     def go_run(self, run_id: str = "") -> None:
         self.rondo.go_run(run_id or self.run_id)

@@ -23,6 +23,7 @@ from tui.screens.code import OpensCode
 from tui.screens.run_question import PATIENCE_SECONDS, AnswerRefused, AnswerTaken, OvertakenRead, settled_words
 from tui.spans import Span
 from tui.text import exact_time, home_path, relative_time, visible
+from tui.tool_text import app_of_request
 from tui.widgets.line_list import LineList
 from tui.widgets.paragraph import Paragraph
 from tui.widgets.question import QuestionForm
@@ -72,6 +73,11 @@ def needs_open(screen: InboxScreen) -> str:
     if selected is None:
         return "Nothing waits for you"
     return screen.requests.settled.get(identity(selected), "")
+
+
+def needs_account_asked(screen: InboxScreen) -> str:
+    """Why nothing can be connected."""
+    return needs_open(screen) or ("" if screen.asked_app else "This question is not about an account")
 
 
 def is_cut(request: RequestView) -> bool:
@@ -419,6 +425,24 @@ class InboxScreen(OpensCode):
         return False
 
     # The run behind it -------------------------------------------------------------------------------------------
+
+    @property
+    def asked_app(self) -> str:
+        """The app whose account the selected request waits for, or ""."""
+        selected = self.requests.selected
+        return app_of_request(selected.kind, selected.request_id) if selected is not None else ""
+
+    @action(
+        "inbox.connect",
+        "connect",
+        keys="C",
+        words="connect",
+        help="Connect the account that the run waits for; it then goes on by itself",
+        footer=1,
+        when=needs_account_asked,
+    )
+    def connect(self) -> None:
+        self.rondo.connect_for(self.workflow_name, self.asked_app)
 
     @action(
         "inbox.open", "to the run", keys="o", words="open", help="To the run that asks", footer=2, when=needs_request

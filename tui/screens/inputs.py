@@ -6,15 +6,14 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from textual.containers import VerticalScroll
 from textual.widget import Widget
 
 from core.link.workflow_types import WorkflowDetail
 from tui.actions import action
-from tui.forms import BadText, FieldSpec, fields_of_inputs
+from tui.forms import fields_of_inputs
 from tui.screens.sheet import Sheet
 from tui.text import visible
-from tui.widgets.entries import Field
+from tui.widgets.form import Form
 from tui.widgets.paragraph import Paragraph
 
 
@@ -23,10 +22,6 @@ class InputsSheet(Sheet[dict[str, Any]]):
 
     view = "inputs"
 
-    DEFAULT_CSS = """
-    InputsSheet .tall { height: auto; }
-    """
-
     def __init__(
         self, detail: WorkflowDetail, given: dict[str, Any] | None = None, problem: str = "", last: str = ""
     ) -> None:
@@ -34,8 +29,7 @@ class InputsSheet(Sheet[dict[str, Any]]):
         state = msgspec.json.decode(detail.initial_state)
         self._plain = fields_of_inputs(detail.inputs, state)
         self._specs = fields_of_inputs(detail.inputs, state, given)
-        self._fields = [Field(spec) for spec in self._specs]
-        self._body = VerticalScroll(can_focus=False, classes="tall")
+        self._form = Form(self._specs, classes="tall")
         self._note = Paragraph("", "dim")
         self._last = last
         """How long ago the run was whose inputs are offered; "" where they are the defaults."""
@@ -49,8 +43,7 @@ class InputsSheet(Sheet[dict[str, Any]]):
 
     def compose_body(self) -> Iterable[Widget]:
         yield self._note
-        with self._body:
-            yield from self._fields
+        yield self._form
         if not self._specs:
             yield Paragraph("This workflow declares no inputs and begins with an empty state: enter runs it.", "dim")
         yield Paragraph(self._problem, "bad", classes="form-problem")
@@ -65,33 +58,17 @@ class InputsSheet(Sheet[dict[str, Any]]):
             self._note.text = f"As the last run, {self._last}. f5 puts the defaults here."
 
     def on_mount(self) -> None:
-        fields = self._fields
-        if fields:
-            fields[0].entry.focus()
+        self._form.begin()
 
-    def on_field_submitted(self, event: Field.Submitted) -> None:
-        fields = self._fields
-        here = fields.index(event.field)
-        if here + 1 < len(fields):
-            # At once, and not by `focus()`, which waits: the next key belongs there.
-            self.set_focus(fields[here + 1].entry)
-        else:
-            self.run_with_these()
+    def on_form_completed(self) -> None:
+        self.run_with_these()
 
     @action("inputs.run", "run, from the last field", keys="enter", help="Run with these inputs", footer=1)
     def run_with_these(self) -> None:
         """Read every field; the first one that can't be read gets the focus."""
-        values: dict[str, Any] = {}
-        for field in self._fields:
-            try:
-                value = field.value()
-            except BadText as problem:
-                field.show_problem(str(problem))
-                self.set_focus(field.entry)
-                return
-            if value is not None:
-                values[field.spec.name] = value
-        self.dismiss(values)
+        values = self._form.read()
+        if values is not None:
+            self.dismiss(values)
 
     @action(
         "inputs.defaults",
@@ -104,15 +81,8 @@ class InputsSheet(Sheet[dict[str, Any]]):
     def switch_values(self) -> None:
         self._on_defaults = not self._on_defaults
         self._show_note()
-        self.run_worker(self._fill(self._plain if self._on_defaults else self._specs), exclusive=True, group="fill")
-
-    async def _fill(self, specs: list[FieldSpec]) -> None:
-        """Make the fields anew; nothing of what was typed stays, so that what one sees is what it says."""
-        await self._body.remove_children()
-        self._fields = [Field(spec) for spec in specs]
-        await self._body.mount(*self._fields)
-        if self._fields:
-            self.set_focus(self._fields[0].entry)
+        specs = self._plain if self._on_defaults else self._specs
+        self.run_worker(self._form.fill(specs), exclusive=True, group="fill")
 
     @action("inputs.next", "next field", keys="tab,down", help="To the next field", footer=2)
     def next_field(self) -> None:

@@ -17,6 +17,7 @@ from tui.run_feed import RunFeed, RunRead
 from tui.screens.base import RondoScreen, error_text
 from tui.spans import Span
 from tui.text import shorten, visible
+from tui.tool_text import app_of_request
 from tui.widgets.question import QuestionForm
 from tui.widgets.rule import PaneRule, Title
 
@@ -63,6 +64,11 @@ def settled_words(request: RequestView, run: RunView | None) -> str:
 
 def needs_question(screen: QuestionActions) -> str:
     return "" if screen.question.asks else "The run asks nothing"
+
+
+def needs_account_asked(screen: QuestionActions) -> str:
+    """Why nothing can be connected."""
+    return "" if screen.asked_app else "The run waits for no account"
 
 
 class QuestionActions(RondoScreen):
@@ -132,6 +138,25 @@ class QuestionActions(RondoScreen):
     @action("run.answer", "answer", keys="a", words="answer", help="To the question", footer=1, when=needs_question)
     def go_to_question(self) -> None:
         self.question.begin()
+
+    @property
+    def asked_app(self) -> str:
+        """The app whose account the run waits for, or ""."""
+        requests = self.run.open_requests if self.run is not None else []
+        apps = (app_of_request(request.kind, request.request_id) for request in requests)
+        return next(filter(None, apps), "")
+
+    @action(
+        "run.connect",
+        "connect",
+        keys="C",
+        words="connect",
+        help="Connect the account that the run waits for; it then goes on by itself",
+        footer=1,
+        when=needs_account_asked,
+    )
+    def connect(self) -> None:
+        self.rondo.connect_for(self.workflow_name, self.asked_app)
 
     def on_question_form_overtaken(self, event: QuestionForm.Overtaken) -> None:
         """Somebody else was faster, or nobody needs the answer any more: find out which."""

@@ -20,6 +20,8 @@ from tui.widgets.line_input import LineInput, Note
 from tui.widgets.paragraph import Paragraph
 
 ROWS_AT_MOST = 8
+BESIDE_AT_MOST = 72
+"""Cells of a prompt and its hint up to which they stand in one line."""
 PASSED_ON = ("question_mark", "colon")
 """Keys of the screen that also work while one answers."""
 OWN_KEYS = ("j", "k", "h", "l", "space")
@@ -135,7 +137,9 @@ class ChoiceEntry(Acting, Inked, can_focus=True):
         self.post_message(self.Submitted(self.value))
 
     def on_key(self, event: events.Key) -> None:
-        """Letters that mean nothing here are not keys of the screen: one is answering."""
+        """Letters that mean nothing here are not keys of the screen: one is answering. Nor is Enter, which goes on."""
+        if event.key == "enter":
+            self.press_passed(event)
         if event.is_printable and event.key not in PASSED_ON and event.key not in OWN_KEYS:
             event.stop()
             event.prevent_default()
@@ -191,7 +195,7 @@ class Field(Vertical):
         if spec.input_type in CHOICES:
             self.entry = ChoiceEntry(spec.choices, several=spec.input_type == "multiselect", given=given)
         else:
-            self.entry = LineInput(str(given or ""))
+            self.entry = LineInput(str(given or ""), password=spec.secret)
         self._prompt = VerticalScroll(can_focus=False, classes="prompt")
         self._problem = Paragraph(ink="bad", classes="problem")
 
@@ -199,12 +203,15 @@ class Field(Vertical):
         spec = self.spec
         prompt = spec.prompt + (" *" if spec.required else "")
         if prompt:
+            beside = len(prompt) + len(spec.hint) <= BESIDE_AT_MOST
             with self._prompt:
-                yield Paragraph(prompt, remark=spec.hint)
+                yield Paragraph(prompt, remark=spec.hint if beside else "")
+                if not beside:
+                    yield Paragraph(spec.hint, "dim")
         with Horizontal():
             if isinstance(self.entry, LineInput):
                 sign = Note(classes="sign")
-                sign.spans = (({"number": "#", "json": "{}"}.get(spec.input_type, "›"), "key"),)
+                sign.spans = (("•" if spec.secret else {"number": "#", "json": "{}"}.get(spec.input_type, "›"), "key"),)
                 yield sign
             yield self.entry
         yield self._problem
@@ -224,7 +231,7 @@ class Field(Vertical):
             return value_of_text(self.spec, entered)
         if entered is None and self.spec.required:
             raise BadText("pick one")
-        return entered
+        return None if entered == [] and self.spec.leave_out else entered
 
     def on_key(self, event: events.Key) -> None:
         """A prompt that is too long to be seen whole is paged through while one answers."""

@@ -19,7 +19,7 @@ NODE_AT_MOST = 18
 Identity = tuple[str, str]
 """A request by the ids of its run and of itself."""
 
-KINDS = {"error": "a failure", "budget": "a budget", "repeat": "a repeat"}
+KINDS = {"error": "a failure", "budget": "a budget", "repeat": "a repeat", "connection": "an account"}
 """What kinds of requests are called that no node asks by itself."""
 
 

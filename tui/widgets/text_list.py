@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from tui.spans import Spans, spans_text
+from tui.spans import Spans, marked, spans_text
 from tui.widgets.line_list import LineList
 
 
@@ -19,6 +19,7 @@ class TextList(LineList):
 
     def __init__(self, lines: list[Spans] | None = None, **options: Any) -> None:
         super().__init__(**options)
+        self._search = ""
         self.set_lines(lines or [])
 
     def set_lines(self, lines: list[Spans]) -> None:
@@ -43,7 +44,25 @@ class TextList(LineList):
         return self._longest
 
     def line_spans(self, line: int, width: int) -> Spans:
-        return self._spans_of_lines[line]
+        return marked(self._spans_of_lines[line], self._search)
+
+    def search(self, words: str) -> int:
+        """Mark the words wherever they stand, and return in how many lines they do; "" marks nothing."""
+        self._search = words
+        self.refresh()
+        return sum(1 for line in range(self.line_count()) if self._has(line)) if words else 0
+
+    def go_match(self, step: int) -> bool:
+        """Put the cursor on the next line (or with -1 the line before) that has the words; False where none has."""
+        count = self.line_count()
+        around = ((self.cursor + step * ahead) % count for ahead in range(1, count + 1))
+        found = next((line for line in around if self._has(line)), None) if self._search else None
+        if found is not None:
+            self.move_to(found)
+        return found is not None
+
+    def _has(self, line: int) -> bool:
+        return self._search.lower() in self.text_of(line).lower()
 
     def text_of(self, line: int) -> str:
         """One line as plain text."""
