@@ -34,7 +34,11 @@ class ChecksFiles(App[int]):
     async def check_files(self) -> None:
         """Read settings and keymap whole, and say what is wrong."""
         problems = await asyncio.to_thread(settings_problems, self.workspace)
-        if registry.wanted or self.first.late or await asyncio.to_thread(_has_keymap):
+        if self.first.late:
+            problems.append(
+                "The disk was slow: keys and theme of yours were not read in time\nThey hold from the next start on."
+            )
+        elif registry.wanted or await asyncio.to_thread(_has_keymap):
             # The screens are imported for it, which only those wait for who have a keymap.
             problems += await asyncio.to_thread(keymap_problems)
         if problems:

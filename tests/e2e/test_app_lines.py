@@ -93,6 +93,25 @@ def test_a_defect_of_the_app_gives_the_terminal_back_and_says_what_goes_on(own: 
         terminal.end()
 
 
+def test_read_only_starts_no_engine_looks_at_one_that_runs_and_changes_nothing(hello: World) -> None:
+    kept = {name: value for name, value in hello.environment.items() if name.startswith(("XDG_", "RONDO_"))}
+    terminal = Terminal.rondo(hello.root, "--read-only", columns=110, rows=30, **kept)
+    try:
+        terminal.wait_for(r"read-only +engine ○ none")
+        terminal.wait_for(r"Read-only starts none\. Start it in another terminal: rondo engine start")
+        assert hello.rondo("engine", "start").code == 0
+        terminal.wait_for(r"read-only +engine ●")
+        terminal.wait_for(r"hello +2")
+        terminal.wait_for(r"r run")
+        terminal.send("r")
+        terminal.wait_for(r"`rondo run hello --detach` was not done")
+        assert hello.json("runs") == []
+        refused = hello.rondo("--read-only", "run", "hello", "--json")
+        assert (refused.code, refused.error["type"]) == (4, "ReadOnly")
+    finally:
+        terminal.end()
+
+
 def test_in_an_empty_folder_the_app_offers_to_make_a_workspace_and_opens_it(world: World, open_app: Open) -> None:
     refused = open_app(world, 80, 24)
     refused.wait_for(r"Make one here\? \[y/N\]")

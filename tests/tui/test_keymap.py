@@ -143,7 +143,9 @@ PROGRAM = """
 import asyncio, sys
 sys.path[:0] = {paths!r}
 from tui.actions import registry
+import tui.first_reading
 from tui.first_reading import FirstReading
+tui.first_reading.LATE_SECONDS = 60
 from core.places import Workspace
 from pathlib import Path
 home = Path("/nowhere")
