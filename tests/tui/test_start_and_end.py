@@ -23,7 +23,8 @@ AppOn = Callable[[EngineDouble], RondoApp]
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    monkeypatch.setattr("tui.first_reading.LATE_SECONDS", 60)
     return Workspace(tmp_path, tmp_path / "workflows", tmp_path / "runs")
 
 
@@ -45,6 +46,7 @@ def test_a_broken_file_gives_no_theme_and_stops_nothing(workspace: Workspace, te
 
 def test_a_slow_disk_is_not_waited_for(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     answered = threading.Event()
+    monkeypatch.setattr("tui.first_reading.LATE_SECONDS", 0.01)
     monkeypatch.setattr("tui.first_reading._theme_of", lambda path: answered.wait(60) and "")
     reading = FirstReading(workspace)
     assert reading.result().late
