@@ -177,11 +177,9 @@ class Registry:
     def set_keys(self, wanted: Mapping[str, tuple[str, ...]]) -> None:
         """Give actions other keys, and every other action its own."""
         self.wanted = wanted
-        self._actions = {
-            found.id: replace(found, keys=wanted.get(found.id, found.own_keys)) for found in self._actions.values()
-        }
+        self._actions = {found.id: replace(found, keys=wanted.get(found.id, found.own_keys)) for found in self._all()}
         self._by_owner = {}
-        for owned in self._actions.values():
+        for owned in self._all():
             self._note_keys(owned)
 
     def of_class(self, owner: type, key: str) -> Action | None:
@@ -189,16 +187,20 @@ class Registry:
         tables = (self._by_owner[base] for base in owner.__mro__ if base in self._by_owner)
         return next((table[key] for table in tables if key in table), None)
 
+    def _all(self) -> list[Action]:
+        """Every action; a list of its own, because a thread may import screens meanwhile."""
+        return list(self._actions.values())
+
     def __getitem__(self, action_id: str) -> Action:
         return self._actions[action_id]
 
     def __iter__(self) -> Iterator[Action]:
-        return iter(self._actions.values())
+        return iter(self._all())
 
     def of_keys(self, keys: str, views: Iterable[str]) -> Action | None:
         """The action that a key, or a doubled key such as `"g g"`, has in the first of these views that knows it."""
         for view in views:
-            for found in self._actions.values():
+            for found in self._all():
                 if found.view == view and keys in found.keys:
                     return found
         return None
@@ -209,11 +211,11 @@ class Registry:
 
     def of_view(self, view: str) -> list[Action]:
         """The actions of one view, in the order in which they were written."""
-        return [found for found in self._actions.values() if found.view == view]
+        return [found for found in self._all() if found.view == view]
 
     def footer(self, view: str) -> list[Action]:
         """The actions whose keys the footer of a view shows, first things first."""
-        shown = [found for found in self._actions.values() if found.footer and found.view in (view, EVERYWHERE)]
+        shown = [found for found in self._all() if found.footer and found.view in (view, EVERYWHERE)]
         return sorted(shown, key=lambda found: found.footer)
 
 
