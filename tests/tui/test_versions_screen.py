@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+import pytest
 import scenes
 from engine_double import NOW, EngineDouble
 from looking import hides, line_with, screen_text, shows, until
@@ -17,8 +18,17 @@ from tui.screens.confirm import ConfirmSheet
 from tui.screens.graph_versions import VersionsGraphScreen
 from tui.screens.versions import VersionsScreen
 from tui.screens.workflows import WorkflowsScreen
+from tui.widgets.footer import Notice
 
 AppOn = Callable[[EngineDouble], RondoApp]
+
+
+@pytest.fixture(autouse=True)
+def notices_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow machine reads them too."""
+    monkeypatch.setattr(Notice, "HIDE_AFTER", {})
+
+
 WORDS = ("+node post, +edge approve → post", "nodes.py +4 -1", "the first version")
 
 
@@ -85,15 +95,14 @@ async def test_going_back_asks_with_what_changes_and_can_be_taken_back(double: E
         await pilot.press("b")
         await until(pilot, lambda: isinstance(app.screen, ConfirmSheet) and app.screen.armed)
         await pilot.press("y")
-        await until(pilot, lambda: double.rolled_back == [("mail_digest", hashes[1], hashes[0])])
         await shows(pilot, f"mail_digest is version {hashes[1][:12]} again; u takes it back")
+        assert double.rolled_back == [("mail_digest", hashes[1], hashes[0])]
         await until(pilot, lambda: screen.list.rows[1].present)
         await pilot.press("u")
         await until(pilot, lambda: isinstance(app.screen, ConfirmSheet) and app.screen.armed)
         await shows(pilot, f"Back to version {hashes[1][:12]}")
         await pilot.press("y")
         await until(pilot, lambda: double.edits[0].undone)
-        await shows(pilot, "Taken back")
         await pilot.press("Z")
         await until(pilot, lambda: not double.edits[0].undone)
 

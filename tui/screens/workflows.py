@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from textual.message import Message
 from textual.widget import Widget
 
+from core.errors import UnknownWorkflow
 from core.link.event_types import EngineChanged, RunChanged, WorkflowChanged
 from core.link.types import RunFilter, RunRow
 from core.link.workflow_types import ApprovalView, WorkflowDetail, WorkflowRow
@@ -32,6 +33,10 @@ class WorkflowsRead(Message, bubble=False):
     def __init__(self, rows: list[WorkflowRow]) -> None:
         super().__init__()
         self.rows = rows
+
+
+class WorkflowGone(Message, bubble=False):
+    """The workflow that was selected is not there any more."""
 
 
 class WorkflowRead(Message, bubble=False):
@@ -151,12 +156,20 @@ class WorkflowsScreen(WorkflowsShelf, ReadsTools):
 
     async def _read_detail(self) -> Message:
         name = self.workflow_name
-        detail = await self.engine.get_workflow(name)
-        runs = await self.engine.list_runs(RunFilter(workflow=name, limit=HISTORY_LENGTH))
-        approval = None
-        if not detail.approved and detail.version is not None:
-            approval = await self.engine.approval(name)
+        try:
+            detail = await self.engine.get_workflow(name)
+            runs = await self.engine.list_runs(RunFilter(workflow=name, limit=HISTORY_LENGTH))
+            approval = None
+            if not detail.approved and detail.version is not None:
+                approval = await self.engine.approval(name)
+        except UnknownWorkflow:
+            # It went while it was asked about; the list says so, and nobody else need.
+            return WorkflowGone()
         return WorkflowRead(detail, runs, approval)
+
+    def on_workflow_gone(self) -> None:
+        """The list may not know it yet."""
+        self._want_list()
 
     def on_workflow_read(self, message: WorkflowRead) -> None:
         self.rondo.known.note(message.detail, message.runs)
