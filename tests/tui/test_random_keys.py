@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import scenes
@@ -97,6 +98,12 @@ def converse(double: EngineDouble, rng: random.Random) -> None:
             double.use_tool(chat, "validate all", rng.choice(["writing", "running", "done", "failed"]), "x" * 90)
         case _:
             double.add(chat, "model", "It is *so*.\n", streaming=rng.random() < 0.5)
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys may save a log, and the folder that is offered for it is the present one."""
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])

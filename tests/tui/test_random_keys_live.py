@@ -71,6 +71,12 @@ class Witness(EngineSession):
         return run
 
 
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys may save a log, and the folder that is offered for it is the present one."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     for variable in ("VISUAL", "EDITOR"):
