@@ -169,8 +169,8 @@ class Registry:
             heard |= dict.fromkeys(_first_part(key) for key in (*owned.keys, *owned.own_keys))
         return [binding for key in heard for binding in _bindings(key)]
 
-    def _note_keys(self, owned: Action) -> None:
-        table = self._by_owner.setdefault(owned.owner, {})
+    def _note_keys(self, owned: Action, tables: dict[type, dict[str, Action]] | None = None) -> None:
+        table = (self._by_owner if tables is None else tables).setdefault(owned.owner, {})
         for key in owned.keys:
             table[_first_part(key)] = owned
 
@@ -178,9 +178,11 @@ class Registry:
         """Give actions other keys, and every other action its own."""
         self.wanted = wanted
         self._actions = {found.id: replace(found, keys=wanted.get(found.id, found.own_keys)) for found in self._all()}
-        self._by_owner = {}
+        tables: dict[type, dict[str, Action]] = {}
         for owned in self._all():
-            self._note_keys(owned)
+            self._note_keys(owned, tables)
+        # In one move: keys are pressed meanwhile.
+        self._by_owner = tables
 
     def of_class(self, owner: type, key: str) -> Action | None:
         """The action that a key, alone or as the first of two, has for instances of a class."""
