@@ -26,7 +26,9 @@ from core.runner.zygote import EXITED, FAILED_EXEC, FORKED, READY, REPORT, REQUE
 
 START_SECONDS = 30.0
 START_TRIES = 3
-ANSWER_SECONDS = 10.0
+FORK_TRIES = 4
+"""So many zygotes may be lost under one start of a run before it is given up."""
+ANSWER_SECONDS = 30.0
 """How long the zygote may take for one fork before it is given up."""
 KILL_SECONDS = 10.0
 DRAIN_SECONDS = 0.5
@@ -93,10 +95,10 @@ class ProcessPool:
                 cause="There is no such program, or it may not be executed.",
                 next_step="Make the workflow's environment again.",
             )
-        try:
-            return await self._spawn(init, state, listener, python or "")
-        except _ZygoteLost:
-            return await self._spawn(init, state, listener, python or "")
+        for _ in range(FORK_TRIES - 1):
+            with contextlib.suppress(_ZygoteLost):
+                return await self._spawn(init, state, listener, python or "")
+        return await self._spawn(init, state, listener, python or "")
 
     async def _spawn(self, init: dict[str, Any], state: bytes, listener: Listener, python: str) -> RunProcess:
         process = RunProcess(init, listener)

@@ -30,9 +30,9 @@ REACH_SECONDS = 60.0
 RANDOM = "random"
 FIRST = ("store.create.made", "store.create.named")
 """Reached only where there is no database yet."""
-ELSEWHERE = ("prune.", "import.", "edit.")
+ELSEWHERE = ("prune.", "import.", "edit.", "folder.")
 """What the load does not do: take runs away and bring them in (tests/e2e kills at each place), change a workflow
-(test_edit_kills.py)."""
+(test_edit_kills.py), copy one or throw it away (tests/core/engine/test_shelf.py)."""
 
 
 def crash_points() -> list[str]:

@@ -338,6 +338,24 @@ async def test_a_run_that_is_being_started_survives_its_zygote(
     await first.end()
 
 
+async def test_a_run_that_is_being_started_survives_the_loss_of_one_zygote_after_the_other(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fork, killed = processes._Zygote.fork, 0
+
+    async def fork_of_a_dying_one(zygote: processes._Zygote, process: processes.RunProcess, python: str) -> None:
+        nonlocal killed
+        if killed < processes.FORK_TRIES - 1:
+            killed += 1
+            zygote._program.kill()
+            await asyncio.to_thread(zygote._program.wait)
+        await fork(zygote, process, python)
+
+    monkeypatch.setattr(processes._Zygote, "fork", fork_of_a_dying_one)
+    side = await play.run(body("shared['x'] = 1"))
+    assert len(side.frames("step")) == 1 and killed == processes.FORK_TRIES - 1
+
+
 async def test_more_requests_than_the_zygote_takes_at_once_are_all_served(play: Play) -> None:
     await play.pool.start()
     first = await play.start(body("await request_input('?')"))
