@@ -19,7 +19,7 @@ from core.engine.inline import InlinePool
 from core.engine.lock import EngineLock
 from core.engine.process_log import speak_only_of_trouble
 from core.engine.runs_folder import prepare_runs_folder
-from core.errors import EngineStopping, UsageError, WorkspaceLocked
+from core.errors import EngineStopping, EngineUnreachable, UsageError, WorkspaceLocked
 from core.link.api import EngineApi
 from core.link.client import EngineCalls, RemoteEngine, client_info
 from core.link.event_types import EngineChanged, Event, RequestChanged, Resync, RunChanged
@@ -27,6 +27,9 @@ from core.link.start import connect
 from core.link.transfer_file import refuse_existing, take_over
 from core.link.types import FINAL, Answer, RunFilter, RunView, StartRun
 from core.places import Workspace
+
+PATIENCE_SECONDS = 10.0
+"""How long a program waits for an engine that has its workspace and does not listen."""
 
 T = TypeVar("T")
 
@@ -301,9 +304,22 @@ class _Host:
             if isinstance(self._engine, RemoteEngine) and self._engine.ended:
                 await self.close()
             if self._engine is None:
-                self._engine = await self._take_or_join()
+                self._engine = await self._have_engine()
                 await self._offer_key(self._engine)
             return self._engine
+
+    async def _have_engine(self) -> EngineApi:
+        """An engine of our own, or that which has the workspace. Who has the lock and does not listen is about to, or
+        has died and is not gone yet: that passes in a moment."""
+        now = asyncio.get_running_loop().time
+        deadline = now() + PATIENCE_SECONDS
+        while True:
+            try:
+                return await self._take_or_join()
+            except EngineUnreachable:
+                if now() >= deadline:
+                    raise
+            await asyncio.sleep(0.05)
 
     async def _take_or_join(self) -> EngineApi:
         lock = EngineLock(self._workspace.lock)

@@ -16,7 +16,8 @@ from cli_world import is_engine, wait_until
 from workbench import Workbench
 
 from core import TaskOrchestrator
-from core.errors import UnknownRun, UnknownWorkflow, UsageError, WorkspaceLocked
+from core.engine.lock import EngineLock
+from core.errors import EngineUnreachable, UnknownRun, UnknownWorkflow, UsageError, WorkspaceLocked
 from core.link.client import RemoteEngine
 from core.link.event_types import EngineChanged, Event, LogsChanged, Resync, RunChanged
 from core.link.start import connect
@@ -116,6 +117,25 @@ async def test_a_program_whose_engine_died_goes_on_by_itself(orchestrator: TaskO
     await asyncio.to_thread(wait_until, lambda: joined.ended and not is_engine(pid), "the engine's end")
     result = await orchestrator.run_workflow("ask", run_id=result["run_id"], input_data={"pick": "a"})
     assert result["status"] == "completed"
+
+
+async def test_an_engine_that_is_not_quite_gone_is_waited_for(
+    orchestrator: TaskOrchestrator, bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.workspace.runs_dir.mkdir(exist_ok=True)
+    lock = EngineLock(bench.workspace.lock)
+    lock.acquire("engine")
+    looks: list[None] = []
+
+    async def nobody(*_: object, **__: object) -> None:
+        looks.append(None)
+        if len(looks) == 3:
+            lock.release()
+        raise EngineUnreachable("No engine runs.")
+
+    monkeypatch.setattr("core.orchestrator.connect", nobody)
+    assert (await orchestrator.run_workflow("ask"))["status"] == "waiting_input"
+    assert len(looks) == 3
 
 
 @pytest.mark.parametrize(
