@@ -322,7 +322,10 @@ def _show_action(call: Call, view: ActionView) -> None:
     rows: list[list[Part | list[Part]]] = []
     for name, schema in properties.items() if isinstance(properties, dict) else ():
         known = schema if isinstance(schema, dict) else {}
-        kind = known.get("type") or ("one of " + ", ".join(map(str, known["enum"])) if "enum" in known else "")
+        types = known.get("type")
+        kind = (" or ".join(map(str, types)) if isinstance(types, list) else types) or (
+            "one of " + ", ".join(map(str, known["enum"])) if "enum" in known else ""
+        )
         words = one_line(str(known.get("description", "")))[:80]
         rows.append([name, "needed" if name in needed else "", one_line(str(kind)), (words, "dim")])
     if rows:
@@ -395,7 +398,7 @@ def _read_stdin() -> str:
 def _object(text: str, what: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(
             f"{what.capitalize()} can't be read: {error}.",
             cause="A JSON object is expected.",

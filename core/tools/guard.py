@@ -1,12 +1,14 @@
 """Stands between Rondo and a server that is a program: ends it with Rondo, and when it floods.
 
 Run as a file of its own, with nothing but the standard library: `python -I guard.py COMMAND [ARG...]`. The server has
-a process group of its own. It ends when standard input ends, which it also does when Rondo is killed.
+a process group of its own. It ends when standard input ends, which it also does when Rondo is killed; what it started
+and left, in whatever session, comes to the guard (on Linux) and ends with it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -23,12 +25,14 @@ STDERR_LIMIT = 256 * 1024
 GRACE = 1.0
 """Seconds that a server has to end by itself."""
 CHUNK = 64 * 1024
+PR_SET_CHILD_SUBREAPER = 36
 
 
 class Guard:
     """One server and the three pipes of it."""
 
     def __init__(self, command: list[str]) -> None:
+        _take_orphans()
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
         )
@@ -45,6 +49,7 @@ class Guard:
             work.start()
         while not self._ending.is_set() and self._process.poll() is None:
             self._ending.wait(0.05)
+            self._bury_orphans()
         status = self._process.poll()
         self._end()
         for work in works[:2]:
@@ -104,6 +109,45 @@ class Guard:
             until = time.monotonic() + seconds
             while time.monotonic() < until and self._process.poll() is None:
                 time.sleep(0.02)
+        self._end_orphans()
+
+    def _end_orphans(self) -> None:
+        """Kill what the server left; what that leaves comes next, until nothing comes any more."""
+        until = time.monotonic() + GRACE
+        while (orphans := _children()) and time.monotonic() < until:
+            for pid in orphans:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            self._bury_orphans()
+            time.sleep(0.01)
+
+    def _bury_orphans(self) -> None:
+        """Take the exits of what the server left; that of the server itself stays where it is."""
+        with contextlib.suppress(ChildProcessError):
+            while found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                if found.si_pid == self._process.pid and self._process.poll() is None:
+                    return
+                if found.si_pid != self._process.pid:
+                    os.waitpid(found.si_pid, 0)
+
+
+def _take_orphans() -> None:
+    """Have what children leave come to this process, where the system can do that."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _children() -> list[int]:
+    """The processes whose parent this one is, by /proc; none where there is no such thing."""
+    found = []
+    own = os.getpid()
+    for entry in os.listdir("/proc") if os.path.isdir("/proc") else ():
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            if entry.isdigit():
+                with open(f"/proc/{entry}/stat", "rb") as stream:
+                    if int(stream.read().rpartition(b")")[2].split()[1]) == own:
+                        found.append(int(entry))
+    return found
 
 
 def main() -> int:

@@ -122,8 +122,13 @@ def origin(base_url: str) -> str:
 
 
 def slug(text: str) -> str:
-    """A name as a part of an address."""
-    return quote(text.strip(), safe="")
+    """A name as a part of an address; raises ToolUnknown for one that would lead to another part of it."""
+    name = text.strip()
+    if name in ("", ".", ".."):
+        raise ToolUnknown(
+            f"{text!r} is no name.", cause="Names have letters or digits.", next_step="See: rondo list-tools"
+        )
+    return quote(name, safe="")
 
 
 def items(page: Mapping[str, Any]) -> list[dict[str, Any]]:

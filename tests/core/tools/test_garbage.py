@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import ToolSettingsProblem
+from core.errors import ToolSettingsProblem, ToolUnknown
 from core.tools.cache import SchemaCache
+from core.tools.composio.wire import slug
 from core.tools.http import rate_limited, retry_after
 from core.tools.mcp.config import read_servers
 from core.tools.mcp.trust import Trust
@@ -50,6 +51,13 @@ def test_what_was_kept_before_the_clock_was_put_back_is_not_taken_as_fresh(tmp_p
 def test_a_retry_after_that_makes_no_sense_is_none(text: str) -> None:
     assert retry_after({"retry-after": text}) is None
     assert "Its limit of calls is reached" in rate_limited("Slack", {"retry-after": text}).cause
+
+
+@pytest.mark.parametrize("name", ["", " ", ".", ".."])
+def test_a_name_that_would_lead_elsewhere_is_none(name: str) -> None:
+    with pytest.raises(ToolUnknown, match="is no name"):
+        slug(name)
+    assert slug("a/../b?c") == "a%2F..%2Fb%3Fc"
 
 
 def test_settings_and_trust_that_are_nested_without_end_are_said_or_passed_over(tmp_path: Path) -> None:

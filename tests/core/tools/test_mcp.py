@@ -233,6 +233,22 @@ def test_a_server_ends_when_rondo_is_killed(tmp_path: Path) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives orphans to somebody else than init")
+def test_what_a_server_started_in_a_session_of_its_own_ends_with_it(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    stay = "import os, pathlib, signal, sys, time; signal.signal(15, signal.SIG_IGN); part = pathlib.Path(sys.argv[1]"
+    stay += " + '.part'); part.write_text(str(os.getpid())); part.rename(sys.argv[1]); time.sleep(3600)"
+    server = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {stay!r}, {str(note)!r}],"
+    server += " start_new_session=True); sys.stdin.read()"
+    guard = subprocess.Popen([sys.executable, "-I", str(GUARD), sys.executable, "-c", server], stdin=subprocess.PIPE)
+    end = time.monotonic() + HANG
+    while not note.exists():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    guard.communicate(timeout=HANG)
+    assert not lives(int(note.read_text()))
+
+
 async def test_a_server_over_http_gets_its_headers(world: World) -> None:
     import uvicorn
     from mcp.server import MCPServer
