@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import sys
 import time
 
@@ -126,18 +125,14 @@ def _needs(call: Call, view: ConnectView, values: dict[str, str]) -> int:
 async def _ask(call: Call, fields: list[FieldView]) -> dict[str, str]:
     """Ask for each field; secrets are not shown."""
     values: dict[str, str] = {}
-    lines: TypedLines | None = None
+    lines = TypedLines(call.output)
     for field in fields:
         if field.description:
             call.output.note((field.description, "dim"))
         title = field.title or field.name
         hint = f" [{field.default}]" if field.default else "" if field.required else " (may be empty)"
-        if field.secret:
-            typed: str | None = await asyncio.to_thread(getpass.getpass, f"{title}{hint} (not shown): ")
-        else:
-            call.output.ask(f"{title}{hint}: ")
-            lines = lines or TypedLines(call.output)
-            typed = await lines.next()
+        call.output.ask(f"{title}{hint}{' (not shown)' if field.secret else ''}: ")
+        typed = await (lines.next_hidden() if field.secret else lines.next())
         if typed is None:
             break
         values[field.name] = typed.strip() or field.default

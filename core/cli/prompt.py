@@ -6,6 +6,9 @@ import asyncio
 import json
 import os
 import sys
+import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from core.cli.output import Output, Part, iso_time, until
@@ -117,6 +120,17 @@ async def confirm(output: Output, *question: Part) -> bool:
     return (typed or "").strip().lower() in ("y", "yes")
 
 
+@contextmanager
+def _no_echo(descriptor: int) -> Iterator[None]:
+    before = termios.tcgetattr(descriptor)
+    silent = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+    termios.tcsetattr(descriptor, termios.TCSAFLUSH, silent)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSAFLUSH, before)
+
+
 class TypedLines:
     """Lines typed at the terminal, read without holding up the event loop.
 
@@ -138,6 +152,13 @@ class TypedLines:
                 ("! ", "yellow"),
                 "That line is longer than a terminal passes on. Press Ctrl+D here, and give it with rondo answer.",
             )
+
+    async def next_hidden(self) -> str | None:
+        """The same, not shown while it is typed."""
+        with _no_echo(sys.stdin.fileno()):
+            typed = await self.next()
+        self._output.note("")  # The terminal did not show the return, either.
+        return typed
 
     async def _read(self) -> bytes | None:
         loop = asyncio.get_running_loop()

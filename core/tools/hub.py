@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -118,7 +118,7 @@ class ToolHub:
             apps += found
             oldest = max(oldest, age)
             notes += [note] if note else []
-        connections, more = await self._connections()
+        connections, more = await self._connections({app.provider for app in apps})
         if connected:
             usable = {(one.provider, one.app) for one in connections if one.usable}
             apps = [app for app in apps if (app.provider, app.name) in usable]
@@ -270,15 +270,16 @@ class ToolHub:
         self._accounts[place] = (usable.id, self._now())
         return usable.id
 
-    async def _connections(self) -> tuple[tuple[Connection, ...], list[str]]:
+    async def _connections(self, shown: Collection[str]) -> tuple[tuple[Connection, ...], list[str]]:
+        """All accounts, and in words whose could not be had; `shown` are the providers whose apps are."""
         found: list[Connection] = []
         notes = []
         for provider in self._looked_through():
             try:
                 found += await provider.list_connections()
-            except ToolProviderMissing:
-                continue
             except ToolProblem as problem:
+                if isinstance(problem, ToolProviderMissing) and provider.name not in shown:
+                    continue
                 notes.append(f"{provider.name}: {problem.message} Its accounts are not shown.")
         return tuple(found), notes
 

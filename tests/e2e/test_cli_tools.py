@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 from cli_world import LIMIT_SECONDS, RONDO, World, wait_until
 from composio_server import KEY, FakeComposio
@@ -123,3 +124,34 @@ def test_tools_are_listed_described_called_and_given_up(own: World, fake: FakeCo
     assert own.rondo("tools", "disconnect", "airtable", "--json").error["type"] == "NotConnected"
     for file in own.runs.rglob("*"):
         assert not file.is_file() or b"good-key-123" not in Path(file).read_bytes(), file
+
+
+def test_ctrl_c_while_a_key_is_asked_for_ends_at_once_and_nothing_typed_is_shown(
+    own: World, fake: FakeComposio
+) -> None:
+    child = pexpect.spawn(
+        RONDO, ["authenticate-tool", "airtable"], cwd=own.root, env=own.environment, timeout=LIMIT_SECONDS
+    )
+    child.expect("not shown")
+    wait_until(lambda: not child.getecho(), "the terminal does not show what is typed")
+    child.send("typed-value")
+    child.sendintr()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 130
+    assert b"typed-value" not in child.before
+    assert not fake.accounts
+
+
+def test_a_key_that_is_typed_connects_and_is_not_shown(own: World, fake: FakeComposio) -> None:
+    child = pexpect.spawn(
+        RONDO, ["authenticate-tool", "airtable"], cwd=own.root, env=own.environment, timeout=LIMIT_SECONDS
+    )
+    child.expect("not shown")
+    wait_until(lambda: not child.getecho(), "the terminal does not show what is typed")
+    child.sendline("typed-value")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    assert b"is connected" in child.before
+    assert b"typed-value" not in child.before

@@ -312,3 +312,12 @@ async def test_where_the_settings_name_the_older_package_nobody_else_takes_its_p
 
     core.require = no_key  # type: ignore[method-assign]
     assert (await hub.provider_of(Pin("gmail"))).name == "direct"
+
+
+async def test_a_list_from_what_is_kept_says_that_the_accounts_are_not_known_without_the_key(world: World) -> None:
+    await world.connected()
+    await world.hub.list_apps()
+    del world.values.values["COMPOSIO_API_KEY"]
+    listing = await world.hub.list_apps()
+    assert any(app.provider == "composio" for app in listing.apps)
+    assert any("no key for Composio" in note and "accounts are not shown" in note for note in listing.notes)
