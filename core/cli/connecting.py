@@ -20,6 +20,12 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 5.0
 """Seconds between two looks at an account."""
 LONGEST_WAIT = 600.0
 """Seconds that a link holds where nobody says how long it does."""
+INSET = "  "
+"""Before a link and its code."""
+ROWS_BETWEEN = 4
+"""Rows that a code leaves free: for the empty lines around it and the link, and for the countdown."""
+SMALLEST_CODE = 13
+"""Rows of the smallest code there is: 21 modules with a margin of 2."""
 ENDED = ("FAILED", "EXPIRED", "INACTIVE", "REVOKED")
 
 
@@ -52,10 +58,30 @@ def _show_link(call: Call, view: ConnectView, *, wait: bool) -> None:
     if call.as_json and not wait:
         return
     # The person may sit at the other end of an SSH line: nothing is opened here.
-    call.output.note(f"Open this in a browser, on any machine, to connect {view.app}:")
+    words = f"Open this in a browser, on any machine, to connect {view.app}:"
+    link = INSET + view.link
+    call.output.note(words)
     call.output.note("")
-    call.output.note(("  " + view.link, "bold"))
+    call.output.note((link, "bold"))
     call.output.note("")
+    if not call.as_json:
+        _show_code(call, view.link, above=(words, link))
+
+
+def _show_code(call: Call, link: str, above: tuple[str, ...]) -> None:
+    """Draw the link for a phone where the terminal has room for it, for what stands above it, and for a countdown."""
+    columns, rows = call.output.canvas
+    if columns < SMALLEST_CODE or rows < SMALLEST_CODE:
+        return
+    taken = ROWS_BETWEEN + sum(-(-len(text) // columns) for text in above)
+    room = columns - len(INSET), rows - taken
+    from core.drawing.qr import PAINTS, qr_lines
+
+    lines = qr_lines(link, *room)
+    for line in lines:
+        call.output.note(INSET, *(PAINTS[sign] for sign in line))
+    if lines:
+        call.output.note("")
 
 
 async def _wait(call: Call, client: Client, name: str, provider: str, view: ConnectView) -> ConnectionView:

@@ -180,6 +180,15 @@ class Output:
         return self._out.width if self._out.is_terminal else None
 
     @property
+    def canvas(self) -> tuple[int, int]:
+        """Columns and rows in which notes can be drawn in colours; (0, 0) where stderr is no terminal for that."""
+        console = self._err
+        coloured = console.color_system is not None and not console.no_color
+        if not (sys.stderr.isatty() and coloured and console.encoding.startswith("utf")):
+            return 0, 0
+        return console.width, console.height
+
+    @property
     def can_ask(self) -> bool:
         """True where a person reads along and can type: never with --json."""
         return (

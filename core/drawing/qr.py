@@ -4,8 +4,13 @@ from __future__ import annotations
 
 QUIET = (4, 2)
 """Light modules around the code, what scanners want and what they do with; the most that fits is taken."""
-INKS = {" ": ("white", "white"), "▀": ("black", "white"), "▄": ("white", "black"), "█": ("black", "black")}
-"""The colours of the upper and the lower half of each sign: a code is dark on light in every theme."""
+PAINTS = {
+    " ": (" ", "on #ffffff"),
+    "▀": ("▀", "#000000 on #ffffff"),
+    "▄": ("▄", "#000000 on #ffffff"),
+    "█": (" ", "on #000000"),
+}
+"""What is written for each sign, and in which colours: dark on light in every theme, with no gaps between blocks."""
 
 
 def qr_lines(text: str, width: int, height: int) -> list[str]:

@@ -10,16 +10,9 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from core.drawing.qr import qr_lines
+from core.drawing.qr import PAINTS, qr_lines
 
-DARK, LIGHT = "#000000", "#ffffff"
-STYLES = {
-    " ": (" ", Style(bgcolor=LIGHT)),
-    "█": (" ", Style(bgcolor=DARK)),
-    "▀": ("▀", Style(color=DARK, bgcolor=LIGHT)),
-    "▄": ("▄", Style(color=DARK, bgcolor=LIGHT)),
-}
-"""Signs and colours of their own: dark on light in every theme, with no gaps between blocks."""
+STYLES = {sign: (text, Style.parse(colours)) for sign, (text, colours) in PAINTS.items()}
 
 
 class QrCode(Widget):
