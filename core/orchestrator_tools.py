@@ -11,6 +11,8 @@ import msgspec
 
 from core.errors import ConnectFailed
 from core.link.api import EngineApi
+from core.link.tool_api import whole_tool
+from core.link.tool_types import ToolRow
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 5.0
 LONGEST_WAIT = 600.0
@@ -22,14 +24,20 @@ Opening = Callable[[], Awaitable[EngineApi]]
 
 async def list_tools(opening: Opening, search: str, connected: bool) -> list[dict[str, Any]]:
     """Every tool that fits."""
-    listing = await (await opening()).list_tools(search, connected)
-    rows: list[dict[str, Any]] = msgspec.to_builtins(listing.tools)
+    engine = await opening()
+    found: list[ToolRow] = []
+    left_out = 1
+    while left_out:
+        listing = await engine.list_tools(search, connected, False, len(found))
+        found += listing.tools
+        left_out = listing.left_out if listing.tools else 0
+    rows: list[dict[str, Any]] = msgspec.to_builtins(found)
     return rows
 
 
 async def details(opening: Opening, name: str, provider: str) -> dict[str, Any]:
     """One tool with its actions; the tool's own facts stand beside them."""
-    found: dict[str, Any] = msgspec.to_builtins(await (await opening()).get_tool(name, provider))
+    found: dict[str, Any] = msgspec.to_builtins(await whole_tool(await opening(), name, provider))
     return {**found.pop("row"), **found}
 
 

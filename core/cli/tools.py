@@ -23,6 +23,7 @@ from core.cli.connecting import connect
 from core.cli.installing import install_command, uninstall_command
 from core.cli.output import Part, ago, duration, one_line, until
 from core.errors import UsageError
+from core.link.tool_api import whole_tool
 from core.link.tool_types import ActionView, ConnectionView, ToolChange, ToolDetail, ToolList, ToolRow, WorkflowTool
 
 tools_app = typer.Typer()
@@ -119,7 +120,7 @@ def tool_details_command(
             else:
                 _show_action(call, view)
             return 0
-        detail = await client.ask(lambda engine: engine.get_tool(name, provider, refresh))
+        detail = await client.ask(lambda engine: whole_tool(engine, name, provider, refresh))
         if call.as_json:
             call.output.document(msgspec.to_builtins(detail))
         else:

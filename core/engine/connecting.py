@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from core.errors import RondoError
+from core.errors import NotConnected, RondoError
 from core.tools.hub import ToolHub
 from core.tools.provider import ENDED, ConnectRequest
 
@@ -20,17 +20,22 @@ log = structlog.get_logger()
 
 
 class ConnectionWatch:
-    """Looks at begun connections until they are active, have ended, or their links have; `go_on` is told of an app."""
+    """Looks at begun connections until they are active, have ended, or their links have.
+
+    Of an app whose account is there `go_on` is told, of one whose account will not come `given_up`.
+    """
 
     def __init__(
         self,
         hub: ToolHub,
         go_on: Callable[[str], Awaitable[None]],
+        given_up: Callable[[str], None],
         now: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._hub = hub
         self._go_on = go_on
+        self._given_up = given_up
         self._now = now
         self._sleep = sleep
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -59,8 +64,12 @@ class ConnectionWatch:
                 if found.usable:
                     await self._go_on(found.app)
                     return
+            except NotConnected as error:
+                log.info("a connection is gone", app=request.app, problem=error.message)
+                break
             except RondoError as error:
                 log.info("a connection could not be looked at", app=request.app, problem=error.message)
                 continue
             if found.state in ENDED:
-                return
+                break
+        self._given_up(request.app)

@@ -169,7 +169,7 @@ class Engine(
             self._catalog = Catalog(self.workspace.workflows_dir, self._store, self._bus, now=self._now)
             self._versions = Versions(self._catalog, self._approvals, self._store, self._now)
             self._workflows = Workflows(self._catalog, self._approvals, self._versions, self._store)
-            self._connecting = ConnectionWatch(self._hub, self.go_on_with, self._now)
+            self._connecting = ConnectionWatch(self._hub, self.go_on_with, self.tell_of, self._now)
             stack.push_async_callback(self._connecting.close)
             self._readiness = Readiness(self._catalog, self._versions, self._hub, self._models, self._secrets)
             self._environments = Environments(self._environment_changed)

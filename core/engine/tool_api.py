@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 import structlog
 
 from core.engine.broker import Broker
@@ -14,10 +15,11 @@ from core.engine.catalog import Catalog
 from core.engine.connecting import ConnectionWatch
 from core.engine.environments.providers import COMPOSIO_CORE, ProviderEnvironments
 from core.engine.events import EventBus
+from core.engine.queries import REPLY_BYTES
 from core.engine.readiness import Readiness
 from core.engine.secrets import Secrets
 from core.engine.tool_calls import CONNECTED, request_id_of
-from core.errors import RondoError, ToolMissing, ToolProblem
+from core.errors import NotConnected, RondoError, ToolMissing, ToolProblem
 from core.flow.journal import CONNECTION
 from core.link.event_types import ToolsChanged
 from core.link.tool_types import (
@@ -43,11 +45,12 @@ from core.tools.pins import Pin, read_pins
 from core.tools.provider import ENDED, Action, App, ConnectField, Connection
 
 MOST_ROWS = 300
-MOST_ACTIONS = 1000
 DESCRIPTION = 300
 """Characters of a description in a list: a reply has its limits, and so has a line."""
 
 log = structlog.get_logger()
+
+Row = TypeVar("Row", ToolRow, ActionRow)
 
 
 class ToolCalls:
@@ -74,18 +77,18 @@ class ToolCalls:
         rows = [_row(app, _of(app, listing.connections), users) for app in listing.apps]
         # Those that are used come first; the order of each provider stays.
         rows.sort(key=lambda row: (row.connection is None, not row.workflows))
-        page = rows[max(0, offset) : max(0, offset) + MOST_ROWS]
-        left = max(0, len(rows) - max(0, offset) - len(page))
-        return ToolList(tools=page, age=listing.age, notes=list(listing.notes), left_out=left)
+        whole = ToolList(tools=[], age=listing.age, notes=list(listing.notes))
+        rest = rows[max(0, offset) :]
+        whole.tools = _that_fit(rest[:MOST_ROWS], beside=whole)
+        whole.left_out = len(rest) - len(whole.tools)
+        return whole
 
-    async def get_tool(self, name: str, provider: str = "", refresh: bool = False) -> ToolDetail:
+    async def get_tool(self, name: str, provider: str = "", refresh: bool = False, offset: int = 0) -> ToolDetail:
         found = await self._hub.details(name, provider, refresh=refresh)
         notes = list(found.notes)
         if found.app.provider == COMPOSIO_CORE:
             notes.append(f"composio-core: {GONE}")
-        if len(found.actions) > MOST_ACTIONS:
-            notes.append(f"{len(found.actions) - MOST_ACTIONS} more actions are not shown.")
-        return ToolDetail(
+        whole = ToolDetail(
             row=_row(found.app, found.connections, await self._users()),
             schemes=[
                 SchemeView(
@@ -96,11 +99,15 @@ class ToolCalls:
                 )
                 for one in found.app.schemes
             ],
-            actions=[_action_row(one) for one in found.actions[:MOST_ACTIONS]],
+            actions=[],
             connections=[_connection(one) for one in found.connections],
             age=found.age,
             notes=notes,
         )
+        rest = found.actions[max(0, offset) :]
+        whole.actions = _that_fit([_action_row(one) for one in rest], beside=whole)
+        whole.left_out = len(rest) - len(whole.actions)
+        return whole
 
     async def get_action(self, name: str, action: str, provider: str = "") -> ActionView:
         served, found = await self._hub.find_action(Pin(name, provider), action)
@@ -121,7 +128,7 @@ class ToolCalls:
         else:
             self._connecting.watch(served, request)
             if request.link:
-                self._bus.publish(ToolsChanged(app=request.app))
+                self.tell_of(request.app)
         return ConnectView(
             app=request.app,
             provider=served,
@@ -134,21 +141,32 @@ class ToolCalls:
         )
 
     async def check_connection(self, name: str, connection_id: str, provider: str = "") -> ConnectionView:
-        found = await self._hub.connection(name, connection_id, provider)
+        try:
+            found = await self._hub.connection(name, connection_id, provider)
+        except NotConnected:
+            self.tell_of(name.lower())
+            raise
         if found.usable:
             await self.go_on_with(found.app)
         elif found.state in ENDED:
-            self._bus.publish(ToolsChanged(app=found.app))
+            self.tell_of(found.app)
         return _connection(found)
 
     async def disconnect_tool(self, name: str, provider: str = "", account: str = "") -> list[ConnectionView]:
-        gone = await self._hub.disconnect(name, provider, account)
-        self._bus.publish(ToolsChanged(app=name.lower()))
+        try:
+            gone = await self._hub.disconnect(name, provider, account)
+        finally:
+            # Of several accounts some may be gone where another could not be given up.
+            self.tell_of(name.lower())
         return [_connection(one) for one in gone]
+
+    def tell_of(self, app: str) -> None:
+        """Tell who looks that an account of this app is another than it was, or is no more."""
+        self._bus.publish(ToolsChanged(app=app))
 
     async def go_on_with(self, app: str) -> None:
         """An account of this app is there: answer every run that waits for it, and tell who looks."""
-        self._bus.publish(ToolsChanged(app=app))
+        self.tell_of(app)
         for row in await self._store.requests(status="open"):
             if row.kind != CONNECTION or row.request_id != request_id_of(app):
                 continue
@@ -218,6 +236,18 @@ class ToolCalls:
             for pin in read_pins(loaded.files.get("tools.json")).values():
                 users.setdefault(pin.service, []).append(loaded.name)
         return users
+
+
+def _that_fit(rows: Sequence[Row], beside: object) -> list[Row]:
+    """The first of the rows, as many as a reply holds with what stands beside them; one at least."""
+    left = REPLY_BYTES - len(msgspec.json.encode(beside))
+    fitting: list[Row] = []
+    for row in rows:
+        left -= len(msgspec.json.encode(row)) + 1
+        if fitting and left < 0:
+            break
+        fitting.append(row)
+    return fitting
 
 
 def _of(app: App, connections: Iterable[Connection]) -> list[Connection]:

@@ -30,7 +30,9 @@ class ToolApi(Protocol):
         """Apps from the `offset`-th on, those first that are connected or used; `left_out` are behind them."""
         ...
 
-    async def get_tool(self, name: str, provider: str = "", refresh: bool = False) -> ToolDetail: ...
+    async def get_tool(self, name: str, provider: str = "", refresh: bool = False, offset: int = 0) -> ToolDetail:
+        """An app with its actions from the `offset`-th on; `left_out` are behind them. `whole_tool` asks for all."""
+        ...
 
     async def get_action(self, name: str, action: str, provider: str = "") -> ActionView: ...
 
@@ -87,6 +89,18 @@ class ToolApi(Protocol):
         ...
 
 
+async def whole_tool(engine: ToolApi, name: str, provider: str = "", refresh: bool = False) -> ToolDetail:
+    """An app with all of its actions, asked for in as many parts as it takes."""
+    detail = await engine.get_tool(name, provider, refresh)
+    while detail.left_out:
+        more = await engine.get_tool(detail.row.name, detail.row.provider, False, len(detail.actions))
+        if not more.actions:
+            break
+        detail.actions += more.actions
+        detail.left_out = more.left_out
+    return detail
+
+
 class RemoteToolCalls(ABC):
     """The methods of `ToolApi`, each as one call by its name."""
 
@@ -101,8 +115,8 @@ class RemoteToolCalls(ABC):
             ToolList, "list_tools", query=query, connected=connected, refresh=refresh, offset=offset
         )
 
-    async def get_tool(self, name: str, provider: str = "", refresh: bool = False) -> ToolDetail:
-        return await self._call(ToolDetail, "get_tool", name=name, provider=provider, refresh=refresh)
+    async def get_tool(self, name: str, provider: str = "", refresh: bool = False, offset: int = 0) -> ToolDetail:
+        return await self._call(ToolDetail, "get_tool", name=name, provider=provider, refresh=refresh, offset=offset)
 
     async def get_action(self, name: str, action: str, provider: str = "") -> ActionView:
         return await self._call(ActionView, "get_action", name=name, action=action, provider=provider)

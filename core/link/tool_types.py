@@ -93,7 +93,7 @@ class ToolList(_Struct):
 
 
 class ToolDetail(_Struct):
-    """One app with its actions (without schemas) and accounts."""
+    """One app with its actions (without schemas) and accounts; `left_out` is how many more actions it has."""
 
     row: ToolRow
     schemes: list[SchemeView]
@@ -101,6 +101,7 @@ class ToolDetail(_Struct):
     connections: list[ConnectionView]
     age: float = 0.0
     notes: list[str] = msgspec.field(default_factory=list)
+    left_out: int = 0
 
 
 class ConnectView(_Struct):

@@ -290,7 +290,7 @@ class ToolHub:
             return (await provider.list_apps(query)).items, 0.0, ""
 
         whole = await asyncio.to_thread(self._cache.get, provider.name, _QUESTION) if query else None
-        if whole is not None and not refresh and self._cache.age(whole) < self._fresh():
+        if whole is not None and not refresh and self._cache.fresh(whole, self._fresh()):
             return _fitting(whole.apps, query), self._cache.age(whole), ""
 
         async def ask() -> tuple[Sequence[App], Sequence[Action]]:

@@ -119,6 +119,20 @@ async def test_a_thousand_apps_come_in_parts_and_all_are_found(double: EngineDou
         await until(pilot, lambda: [row.name for row in screen.table.shown] == ["app0517"])
 
 
+async def test_a_thousand_actions_of_an_app_come_in_parts_and_all_are_found(
+    double: EngineDouble, app_on: AppOn
+) -> None:
+    double.app("gmail", actions=1000)
+    for number in range(1000):
+        double.action("gmail", f"action_{number:04}")
+    async with app_on(double).run_test(size=(80, 24)) as pilot:
+        screen = await open_tools(pilot, "gmail")
+        assert screen.detail is not None and len(screen.detail.actions) == 1000
+        assert double.calls.count("get_tool") == 4
+        await pilot.press("slash", *"0517", "enter")
+        await until(pilot, lambda: screen.pane.action is not None and screen.pane.action.name == "action_0517")
+
+
 async def test_what_is_old_is_shown_with_its_age_and_asked_anew(double: EngineDouble, app_on: AppOn) -> None:
     scenes.tools(double)
     double.tools_age = 3 * 3600.0

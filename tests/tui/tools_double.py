@@ -141,12 +141,14 @@ class ToolsDouble:
         left = max(0, len(rows) - offset - len(page))
         return ToolList(tools=page, age=age, notes=list(self.tool_notes), left_out=left)
 
-    async def get_tool(self, name: str, provider: str = "", refresh: bool = False) -> ToolDetail:
+    async def get_tool(self, name: str, provider: str = "", refresh: bool = False, offset: int = 0) -> ToolDetail:
         await self._called("get_tool")
+        row, rest = self._app(name), self.app_actions[name][offset:]
         return ToolDetail(
-            row=self._app(name),
+            row=row,
             schemes=self.schemes[name],
-            actions=[view.row for view in self.app_actions[name]],
+            actions=[view.row for view in rest[: self.page]],
+            left_out=max(0, len(rest) - self.page),
             connections=self._of(name),
             age=self.tools_age,
         )

@@ -8,6 +8,7 @@ from textual.message import Message
 from textual.widget import Widget
 
 from core.link.event_types import EngineChanged, ToolsChanged, WorkflowChanged
+from core.link.tool_api import whole_tool
 from core.link.tool_types import ConnectionView, ToolDetail, ToolList, ToolRow
 from tui.actions import action
 from tui.messages import EngineEvents, EngineFailed
@@ -194,7 +195,7 @@ class ToolsScreen(ToolActions):
         provider, name = key
 
         async def call() -> Message:
-            return ToolRead(key, await self.engine.get_tool(name, provider, False))
+            return ToolRead(key, await whole_tool(self.engine, name, provider))
 
         self.ask(call, lambda message: message, group="tool", doing=f"reading {name}")
 

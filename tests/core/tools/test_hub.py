@@ -139,6 +139,37 @@ async def test_apps_of_all_providers_are_listed_with_their_accounts(world: World
     assert "no key for Composio" in without.notes[0]
 
 
+async def test_words_are_looked_for_in_the_kept_list_where_nobody_answers_which_says_its_age(world: World) -> None:
+    await world.hub.list_apps()
+    asked = len(world.loopback.calls("GET", "/api/v3.1/toolkits"))
+    world.clock += 3600
+    found = await world.another().list_apps("MAIL airtable")
+    assert ([app.name for app in found.apps], found.age) == (["airtable"], 3600)
+    assert len(world.loopback.calls("GET", "/api/v3.1/toolkits")) == asked
+    world.clock += 9 * 3600
+    world.loopback.handle = lambda asked: error(503, "Down")
+    for refresh in (False, True):
+        offline = await world.another().list_apps("airtable", refresh=refresh)
+        assert ([app.name for app in offline.apps], offline.age) == (["airtable"], 36000)
+        assert "composio can't be reached; this is from 10 hours ago." in offline.notes
+    assert not (await world.another().list_apps("zeppelin")).apps
+
+
+async def test_words_are_not_looked_for_where_nothing_is_kept_and_nobody_answers(world: World) -> None:
+    world.loopback.handle = lambda asked: error(503, "Down")
+    listing = await world.hub.list_apps("gmail")
+    assert {app.provider for app in listing.apps} == {"direct"}
+    assert "composio can't be reached, and nothing is kept of it." in listing.notes[0]
+
+
+async def test_a_kept_list_from_after_a_clock_was_put_back_is_asked_for_anew(world: World) -> None:
+    await world.hub.list_apps()
+    asked = len(world.loopback.calls("GET", "/api/v3.1/toolkits"))
+    world.clock -= 7 * 86400
+    await world.another().list_apps("airtable")
+    assert len(world.loopback.calls("GET", "/api/v3.1/toolkits")) > asked
+
+
 async def test_a_call_uses_the_newest_active_account_or_the_pinned_one(world: World) -> None:
     first = await world.connected()
     second = await world.connected()
