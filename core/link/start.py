@@ -30,6 +30,8 @@ from core.read_only import is_read_only
 LOOK_AGAIN_SECONDS = 0.05
 """How often a socket that is not there yet is tried."""
 START_AGAIN_SECONDS = 0.5
+START_SECONDS = 60.0
+"""How long a new engine may take until it serves; one that fails says so at once."""
 """How long to wait before another start where one has just lost against another engine."""
 REPORT_LIMIT = 256 * 1024
 """Most bytes that are read of what a starting engine says."""
@@ -69,28 +71,34 @@ def find_engine(workspace: Workspace) -> EngineStatus:
 async def connect(workspace: Workspace, *, kind: str, start: bool = True, timeout: float = 10.0) -> RemoteEngine:
     """Connect to the workspace's engine, and start it first where none runs.
 
-    Raises EngineUnreachable where nobody answers within `timeout` seconds (or none runs and `start` is False),
-    ProtocolMismatch, WorkspaceMissing, and whatever keeps a new engine from starting.
+    Raises EngineUnreachable where one that runs does not answer within `timeout` seconds, a new one does not serve
+    within START_SECONDS, or none runs and `start` is False; ProtocolMismatch, WorkspaceMissing, and whatever keeps
+    a new one from starting.
     """
     check_workspace(workspace)
     # An engine that starts takes up the runs that another one left.
     start = start and not is_read_only()
     now = asyncio.get_running_loop().time
-    deadline = now() + timeout
+    started_by = now() + (max(timeout, START_SECONDS) if start else timeout)
     start_after = now()
+    listening_by: float | None = None
     trouble = _nothing_runs(workspace)
     while True:
-        engine = await _try_socket(workspace, kind, deadline - now())
+        engine = await _try_socket(workspace, kind, timeout)
         if engine is not None:
             return engine
         card = _living_card(workspace)
-        if card is not None:
+        if card is None:
+            over = not start or now() >= started_by
+        else:
             trouble = _does_not_listen(workspace, card)
-        if now() >= deadline or (card is None and not start):
+            listening_by = listening_by or now() + timeout
+            over = now() >= listening_by
+        if over:
             raise trouble
         if card is None and now() >= start_after:
             try:
-                await start_engine(workspace, deadline - now())
+                await start_engine(workspace, started_by - now())
             except WorkspaceLocked as error:
                 # Another engine is between its lock and its card, or about to end. A program that runs workflows by
                 # itself holds the lock too, and that one never listens.
