@@ -79,6 +79,10 @@ class ServiceClient:
         """
         client = await self._ready()
         address = path if path.startswith(("http://", "https://")) else self.base_url + path
+        try:
+            _ = urlsplit(address).port
+        except ValueError as error:
+            raise self._unreachable(address, error) from error
         content: dict[str, Any] = {}
         if body is not None:
             content["json"] = body
@@ -181,5 +185,8 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
 
 def host(address: str) -> str:
     """Where an address leads, without what could prove who calls."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return "an address that is none"
     return parts.netloc.rpartition("@")[2]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import ToolSettingsProblem, ToolUnknown
+from core.errors import ToolSettingsProblem, ToolUnknown, ToolUnreachable
+from core.tools import http
 from core.tools.cache import SchemaCache
 from core.tools.composio.wire import slug
 from core.tools.http import rate_limited, retry_after
@@ -58,6 +59,16 @@ def test_a_name_that_would_lead_elsewhere_is_none(name: str) -> None:
     with pytest.raises(ToolUnknown, match="is no name"):
         slug(name)
     assert slug("a/../b?c") == "a%2F..%2Fb%3Fc"
+
+
+@pytest.mark.parametrize("address", ["http://[::1", "http://127.0.0.1:99999", "http://127.0.0.1:port", "not a url", ""])
+async def test_an_address_that_is_none_is_said_to_be_out_of_reach(address: str) -> None:
+    client = http.ServiceClient("Composio", address)
+    try:
+        with pytest.raises(ToolUnreachable, match="can't be reached"):
+            await client.send("POST", "/x", effects="write")
+    finally:
+        await client.close()
 
 
 def test_settings_and_trust_that_are_nested_without_end_are_said_or_passed_over(tmp_path: Path) -> None:
