@@ -43,7 +43,7 @@ def open_app() -> Iterator[Open]:
     terminals: list[Terminal] = []
 
     def open_in(world: World, columns: int = 120, rows: int = 40) -> Terminal:
-        own = ("XDG_", "RONDO_", "ANTHROPIC_", "OPENAI_")
+        own = ("XDG_", "RONDO_", "ANTHROPIC_", "OPENAI_", "COMPOSIO_")
         environment = {name: value for name, value in world.environment.items() if name.startswith(own)}
         terminals.append(Terminal.rondo(world.root, columns=columns, rows=rows, **environment))
         return terminals[-1]
