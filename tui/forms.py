@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -38,6 +39,8 @@ class FieldSpec:
     """True for numbers without a fraction."""
     leave_out: bool = False
     """True where nothing typed means no value, not an empty one."""
+    or_null: bool = False
+    """True for what has to be there but may be null, which is what nothing typed means."""
 
 
 class BadText(Exception):
@@ -55,6 +58,14 @@ def choices_of(options: Any) -> tuple[tuple[Any, str], ...]:
         else:
             made.append((option, visible(option if isinstance(option, str) else json.dumps(option))))
     return tuple(made)
+
+
+def places_of(choices: tuple[tuple[Any, str], ...], wanted: list[Any]) -> list[int]:
+    """Where among choices the wanted values stand; true is not 1 here, as in JSON."""
+    texts = {json.dumps(value, sort_keys=True, default=str) for value in wanted}
+    return [
+        place for place, (value, _) in enumerate(choices) if json.dumps(value, sort_keys=True, default=str) in texts
+    ]
 
 
 def field_of_request(request: RequestView) -> FieldSpec:
@@ -105,6 +116,8 @@ def _fields_of_object(
     needed = required if isinstance(required, list) else []
     for name, described in properties.items() if isinstance(properties, Mapping) else ():
         field, or_nothing = _resolved(described, definitions)
+        if "items" in field:
+            field = {**field, "items": _resolved(field["items"], definitions)[0]}
         value = given.get(name, field.get("default", fallback.get(name)))
         inner = field.get("properties")
         here = (*path, str(name))
@@ -112,7 +125,7 @@ def _fields_of_object(
         if few and name in needed and not or_nothing and isinstance(value, Mapping | None):
             yield from _fields_of_object(field, value or {}, {}, here, definitions)
         else:
-            yield _field_of_schema(here, field, name in needed, value)
+            yield _field_of_schema(here, field, name in needed, or_nothing, value)
 
 
 def _resolved(described: Any, definitions: Any) -> tuple[Mapping[str, Any], bool]:
@@ -123,7 +136,7 @@ def _resolved(described: Any, definitions: Any) -> tuple[Mapping[str, Any], bool
     for _ in range(REFERENCES_AT_MOST):
         reference, choices = field.get("$ref"), field.get("anyOf", field.get("oneOf"))
         if isinstance(reference, str) and isinstance(definitions, Mapping):
-            found = definitions.get(reference.rsplit("/", 1)[-1])
+            found = definitions.get(reference.rsplit("/", 1)[-1].replace("~1", "/").replace("~0", "~"))
             meant: Any = found if isinstance(found, Mapping) else {}
         elif isinstance(choices, list):
             real = [one for one in choices if isinstance(one, Mapping) and one.get("type") != "null"]
@@ -146,19 +159,31 @@ def _resolved(described: Any, definitions: Any) -> tuple[Mapping[str, Any], bool
         or_nothing = or_nothing or len(real_kinds) < len(kinds)
         kind = real_kinds[0] if len(real_kinds) == 1 else None
         field = {key: value for key, value in field.items() if key != "type"} | ({"type": kind} if kind else {})
+    if "const" in field:
+        field = {**field, "enum": [field["const"]]}
+    if isinstance(field.get("enum"), list) and None in field["enum"]:
+        or_nothing, field = True, {**field, "enum": [one for one in field["enum"] if one is not None]}
     return field, or_nothing
 
 
-def _field_of_schema(path: tuple[str, ...], field: Mapping[str, Any], required: bool, given: Any) -> FieldSpec:
+def _field_of_schema(
+    path: tuple[str, ...], field: Mapping[str, Any], required: bool, or_nothing: bool, given: Any
+) -> FieldSpec:
     kind = field.get("type")
     name = ".".join(path)
     title = str(field.get("title") or path[-1])
     prompt = f"{'.'.join(path[:-1])}: {title}" if len(path) > 1 else title
     hint = " ".join(str(field.get("description") or field.get("format") or "").split())
-    spec = FieldSpec(name, visible(prompt), "json", (), given, required, visible(hint), path)
+    or_null = required and or_nothing
+    if given is None and required and not or_null and "const" in field:
+        given = field["const"]
+    spec = FieldSpec(
+        name, visible(prompt), "json", (), given, required and not or_null, visible(hint), path, or_null=or_null
+    )
     # What is not needed and stands nowhere is left out, and no value is made up for it.
-    optional = not required and given is None
-    leave_out: tuple[tuple[Any, str], ...] = ((None, "leave out"),) if optional else ()
+    optional = or_null or (not required and given is None)
+    words = "null" if or_null else "leave out"
+    leave_out: tuple[tuple[Any, str], ...] = ((None, words),) if optional else ()
     if isinstance(field.get("enum"), list):
         return replace(spec, input_type="select", choices=(*leave_out, *choices_of(list(field["enum"]))))
     if kind == "boolean":
@@ -196,14 +221,14 @@ def field_of_account(field: FieldView) -> FieldSpec:
 
 
 def put_together(values: Iterable[tuple[FieldSpec, Any]]) -> dict[str, Any]:
-    """The object that a form's values make; what is None is left out."""
+    """The object that a form's values make; what is None is left out where it need not be there."""
     whole: dict[str, Any] = {}
     for spec, value in values:
         *outer, last = spec.path or (spec.name,)
         place = whole
         for name in outer:
             place = place.setdefault(name, {})
-        if value is not None:
+        if value is not None or spec.or_null:
             place[last] = value
     return whole
 
@@ -222,6 +247,15 @@ def _as_text(value: Any) -> str:
     return "" if value is None else json.dumps(value, ensure_ascii=False)
 
 
+def value_of_entry(field: FieldSpec, entered: Any) -> Any:
+    """The value that is meant by what stands in an entry: by a typed text, or by what was picked; raises BadText."""
+    if field.input_type not in CHOICES:
+        return value_of_text(field, entered)
+    if entered is None and field.required:
+        raise BadText("pick one")
+    return None if entered == [] and field.leave_out else entered
+
+
 def value_of_text(field: FieldSpec, text: str) -> Any:
     """What typed text means in a field; raises BadText. An empty text is an empty text, or nothing where the field
     isn't a text (None)."""
@@ -234,25 +268,38 @@ def value_of_text(field: FieldSpec, text: str) -> Any:
             raise BadText("needed")
         return None
     if field.input_type == "number":
-        try:
-            return int(text)
-        except ValueError:
-            pass
-        try:
-            if field.whole:
-                raise BadText("a whole number is needed, such as 3")
-            return json.loads(text) if _is_number(text) else float(text)
-        except ValueError:
-            raise BadText("a number is needed, such as 3 or 2.5") from None
+        return _number_of_text(text, whole=field.whole)
     try:
-        return json.loads(text)
+        value = json.loads(text, parse_constant=_no_number, parse_float=_finite)
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise BadText("this holds half of a character (a lone surrogate), which can't be sent") from None
+    except RecursionError:
+        raise BadText("this JSON is nested too deep") from None
     except ValueError as error:
         raise BadText(f"this is not JSON: {error}") from None
+    return value
 
 
-def _is_number(text: str) -> bool:
+def _number_of_text(text: str, *, whole: bool) -> int | float:
     try:
-        value = json.loads(text)
+        return int(text)
     except ValueError:
-        return False
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+        if whole:
+            raise BadText("a whole number is needed, such as 3") from None
+    try:
+        return _finite(text)
+    except ValueError:
+        raise BadText("a number is needed, such as 3 or 2.5") from None
+
+
+def _finite(text: str) -> float:
+    """A number that JSON has, too: neither infinite nor none at all."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is no number that can be sent")
+    return value
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number that can be sent")

@@ -13,7 +13,7 @@ from textual.strip import Strip
 from textual.widgets import Input
 
 from tui.actions import Acting, action
-from tui.forms import CHOICES, BadText, FieldSpec, value_of_text
+from tui.forms import CHOICES, FieldSpec, places_of, value_of_entry
 from tui.spans import Inked, Spans, spans_width
 from tui.text import shorten
 from tui.widgets.line_input import LineInput, Note
@@ -58,10 +58,9 @@ class ChoiceEntry(Acting, Inked, can_focus=True):
         self._several = several
         self.picked: set[int] = set()
         wanted = given if several and isinstance(given, list) else [] if several or given is None else [given]
-        for place, (value, _) in enumerate(choices):
-            if value in wanted:
-                self.picked.add(place)
-                self.set_reactive(ChoiceEntry.cursor, place)
+        for place in places_of(choices, wanted):
+            self.picked.add(place)
+            self.set_reactive(ChoiceEntry.cursor, place)
 
     @property
     def value(self) -> Any:
@@ -227,11 +226,7 @@ class Field(Vertical):
 
     def value_of(self, entered: Any) -> Any:
         """What something that stood in the entry means; raises BadText."""
-        if self.spec.input_type not in CHOICES:
-            return value_of_text(self.spec, entered)
-        if entered is None and self.spec.required:
-            raise BadText("pick one")
-        return None if entered == [] and self.spec.leave_out else entered
+        return value_of_entry(self.spec, entered)
 
     def on_key(self, event: events.Key) -> None:
         """A prompt that is too long to be seen whole is paged through while one answers."""
