@@ -157,6 +157,20 @@ async def test_an_account_that_goes_elsewhere_is_seen(double: EngineDouble, app_
         assert screen.selected is not None and screen.selected.name == "gmail"
 
 
+async def test_the_cursor_stays_on_its_action_when_an_account_changes(double: EngineDouble, app_on: AppOn) -> None:
+    scenes.tools(double)
+    async with app_on(double).run_test(size=(120, 40)) as pilot:
+        screen = await open_tools(pilot, "gmail")
+        await until(pilot, lambda: screen.pane.action is not None)
+        await pilot.press("j", "j")
+        chosen = screen.pane.action
+        assert chosen is not None
+        double.accounts = [one for one in double.accounts if one.app != "gmail"]
+        double.send(ToolsChanged(app="gmail"))
+        await shows(pilot, "account  ○ no account  C connects one")
+        assert screen.pane.action is not None and screen.pane.action.name == chosen.name
+
+
 async def test_an_account_is_given_up_after_a_yes(double: EngineDouble, app_on: AppOn) -> None:
     scenes.tools(double)
     async with app_on(double).run_test(size=(80, 24)) as pilot:

@@ -63,6 +63,11 @@ def needs_calm(sheet: TrySheet) -> str:
     return "The call is on its way" if sheet.calling else ""
 
 
+def needs_fields(sheet: TrySheet) -> str:
+    """Why there are no fields to go through."""
+    return "" if sheet.form.fields else "It takes nothing"
+
+
 class TrySheet(Sheet[ToolReply]):
     """Fill in what an action takes and call it; stays, with what was typed, where the call fails."""
 
@@ -144,11 +149,11 @@ class TrySheet(Sheet[ToolReply]):
         self._problem.text = f"✗ {error_text(message.error)}"
         self.refresh_keys()
 
-    @action("try.next", "next field", keys="tab,down", help="To the next field", footer=2)
+    @action("try.next", "next field", keys="tab,down", help="To the next field", footer=2, when=needs_fields)
     def next_field(self) -> None:
         self.focus_next()
 
-    @action("try.previous", "field before", keys="shift+tab,up", help="To the field before")
+    @action("try.previous", "field before", keys="shift+tab,up", help="To the field before", when=needs_fields)
     def previous_field(self) -> None:
         self.focus_previous()
 

@@ -151,7 +151,8 @@ class ToolsScreen(ToolActions):
         if self._reader is not None:
             self._turn += 1
             self._more_at = 0
-            self._details.clear()
+            # What stands in the pane stays until it is read again, and the cursor on its line.
+            self._details = {key: detail for key, detail in self._details.items() if key == self._opened}
             self._reader.want()
             self._want_detail()
 
