@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -55,6 +56,53 @@ async def test_picture_of_a_link(
         await shows(pilot, "the link ends in 10:00")
         await settled(pilot)
         assert app.export_screenshot(title="rondo") == snapshot.use_extension(SVGImageExtension)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("scene", ["failed", "empty", "filled-in", "refused", "silent", "read-only"])
+async def test_picture_of_connecting(
+    scene: str,
+    size: tuple[int, int],
+    double: EngineDouble,
+    app_on: AppOn,
+    snapshot: SnapshotAssertion,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scenes.tools(double)
+    if scene == "read-only":
+        monkeypatch.setenv("RONDO_READ_ONLY", "1")
+    if scene == "silent":
+        never = asyncio.Event()
+        monkeypatch.setattr(double, "get_tool", lambda *given: never.wait())
+    app = app_on(double)
+    async with app.run_test(size=size) as pilot:
+        fills_in = scene in ("empty", "filled-in", "refused")
+        sheet = await connect(pilot, "webdav" if fills_in else "gmail")
+        if fills_in:
+            await until(pilot, lambda: sheet.phase == "filling" and app.focused is not None)
+        match scene:
+            case "failed":
+                await shows(pilot, "the link ends in")
+                double.becomes(double.accounts[0].id, "FAILED", "The user said no.")
+                await shows(pilot, "the account is FAILED.")
+            case "empty":
+                await pilot.press("enter", "enter")
+                await shows(pilot, "✗ needed")
+            case "filled-in":
+                await pilot.press(*"ada", "enter", *"hunter2")
+                await shows(pilot, "•••••••")
+            case "refused":
+                await pilot.press(*"ada", "enter", *"wrong", "enter")
+                await shows(pilot, "The key was refused.")
+                await until(pilot, lambda: sheet.phase == "filling" and app.focused is not None)
+            case "silent":
+                await shows(pilot, "Asking how gmail is connected…")
+            case "read-only":
+                await shows(pilot, "Read-only:")
+        await settled(pilot)
+        picture = app.export_screenshot(title="rondo")
+        assert "hunter2" not in picture and "wrong" not in picture
+        assert picture == snapshot.use_extension(SVGImageExtension)
 
 
 async def test_picture_of_a_link_in_a_light_theme(

@@ -269,6 +269,43 @@ async def test_what_changes_something_is_not_agreed_to_by_a_key_meant_for_someth
         assert not double.called_actions and "disconnect_tool" not in double.calls
 
 
+async def test_what_can_not_be_read_is_said_at_its_field_and_nothing_typed_is_lost(
+    double: EngineDouble, app_on: AppOn
+) -> None:
+    scenes.tools(double)
+    properties = {
+        "text": {"type": "string"},
+        "whole": {"type": "integer"},
+        "rest": {"type": "object"},
+        "kind": {"anyOf": [{"enum": ["a", "b"]}, {"type": "null"}]},
+    }
+    double.action("slack", "check", "read", properties, ["whole"])
+    app = app_on(double)
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await open_tools(pilot, "slack")
+        await until(pilot, lambda: screen.pane.action is not None)
+        await pilot.press("j", "t")
+        await until(pilot, lambda: isinstance(app.screen, TrySheet) and app.focused is not None)
+        sheet = app.screen
+        assert isinstance(sheet, TrySheet)
+        # What is needed stands first.
+        whole, text, rest, kind = sheet.form.fields
+        await pilot.press(*"2.5", "enter", *"hello", "enter", *"{a: 1}", "enter", "enter")
+        await shows(pilot, "✗ a whole number is needed")
+        assert app.focused is whole.entry
+        assert (whole.draft, text.draft, rest.draft) == ("2.5", "hello", "{a: 1}")
+        await pilot.press("backspace", "backspace", "enter", "enter", "enter", "enter")
+        await shows(pilot, "✗ this is not JSON")
+        await hides(pilot, "a whole number is needed")
+        assert app.focused is rest.entry
+        assert (whole.draft, text.draft, rest.draft) == ("2", "hello", "{a: 1}")
+        await pilot.press("ctrl+u", *'{"a": 1}', "enter")
+        await until(pilot, lambda: app.focused is kind.entry)
+        await pilot.press("enter")
+        await until(pilot, lambda: bool(double.called_actions))
+        assert double.called_actions == [("slack", "check", {"whole": 2, "text": "hello", "rest": {"a": 1}})]
+
+
 async def test_what_an_action_takes_in_secret_is_not_shown(double: EngineDouble, app_on: AppOn) -> None:
     scenes.tools(double)
     double.action("slack", "log_in", properties={"password": {"type": "string"}}, required=["password"])
