@@ -7,12 +7,10 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tui.forms import is_secret_name
+from tui.forms import without_secrets
 from tui.navigation import Place
 
 Arguments = Mapping[str, Any]
-HIDDEN = "•••"
-"""Stands for what a person typed in secret."""
 
 WITHOUT_LINE = frozenset({"see_unclean_end", "check_connection", "cancel_environment", "cancel_install"})
 """Calls that change something and are no action of a person's: what the app notes for itself, what it repeats to see
@@ -214,8 +212,7 @@ def _tool(word: str) -> Callable[[Arguments, Recalled], list[str]]:
     def make(arguments: Arguments, _: Recalled) -> list[str]:
         words = [*word.split(), arguments["name"]]
         if word == "tools call":
-            given = {name: HIDDEN if is_secret_name(name) else value for name, value in arguments["arguments"].items()}
-            words += [arguments["action"], _json(given)]
+            words += [arguments["action"], _json(without_secrets(arguments["arguments"]))]
         # What was filled in to connect an account is asked for at the prompt, and is in no line.
         for name in ("provider", "scheme", "account"):
             words += [f"--{name}", arguments[name]] if arguments.get(name) else []

@@ -16,6 +16,8 @@ CHOICES = ("select", "multiselect", "confirm")
 NESTED_DEPTH, NESTED_AT_MOST = 2, 8
 """How deep objects have fields of their own, and with how many properties at most; others are written as JSON."""
 REFERENCES_AT_MOST = 8
+HIDDEN = "•••"
+"""What is shown for a secret."""
 SECRET_NAMES = ("token", "secret", "password", "passphrase", "api_key", "apikey", "access_key", "private_key")
 
 
@@ -205,6 +207,18 @@ def _field_of_schema(
 def is_secret_name(name: str) -> bool:
     """True for the names of what nobody should read over a shoulder."""
     return any(word in name.lower() for word in SECRET_NAMES)
+
+
+def without_secrets(value: Any, paths: Iterable[tuple[str, ...]] = ()) -> Any:
+    """What may be shown of a value: nothing of what is named like a secret, at any depth, or stands at such a path."""
+    if isinstance(value, Mapping):
+        return {
+            name: HIDDEN
+            if is_secret_name(str(name)) or (name,) in paths
+            else without_secrets(inner, [path[1:] for path in paths if path[:1] == (name,)])
+            for name, inner in value.items()
+        }
+    return [without_secrets(inner) for inner in value] if isinstance(value, list) else value
 
 
 def field_of_account(field: FieldView) -> FieldSpec:

@@ -308,21 +308,31 @@ async def test_what_can_not_be_read_is_said_at_its_field_and_nothing_typed_is_lo
 
 async def test_what_an_action_takes_in_secret_is_not_shown(double: EngineDouble, app_on: AppOn) -> None:
     scenes.tools(double)
-    double.action("slack", "log_in", properties={"password": {"type": "string"}}, required=["password"])
+    account = {"type": "object", "properties": {"api_key": {"type": "string"}}, "required": ["api_key"]}
+    properties = {
+        "password": {"type": "string"},
+        "account": account,
+        "pin": {"type": "string", "format": "password"},
+        "more": {"type": "object"},
+    }
+    double.action("slack", "log_in", properties=properties, required=["password", "account", "pin"])
     app = app_on(double)
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await open_tools(pilot, "slack")
         await until(pilot, lambda: screen.pane.action is not None)
         await pilot.press("j", "t")
         await until(pilot, lambda: isinstance(app.screen, TrySheet) and app.focused is not None)
-        await pilot.press(*"hunter2")
+        await pilot.press(*"hunter2", "enter", *"hunter3", "enter", *"hunter4")
         await shows(pilot, "•••••••")
-        await pilot.press("enter")
+        assert "hunter" not in app.export_screenshot()
+        await pilot.press("enter", *'{"token": "t0k", "n": [1]}', "enter")
         await until(pilot, lambda: isinstance(app.screen, ConfirmSheet))
-        assert "hunter2" not in app.export_screenshot()
+        assert "hunter" not in app.export_screenshot() and "t0k" not in screen_text(app).split("Call slack.log_in")[1]
+        assert '"n": [1]' in screen_text(app)
         await agree(pilot)
         await until(pilot, lambda: bool(double.called_actions))
-        assert double.called_actions == [("slack", "log_in", {"password": "hunter2"})]
+        given = {"password": "hunter2", "account": {"api_key": "hunter3"}, "pin": "hunter4"}
+        assert double.called_actions == [("slack", "log_in", {**given, "more": {"token": "t0k", "n": [1]}})]
 
 
 async def test_an_engine_that_is_lost_and_found_again_leaves_the_list(double: EngineDouble, app_on: AppOn) -> None:

@@ -13,7 +13,7 @@ from textual.widget import Widget
 from core.errors import RondoError
 from core.link.tool_types import ActionView, ToolReply
 from tui.actions import action
-from tui.forms import fields_of_schema, is_secret_name
+from tui.forms import HIDDEN, fields_of_schema, without_secrets
 from tui.screens.base import OUTAGES, error_text
 from tui.screens.confirm import ConfirmSheet
 from tui.screens.read import ReadSheet
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 DESCRIPTION = 400
 """Characters of an action's description that are shown."""
 LINES_AT_MOST = 20_000
-HIDDEN = "•••"
 
 
 class Replied(Message, bubble=False):
@@ -49,11 +48,11 @@ class CallFailed(Message, bubble=False):
         self.error = error
 
 
-def argument_lines(arguments: dict[str, Any]) -> list[Spans]:
-    """What an action is given, one argument a line; secrets are not shown."""
+def argument_lines(arguments: dict[str, Any], secret: Iterable[tuple[str, ...]] = ()) -> list[Spans]:
+    """What an action is given, one argument a line; secrets, by their names or at these paths, are not shown."""
     lines: list[Spans] = []
-    for name, value in arguments.items():
-        text = HIDDEN if is_secret_name(name) else json.dumps(value, ensure_ascii=False)
+    for name, value in without_secrets(arguments, list(secret)).items():
+        text = HIDDEN if value == HIDDEN else json.dumps(value, ensure_ascii=False)
         lines.append([(f" {visible(name)}  ", "dim"), (shorten(visible(text), 400), "")])
     return lines
 
@@ -115,7 +114,8 @@ class TrySheet(Sheet[ToolReply]):
 
         name = f"{visible(self._action.app)}.{visible(self._action.row.name)}"
         text = f"It may change something at {visible(self._action.app)}, and is called once, now."
-        lines = argument_lines(arguments) or [[(" no arguments", "dim")]]
+        masked = [field.spec.path for field in self.form.fields if field.spec.secret]
+        lines = argument_lines(arguments, masked) or [[(" no arguments", "dim")]]
         self.app.push_screen(ConfirmSheet(f"Call {name}?", text, yes="call it", lines=lines), decided)
 
     def _call(self, arguments: dict[str, Any]) -> None:
