@@ -19,6 +19,7 @@ from core.definition.examples import examples_folder
 from core.link.start import connect, stop_engine
 from core.link.types import AT_REST, StartRun
 from core.places import Workspace
+from core.tools.offered import OFFERED
 from tui.app import RondoApp
 from tui.first_reading import FirstRead
 
@@ -66,10 +67,14 @@ async def main() -> None:
     """Make a workspace, run things in it, take the pictures."""
     PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
-        os.environ |= {f"XDG_{kind}_HOME": f"{temporary}/{kind}" for kind in ("DATA", "STATE", "CONFIG")}
+        os.environ |= {f"XDG_{kind}_HOME": f"{temporary}/{kind}" for kind in ("DATA", "STATE", "CONFIG", "CACHE")}
         # The crumbs write the user's own folder as ~.
         os.environ["HOME"] = os.path.realpath(temporary)
         os.environ |= {"COLORTERM": "truecolor", "TERM": "xterm-256color"}
+        # Accounts for the picture of the tools, which nothing calls; those of whoever makes the pictures are not in it.
+        for name in OFFERED:
+            os.environ.pop(name, None)
+        os.environ |= {"SLACK_TOKEN": "demo", "GITHUB_TOKEN": "demo"}
         root = Path(temporary) / "demo"
         for name in ("csv_report", "hello", "onboarding", "review_loop"):
             shutil.copytree(examples_folder() / name, root / "workflows" / name)
@@ -89,6 +94,9 @@ async def main() -> None:
                     ("settings", ["8"], "max_runs"),
                 ],
             )
+            # Last, so that the other pictures are of examples that need no account.
+            shutil.copytree(examples_folder() / "mail_digest", root / "workflows" / "mail_digest")
+            await take(workspace, [("tools", ["7"], "Post messages"), ("tools", ["enter"], "list_channels")])
         finally:
             await stop_engine(workspace)
 

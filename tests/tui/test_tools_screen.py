@@ -146,6 +146,15 @@ async def test_what_is_old_is_shown_with_its_age_and_asked_anew(double: EngineDo
         await hides(pilot, "as of 3 h ago; A asks anew")
 
 
+async def test_a_list_that_was_read_a_while_ago_is_no_warning(double: EngineDouble, app_on: AppOn) -> None:
+    scenes.tools(double)
+    double.tools_age = 300.0
+    async with app_on(double).run_test(size=(80, 24)) as pilot:
+        await open_tools(pilot)
+        await shows(pilot, "▌gmail")
+        assert "A asks anew" not in screen_text(pilot.app)
+
+
 async def test_an_account_that_goes_elsewhere_is_seen(double: EngineDouble, app_on: AppOn) -> None:
     scenes.tools(double)
     async with app_on(double).run_test(size=(80, 24)) as pilot:

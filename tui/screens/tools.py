@@ -26,6 +26,8 @@ from tui.widgets.tool_table import ToolHead, ToolTable
 
 FILTER_HINT = "words of an app, its kind, provider or workflow"
 ACTION_HINT = "words of an action"
+WORTH_SAYING = 3600.0
+"""Age from which on it is said of the list; providers are asked for it every few hours only, so less is no news."""
 NO_APPS = (
     "No apps yet.\n\nWith a key of Composio all its apps are here. In a terminal:  rondo secrets set COMPOSIO_API_KEY"
     "\nMCP servers come from mcp.json in the workspace or in your settings folder."
@@ -181,7 +183,8 @@ class ToolsScreen(ToolActions):
         self.table.set_rows(rows)
         self.rondo.command_words["tool"] = tuple(row.name for row in rows)
         notes = list(listing.notes)
-        if words := kept_words(listing.age):
+        if listing.age >= WORTH_SAYING:
+            words = kept_words(listing.age)
             notes.append(f"The list is {words}; A asks anew.")
         self._notes.text = "\n".join(f"! {visible(note)}" for note in notes)
         if self._more_at and self._reader is not None:
