@@ -46,9 +46,10 @@ class WorkflowOfRun(Message, bubble=False):
 class StepsRead(Message, bubble=False):
     """Attempts and steps after step `after`. `step` is where the cursor is to stand for kind "around"."""
 
-    def __init__(self, kind: StepsKind, after: int, page: StepPage, step: int = 0) -> None:
+    def __init__(self, kind: StepsKind, after: int, page: StepPage, step: int = 0, line: int | None = None) -> None:
         super().__init__()
         self.step = step
+        self.line = line
         self.kind = kind
         self.after = after
         self.page = page
@@ -57,8 +58,9 @@ class StepsRead(Message, bubble=False):
 class StateRead(Message, bubble=False):
     """The state after a step and what the step changed."""
 
-    def __init__(self, state: StateView, changes: list[ChangeView]) -> None:
+    def __init__(self, state: StateView, changes: list[ChangeView], line: int | None = None) -> None:
         super().__init__()
+        self.line = line
         self.state = state
         self.changes = changes
 
@@ -66,8 +68,9 @@ class StateRead(Message, bubble=False):
 class PartRead(Message, bubble=False):
     """A part of a state."""
 
-    def __init__(self, state: StateView) -> None:
+    def __init__(self, state: StateView, line: int | None = None) -> None:
         super().__init__()
+        self.line = line
         self.state = state
 
 
@@ -96,6 +99,8 @@ class RunFeed:
     def __init__(self, screen: RondoScreen, run_id: str) -> None:
         self._screen = screen
         self.run_id = run_id
+        self.line: int | None = None
+        """The line whose steps and states are read; None for the present one."""
         self.steps_after = 0
         """The step after which the newest steps are read."""
         self.steps_following = True
@@ -134,13 +139,13 @@ class RunFeed:
 
     async def _newest_steps(self) -> Message:
         """The steps after the last one that is loaded; the very newest ones where those are far ahead."""
-        engine = self._screen.engine
+        engine, line = self._screen.engine, self.line
         after = self.steps_after
-        page = await engine.read_steps(self.run_id, after, PAGE)
+        page = await engine.read_steps(self.run_id, after, PAGE, line)
         if page.more and self.steps_following and page.total - after > 2 * PAGE:
             after = page.total - PAGE
-            page = await engine.read_steps(self.run_id, after, PAGE)
-        return StepsRead("newest", after, page)
+            page = await engine.read_steps(self.run_id, after, PAGE, line)
+        return StepsRead("newest", after, page, line=line)
 
     def want_steps(self, kind: StepsKind, *, first: int = 0, last: int = 0, total: int = 0, step: int = 0) -> None:
         """Read another stretch: before step `first`, after step `last`, around `step`, the first or the last one."""
@@ -148,10 +153,10 @@ class RunFeed:
         after = max(0, starts[kind])
         limit = first - after if kind == "older" else PAGE
         if limit > 0:
-            engine = self._screen.engine
+            engine, line = self._screen.engine, self.line
             self._screen.ask(
-                lambda: engine.read_steps(self.run_id, after, limit),
-                lambda page: StepsRead(kind, after, page, step),
+                lambda: engine.read_steps(self.run_id, after, limit, line),
+                lambda page: StepsRead(kind, after, page, step, line),
                 group=f"steps {kind}",
                 exclusive=False,
             )
@@ -162,28 +167,28 @@ class RunFeed:
         self.state.want()
 
     async def _state(self) -> Message:
-        step = self.state_step
+        step, line = self.state_step, self.line
         engine = self._screen.engine
         state, changes = await asyncio.gather(
-            engine.read_state(self.run_id, step), engine.read_changes(self.run_id, step)
+            engine.read_state(self.run_id, step, line=line), engine.read_changes(self.run_id, step, line)
         )
-        return StateRead(state, changes)
+        return StateRead(state, changes, line)
 
     def want_part(self, step: int, path: Path) -> None:
         """Read a part of a state that was left out."""
-        engine = self._screen.engine
+        engine, line = self._screen.engine, self.line
         self._screen.ask(
-            lambda: engine.read_state(self.run_id, step, list(path)),
-            PartRead,
+            lambda: engine.read_state(self.run_id, step, list(path), line=line),
+            lambda state: PartRead(state, line),
             group=f"part {path}",
             doing="reading a part of the state",
         )
 
     async def whole_state(self, step: int) -> object:
         """The whole state after a step, read piece by piece."""
-        text = b""
+        text, line = b"", self.line
         while True:
-            chunk = await self._screen.engine.read_state_chunk(self.run_id, step, len(text))
+            chunk = await self._screen.engine.read_state_chunk(self.run_id, step, len(text), line)
             text += chunk.data
             if not chunk.data or len(text) >= chunk.size:
                 return msgspec.json.decode(text)

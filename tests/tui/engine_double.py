@@ -647,7 +647,7 @@ class EngineDouble(InspectDouble, ShelfDouble, ChatDouble, ToolsDouble):
             raise UnknownRequest(f"This run has no request {key}.")
         return found[-1]
 
-    async def read_steps(self, run_id: str, after: int = 0, limit: int = 500) -> StepPage:
+    async def read_steps(self, run_id: str, after: int = 0, limit: int = 500, line: int | None = None) -> StepPage:
         await self._called("read_steps")
         run = self._run(run_id)
         views: list[StepView] = []
@@ -673,7 +673,12 @@ class EngineDouble(InspectDouble, ShelfDouble, ChatDouble, ToolsDouble):
         return StepPage(steps=views, total=run.step, more=more)
 
     async def read_state(
-        self, run_id: str, seq: int | None = None, path: list[str | int] | None = None, depth: int = 3
+        self,
+        run_id: str,
+        seq: int | None = None,
+        path: list[str | int] | None = None,
+        depth: int = 3,
+        line: int | None = None,
     ) -> StateView:
         await self._called("read_state")
         run = self._run(run_id)
@@ -684,14 +689,16 @@ class EngineDouble(InspectDouble, ShelfDouble, ChatDouble, ToolsDouble):
         value, elided, size = take_part(text, path or [], depth)
         return StateView(run_id=run.id, seq=at, path=path or [], value=value, elided=elided, size=size)
 
-    async def read_state_chunk(self, run_id: str, seq: int | None = None, offset: int = 0) -> StateChunk:
+    async def read_state_chunk(
+        self, run_id: str, seq: int | None = None, offset: int = 0, line: int | None = None
+    ) -> StateChunk:
         await self._called("read_state_chunk")
         run = self._run(run_id)
         at = run.step if seq is None else seq
         data = json.dumps(run.states[at]).encode()
         return StateChunk(seq=at, offset=offset, size=len(data), data=data[offset : offset + 100_000])
 
-    async def read_changes(self, run_id: str, seq: int) -> list[ChangeView]:
+    async def read_changes(self, run_id: str, seq: int, line: int | None = None) -> list[ChangeView]:
         await self._called("read_changes")
         run = self._run(run_id)
         return _difference(run.states[seq - 1], run.states[seq], []) if seq > 0 else []

@@ -19,11 +19,11 @@ from tui.navigation import Place
 from tui.run_feed import RunFeed, RunRead, WorkflowOfRun
 from tui.screens.confirm import ConfirmSheet
 from tui.screens.run_breaks import RunBreaks
+from tui.screens.run_lines import LineActions
 from tui.screens.run_nesting import NestingActions
 from tui.screens.run_question import QuestionActions
 from tui.screens.run_result import ResultActions
 from tui.screens.run_save import SaveActions
-from tui.screens.run_travel import TravelActions
 from tui.screens.run_why import WhyActions
 from tui.spans import Span
 from tui.text import plural, stopwatch, visible, waiting_text
@@ -44,7 +44,7 @@ def needs_going(screen: RunScreen) -> str:
     return f"The run has ended: {screen.run.status}" if screen.run.status in FINAL else ""
 
 
-class RunScreen(NestingActions, TravelActions, ResultActions, WhyActions, SaveActions, RunBreaks, QuestionActions):
+class RunScreen(NestingActions, LineActions, ResultActions, WhyActions, SaveActions, RunBreaks, QuestionActions):
     """One run, live or over."""
 
     view = "run"
@@ -139,9 +139,11 @@ class RunScreen(NestingActions, TravelActions, ResultActions, WhyActions, SaveAc
             self.feed.want_workflow(run.workflow)
             if self.run is None:
                 self.call_later(self.breaks.want)
-        if self.run is not None and self.run.line != run.line:
-            self.show_new_line(run.step)
+        on_new_line = self.run is not None and self.run.line != run.line
         self.run = run
+        # Who rewinds from an older line, or looks at one meanwhile, wants to see what comes of it.
+        if on_new_line and not self.show_present_line():
+            self.show_new_line(run.step)
         self.feed.run_id = run.run_id
         self.feed.log_dropped = max(self.feed.log_dropped, run.logs_dropped)
         if self.steps.show_run(run):
@@ -209,7 +211,10 @@ class RunScreen(NestingActions, TravelActions, ResultActions, WhyActions, SaveAc
             if state.step == 0
             else ""
         )
-        titles = [Title("steps", 0, steps.has_focus)] if steps.display else []
+        past_line = self.past_line
+        steps_name = "steps" if past_line is None else f"steps of line {past_line.number}"
+        back: tuple[Span, ...] = () if past_line is None else (("esc: present", "waiting"),)
+        titles = [Title(steps_name, 0, steps.has_focus, "", back)] if steps.display else []
         if self.shows_result and right.display:
             titles.append(self.result_title(bar + 1 if bar else 0))
         elif state.display:
@@ -242,7 +247,8 @@ class RunScreen(NestingActions, TravelActions, ResultActions, WhyActions, SaveAc
         if selected is not None and selected.error is not None and selected.status in ("failed", "skipped"):
             word = "skipped" if selected.status == "skipped" else "failed"
             return selected.error, f"attempt {selected.attempt} of {visible(selected.node)} {word}"
-        error = self.run.error if self.run is not None else None
+        past = self.past_line
+        error = past.error if past is not None else self.run.error if self.run is not None else None
         return error, f"failed in {visible(error.node)}" if error is not None and error.node else "failed"
 
     def _show_error(self) -> None:
@@ -253,6 +259,10 @@ class RunScreen(NestingActions, TravelActions, ResultActions, WhyActions, SaveAc
         if error is not None:
             rule.titles = (Title(f"✗ {words}", ink="bad", active=self.error_pane.has_focus, end="e opens the line"),)
             self.error_pane.show_error(error, self._detail.folder if self._detail is not None else "")
+
+    def line_changed(self) -> None:
+        self._show_error()
+        self.refresh_titles()
 
     def panes(self) -> list[Widget]:
         return [pane for pane in (self.steps, self.right_pane, self.log_view, self.error_pane) if pane.display]
@@ -304,7 +314,7 @@ class RunScreen(NestingActions, TravelActions, ResultActions, WhyActions, SaveAc
         if self.shows_result:
             self.toggle_result()
             return True
-        return False
+        return self.show_present_line()
 
     # Actions ---------------------------------------------------------------------------------------------------
 

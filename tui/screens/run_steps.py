@@ -44,6 +44,8 @@ class StepActions(RondoScreen):
 
     def on_steps_read(self, message: StepsRead) -> None:
         steps, page = self.steps, message.page
+        if message.line != self.feed.line:
+            return
         match message.kind:
             case "newest":
                 steps.show_newest(message.after, page)
@@ -87,7 +89,7 @@ class StepActions(RondoScreen):
 
     def on_state_read(self, message: StateRead) -> None:
         state = message.state
-        if state.seq == self.feed.state_step:
+        if state.seq == self.feed.state_step and message.line == self.feed.line:
             value = msgspec.json.decode(state.value)
             self.state.show_state(state.seq, value, state.elided, message.changes, state.size)
             self.refresh_titles()
@@ -97,7 +99,7 @@ class StepActions(RondoScreen):
 
     def on_part_read(self, message: PartRead) -> None:
         state = message.state
-        if state.seq == self.state.step:
+        if state.seq == self.state.step and message.line == self.feed.line:
             self.state.put_part(tuple(state.path), msgspec.json.decode(state.value), state.elided)
 
     @action("step.previous", "earlier", keys="left_square_bracket", help="The state one step earlier", footer=5)

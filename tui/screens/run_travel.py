@@ -90,7 +90,7 @@ class TravelActions(StepActions):
     def rewind_run(self) -> None:
         step = self._step_shown
         text = f"The run goes on after step {step}, on a new line; what came after it stays readable."
-        rewind = Rewind(command_id=str(uuid4()), run_id=self.feed.run_id, step=step)
+        rewind = Rewind(command_id=str(uuid4()), run_id=self.feed.run_id, step=step, line=self.feed.line)
         self._confirm_command(
             f"Rewind run {self.feed.run_id[-8:]} to step {step}?", text, "rewind it", rewind, "rewinding"
         )
@@ -99,7 +99,7 @@ class TravelActions(StepActions):
     def fork_run(self) -> None:
         step = self._step_shown
         text = f"A new run goes on after step {step}; this one is not touched."
-        fork = Fork(command_id=str(uuid4()), run_id=self.feed.run_id, step=step)
+        fork = Fork(command_id=str(uuid4()), run_id=self.feed.run_id, step=step, line=self.feed.line)
         self._confirm_command(f"Fork run {self.feed.run_id[-8:]} at step {step}?", text, "fork it", fork, "forking")
 
     def _confirm_command(self, question: str, text: str, yes: str, command: Command, doing: str) -> None:
@@ -149,7 +149,7 @@ class TravelActions(StepActions):
         self.app.post_message(started)
 
     def show_new_line(self, step: int) -> None:
-        """The run is on another line now: nothing that is loaded is of it."""
+        """Another line is shown now: nothing that is loaded is of it."""
         self.steps.follow(True)
         self.feed.steps_after = 0
         self.feed.want_steps("last", total=step)

@@ -202,13 +202,13 @@ class WhyActions(StepActions):
 
     @action("run.why", "why", keys="w", words="why", help="The steps that wrote the selected value", when=needs_value)
     def why(self) -> None:
-        path, step, run_id = self.asked_path(), self.state.step, self.feed.run_id
+        path, step, run_id, of_line = self.asked_path(), self.state.step, self.feed.run_id, self.feed.line
         line = self.state.selected_line
         # What this step removed was there before it.
         at = step - 1 if line is not None and line.kind == "removed" else step
 
         async def read(path: list[str | int], before: int | None) -> WhyPage:
-            return await self.engine.read_why(run_id, path, at, None, before, PAGE)
+            return await self.engine.read_why(run_id, path, at, of_line, before, PAGE)
 
         self.rondo.push_screen(WhySheet(path, read, self.rondo.now()), self._go_to_write)
 

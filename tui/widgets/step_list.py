@@ -38,6 +38,8 @@ class StepList(WindowList):
         """Nodes before which the run pauses."""
         self.skipped: list[SkippedNode] = []
         """Nodes of a dag that will not run: they stand at the end."""
+        self.past_line: int | None = None
+        """The number of the older line whose steps these are; None for the line on which the run is."""
 
     @property
     def selected(self) -> StepView | None:
@@ -72,7 +74,7 @@ class StepList(WindowList):
 
     def _with_skipped(self, page: StepPage) -> StepPage:
         """The page with a row for each node that is skipped, where the run's end is on it."""
-        if page.more or not self.skipped:
+        if page.more or not self.skipped or self.past_line is not None:
             return page
         rows = [
             StepView(step=None, node=one.node, visit=1, attempt=1, status="skipped", started_at=0.0, ended_at=0.0)
@@ -83,6 +85,8 @@ class StepList(WindowList):
     def _with_waiting(self, page: StepPage) -> StepPage:
         """The page with a row for the node that waits; a run that waits long has no process and nothing in flight."""
         request = self.waiting
+        if self.past_line is not None:
+            return page
         if request is None and self.paused_before and not page.more:
             return StepPage(steps=[*page.steps, self._paused_row(page)], total=page.total, more=False)
         if request is None or page.more or any(row.status == "running" for row in page.steps):
