@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from textual.fuzzy import FuzzySearch
 
 from tui.actions import Action
+from tui.text import visible
 
 SHOWN_AT_MOST = 12
 HISTORY_LENGTH = 200
@@ -76,6 +78,19 @@ def complete(text: str, actions: Sequence[Action], words: Words, history: Sequen
             ranked.append((begins, score, found))
     ranked.sort(key=lambda entry: (-entry[0], -entry[1]))
     return [Completion(found.command, found) for _, _, found in ranked]
+
+
+def not_a_command(text: str, actions: Sequence[Action]) -> str:
+    """Why nothing can be done with a line, and what may have been meant; "" for a command."""
+    if not text.strip() or parse(text, actions) is not None:
+        return ""
+    first = text.split()[0]
+    whole = [found.command for found in actions if text.split()[: len(found.command.split())] == found.command.split()]
+    if whole:
+        return f"{max(whole, key=len)} takes nothing after it."
+    near = get_close_matches(first, sorted({found.command.split()[0] for found in actions}), n=1, cutoff=0.5)
+    meant_perhaps = f" Did you mean {near[0]}?" if near else ""
+    return f"There is no command {visible(first)}.{meant_perhaps} An empty line shows all of them."
 
 
 def _completion(line: str, actions: Sequence[Action]) -> Completion | None:

@@ -33,7 +33,8 @@ ASKS = """First steps, 3 of 4: the run asks you something, and waits as long as 
 tab goes to the question; type or choose, and enter sends it."""
 DONE = """First steps, 4 of 4: done, and kept. [ and ] walk through its steps, and show what each changed.
 Next: e changes the code, r runs it again, n on the first screen makes a workflow of your own, 1 to 8 are the screens,
-? says what the keys do, @ shows what you did as commands. With a model's key, 6 makes workflows in words."""
+? says what the keys do, @ shows what you did as commands. With a model's key, 6 makes workflows in words.
+esc puts this away."""
 FAILED = """First steps: the run failed. The log says why, e opens the code, r runs it again.
 Nothing that was done before is lost."""
 

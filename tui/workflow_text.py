@@ -185,7 +185,7 @@ def input_names(detail: WorkflowDetail) -> list[str]:
 def history_spans(runs: Sequence[RunRow], now: float) -> Spans:
     """The last runs as a row of bars, oldest first, with the usual and the slow time they took."""
     if not runs:
-        return [("No run yet: r starts one.", "dim")]
+        return [("No run yet: r starts one; f3 leads through a first run.", "dim")]
     ordered = list(reversed(runs))
     times = [run_seconds(run.started_at, run.ended_at, now) or 0.0 for run in ordered]
     longest = max(times) or 1.0

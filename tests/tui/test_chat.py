@@ -341,6 +341,22 @@ async def test_without_a_key_it_says_so_and_templates_work(double: EngineDouble,
         await until(pilot, lambda: isinstance(app.screen, GraphScreen))
 
 
+async def test_a_notice_beside_the_chat_is_read_to_its_end(double: EngineDouble, app_on: AppOn) -> None:
+    scenes.mail(double)
+    app = app_on(double)
+    words = "The engine had died; its process is no more. What was going on goes on. See: rondo engine status"
+    async with app.run_test(size=(110, 30)) as pilot:
+        await on_digest(pilot)
+        await pilot.press("c")
+        await writing(pilot)
+        app.say(words, "problem")
+        await shows(pilot, "rondo engine status")
+        left = " ".join(line[: app.screen.body_width].strip(" ✗") for line in screen_text(app).splitlines())
+        assert words in left
+        await pilot.press("f2")
+        await until(pilot, lambda: f"✗ {words}" in screen_text(app))
+
+
 @pytest.mark.parametrize("where", ["list", "run"])
 async def test_f_repairs_a_failed_run(where: str, double: EngineDouble, app_on: AppOn) -> None:
     scenes.mail(double)

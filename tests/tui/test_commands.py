@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui.actions import EVERYWHERE, registry
-from tui.commands import HISTORY_LENGTH, History, complete, meant, parse
+from tui.commands import HISTORY_LENGTH, History, complete, meant, not_a_command, parse
 from tui.screens.workflows import WorkflowsScreen
 
 ACTIONS = [found for found in registry if found.view in (WorkflowsScreen.view, EVERYWHERE)]
@@ -52,6 +52,14 @@ def test_every_action_can_be_typed_by_id_and_by_words() -> None:
 def test_more_than_an_action_takes_is_not_a_command() -> None:
     assert parse("quit now", ACTIONS) is None
     assert parse("", ACTIONS) is None
+
+
+def test_what_is_no_command_is_said_with_what_may_have_been_meant() -> None:
+    assert not_a_command("rnu hello", ACTIONS).startswith("There is no command rnu. Did you mean run?")
+    assert "Did you mean" not in not_a_command("zzzzzzzz", ACTIONS)
+    assert not_a_command("quit now", ACTIONS) == "quit takes nothing after it."
+    for command in ("", "run hello", "run nothere", "quit"):
+        assert not_a_command(command, ACTIONS) == ""
 
 
 def test_commands_are_completed_best_first() -> None:

@@ -18,6 +18,7 @@ from tui.navigation import Place
 from tui.screens.command import CommandSheet
 from tui.screens.help import HelpList
 from tui.screens.workflows import WorkflowsScreen
+from tui.widgets.header import Headline
 
 AppOn = Callable[[EngineDouble], RondoApp]
 
@@ -188,6 +189,29 @@ async def test_the_command_line_completes_does_and_remembers(double: EngineDoubl
         await shows(pilot, "show 7f3a09c1")
         await pilot.press("backspace")
         await until(pilot, lambda: not isinstance(app.screen, CommandSheet))
+
+
+async def test_a_mistyped_command_is_said_while_it_is_typed(double: EngineDouble, app_on: AppOn) -> None:
+    scenes.mail(double)
+    app = app_on(double)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "mail_digest")
+        await pilot.press("colon", *"rnu hello", "enter")
+        await shows(pilot, "There is no command rnu. Did you mean run?")
+        assert isinstance(app.screen, CommandSheet)
+        await pilot.press("ctrl+u", *"gra")
+        await shows(pilot, "To the graph of the workflow")
+        assert "There is no command" not in screen_text(app)
+
+
+async def test_the_header_names_the_run_where_there_is_room_for_little(double: EngineDouble, app_on: AppOn) -> None:
+    scenes.mail(double)
+    app = app_on(double)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "mail_digest")
+        app.headline = Headline("connected", running=2, questions=12, cost="$12.34 today")
+        await pilot.press("colon", *"show 7f3a09c1", "enter")
+        await until(pilot, lambda: "run 7f3a09c1" in screen_text(app).splitlines()[0])
 
 
 async def test_an_unknown_run_is_said_and_harms_nothing(double: EngineDouble, app_on: AppOn) -> None:

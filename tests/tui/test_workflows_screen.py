@@ -272,7 +272,7 @@ async def test_inputs_are_asked_for_and_given_to_the_run(double: EngineDouble, a
         await until(pilot, lambda: isinstance(app.screen, InputsSheet))
         await shows(pilot, "2026-01-01")
         await pilot.press("tab", "right", "space", "tab", "ctrl+u", *"many", "enter")
-        await shows(pilot, "a number is needed")
+        await shows(pilot, "a whole number is needed")
         await pilot.press("ctrl+u", *"7", "enter")
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
         run = list(double.runs.values())[-1]

@@ -235,6 +235,8 @@ class ChatSide:
         if self.chat is not None and self.chat.has_class("beside"):
             # Between header and footer, which are docked too.
             self.chat.styles.height = max(3, screen.app.size.height - 2)
+        # The chat stands over the right end of what is docked: a notice would be cut there.
+        screen.notice.styles.width = self.body_width
         screen.fit_body()
 
     def take_early(self, event: events.Key) -> bool:

@@ -11,13 +11,14 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from tui.actions import Action, action
-from tui.commands import SHOWN_AT_MOST, Completion, Words, complete, meant, parse
+from tui.commands import SHOWN_AT_MOST, Completion, Words, complete, meant, not_a_command, parse
 from tui.screens.help import Chosen
 from tui.screens.sheet import Sheet
 from tui.spans import Spans
 from tui.text import fit
 from tui.widgets.line_input import LineInput, Note
 from tui.widgets.line_list import LineList
+from tui.widgets.paragraph import Paragraph
 
 
 class CompletionList(LineList, can_focus=False):
@@ -70,9 +71,11 @@ class CommandSheet(Sheet[Chosen]):
         self._early = ""
         self.line = LineInput()
         self._completions = CompletionList()
+        self._unknown = Paragraph("", "waiting")
 
     def compose_body(self) -> Iterable[Widget]:
         yield self._completions
+        yield self._unknown
         yield CommandLine(self.line)
 
     def on_mount(self) -> None:
@@ -101,7 +104,12 @@ class CommandSheet(Sheet[Chosen]):
         return self._completions.entries
 
     def _complete(self, text: str) -> None:
-        self._completions.show(complete(text, self._actions, self._words, self._history))
+        found = complete(text, self._actions, self._words, self._history)
+        self._completions.show(found)
+        unknown = "" if found else not_a_command(text, self._actions)
+        self._unknown.text = unknown
+        self._unknown.display = bool(unknown)
+        self._completions.display = not unknown
 
     def on_input_changed(self, event: Input.Changed) -> None:
         self._complete(event.value)

@@ -28,6 +28,8 @@ DOING: dict[Command, str] = {
     "resume": "resuming",
     "retry": "trying again",
 }
+OVER = ("completed", "cancelled")
+"""Runs that neither go on nor wait for anything."""
 AT_ONCE = 500
 """Runs of one call."""
 NAMED = 500
@@ -71,6 +73,14 @@ class Compared(Message, bubble=False):
 def needs_runs(screen: ManyRunsActions) -> str:
     """Why there is nothing to act on."""
     return "" if screen.meant() else "There is no run to act on"
+
+
+def needs_going(screen: ManyRunsActions) -> str:
+    """Why there is nothing to end or to hold: what is over stays as it is."""
+    rows = screen.meant()
+    if rows and all(row.status in OVER for row in rows):
+        return "It has ended already" if len(rows) == 1 else "They have all ended already"
+    return needs_runs(screen)
 
 
 def needs_two(screen: ManyRunsActions) -> str:
@@ -139,7 +149,7 @@ class ManyRunsActions(RondoScreen):
         words="cancel",
         help="End the marked runs, or this one; asks first",
         footer=3,
-        when=needs_runs,
+        when=needs_going,
     )
     def cancel_runs(self) -> None:
         rows = self.meant()
@@ -153,12 +163,12 @@ class ManyRunsActions(RondoScreen):
         words="pause",
         help="Pause them when their running step is complete",
         footer=4,
-        when=needs_runs,
+        when=needs_going,
     )
     def pause_runs(self) -> None:
         self._send("pause", self.meant())
 
-    @action("runs.resume", "resume", keys="p", words="resume", help="Let paused runs go on", footer=5, when=needs_runs)
+    @action("runs.resume", "resume", keys="p", words="resume", help="Let paused runs go on", footer=5, when=needs_going)
     def resume_runs(self) -> None:
         self._send("resume", self.meant())
 

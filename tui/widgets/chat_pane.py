@@ -297,7 +297,8 @@ class ChatPane(ChatKeys, ChatWriting, Vertical):
         self._problem.display = problem is not None
         if problem is not None:
             # In few words: /model shows all of it.
-            step = problem.next_step.split(", for example")[0].split("\n")[0].rstrip(".")
+            step = problem.next_step.split("\n")[0].split(". ")[0]
+            step = step.split(", for example")[0].split(", or ")[0].rstrip(".")
             words = " ".join(text for text in (problem.message, f"{step}." if step else "") if text)
             self._problem.text = f"{visible(words)} /templates works without it, /model says more."
         self.questions.show(here.open_questions)

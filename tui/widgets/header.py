@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from textual.reactive import reactive
 from textual.strip import Strip
@@ -72,18 +72,25 @@ class Header(Inked):
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
-        right: Spans = [*self.headline.spans(), (" ", "")]
-        left = self._left(list(self.crumbs))
-        crumbs = list(self.crumbs)
-        while len(crumbs) > 1 and spans_width(left) + spans_width(right) + 1 > width:
-            del crumbs[0 if len(crumbs) > 2 or crumbs[0] != "…" else 1]
-            if crumbs and crumbs[0] != "…" and len(crumbs) > 1:
-                crumbs[0] = "…"
-            left = self._left(crumbs)
+        left, right = self._fitting(width)
         fill = width - spans_width(left) - spans_width(right)
         if fill < 1:
             return self.strip(cut_spans(left, width)).crop_extend(0, width, self.rich_style)
         return self.strip([*left, (" " * fill, ""), *right])
+
+    def _fitting(self, width: int) -> tuple[Spans, Spans]:
+        """Both sides with as much as there is room for. The first crumbs go first, then the day's cost, then `… ›`:
+        what the screen is about stays longest."""
+        crumbs = self.crumbs
+        shorter = [("…", *crumbs[first:]) for first in range(2, len(crumbs))]
+        ways = [(way, self.headline) for way in (crumbs, *shorter)]
+        without_cost = replace(self.headline, cost="")
+        ways += [(way, without_cost) for way in (*shorter[-1:], crumbs[-1:], ("…",))]
+        for way, headline in ways:
+            left, right = self._left(list(way)), [*headline.spans(), (" ", "")]
+            if spans_width(left) + spans_width(right) + 1 <= width:
+                break
+        return left, right
 
     def _left(self, crumbs: list[str]) -> Spans:
         spans: Spans = [(" ", "")]

@@ -32,7 +32,9 @@ class SizeNote(Inked):
         self.display = small
         self.set_class(alone, "-alone")
         if small:
-            self.text = f"{size.width}x{size.height} cells are too few: Rondo needs {COLUMNS}x{ROWS}. Nothing is lost"
+            needs = f"{size.width}x{size.height} cells are too few: Rondo needs {COLUMNS}x{ROWS}"
+            whole = f"{needs}. Nothing is lost"
+            self.text = whole if alone or len(whole) <= size.width - 2 else needs
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
