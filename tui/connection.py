@@ -50,7 +50,7 @@ class StatusRead(Message, bubble=False):
 
 
 class CostRead(Message, bubble=False):
-    """What model calls cost today, as it is shown; "" where there were none."""
+    """What model calls cost today, as it is shown; "" where they cost nothing."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class Connection:
                 usage = await cast("AssistantApi", self.client).get_usage()
             except RondoError:
                 continue
-            self._post(CostRead(f"{cost_words(usage)} today" if usage.calls or usage.cost else ""))
+            self._post(CostRead(f"{cost_words(usage)} today" if usage.cost or usage.unpriced else ""))
             await asyncio.sleep(COST_PERIOD)
 
 

@@ -97,6 +97,15 @@ async def test_what_can_not_be_meant_is_said_beside_the_field(
         assert request.answer == answer
 
 
+async def test_the_keys_say_that_enter_sends_the_answer(double: EngineDouble, app_on: AppOn) -> None:
+    run, _ = waiting(double, "text")
+    app = app_on(double)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_question(pilot, run)
+        await pilot.press("tab")
+        await shows(pilot, "enter send  esc leave  ^u clear")
+
+
 async def test_what_the_engine_refuses_is_said_and_can_be_mended(double: EngineDouble, app_on: AppOn) -> None:
     run, request = waiting(double, "select", ["post", "edit"])
     app = app_on(double)

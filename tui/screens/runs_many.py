@@ -336,7 +336,8 @@ class ManyRunsActions(RondoScreen):
         keys="equals_sign",
         words="compare",
         help="Compare the two marked runs: path, state, times, cost",
-        footer=8,
+        # Only shown once two runs are meant, and then it is what the marks are for.
+        footer=1,
         when=needs_two,
     )
     def compare(self) -> None:

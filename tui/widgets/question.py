@@ -18,6 +18,7 @@ from core.link.types import RequestView
 from tui.forms import BadText, field_of_request
 from tui.spans import Inked, Spans
 from tui.widgets.entries import Field
+from tui.widgets.line_input import LineInput
 from tui.widgets.paragraph import Paragraph
 
 GRACE_SECONDS = 0.5
@@ -186,6 +187,8 @@ class QuestionForm(VerticalScroll, can_focus=False):
             self._field = None
         if request is not None:
             self._field = Field(field_of_request(request), self._drafts().get(self._draft_key(request)))
+            if isinstance(self._field.entry, LineInput):
+                self._field.entry.entry_keys = (("enter", "send"), *LineInput.entry_keys[1:])  # type: ignore[misc, assignment]
             self.mount(self._field, before=self._overtaken_words)
             self.armed = not hold_focus
             if hold_focus:
