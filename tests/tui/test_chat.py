@@ -406,3 +406,20 @@ async def test_a_long_chat_is_a_window(double: EngineDouble, app_on: AppOn) -> N
                 break
         await shows(pilot, "entry 401")
         await settled(pilot)
+
+
+async def test_escape_puts_a_chat_away_that_lies_over_the_whole_screen(double: EngineDouble, app_on: AppOn) -> None:
+    scenes.mail(double)
+    app = app_on(double)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await on_digest(pilot)
+        await pilot.press("c")
+        pane = await writing(pilot)
+        await pilot.press("shift+tab")
+        await until(pilot, lambda: not pane.composer.has_focus)
+        await pilot.press("escape")
+        await until(pilot, lambda: not app.screen.chat_shown)  # type: ignore[attr-defined]
+        await shows(pilot, "r run")
+        # The screen has the keys again.
+        await pilot.press("k")
+        await until(pilot, lambda: app.screen.workflow_name != "mail_digest")  # type: ignore[attr-defined]

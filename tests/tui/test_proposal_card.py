@@ -177,6 +177,8 @@ async def test_the_proposal_is_drawn_on_the_graph(double: EngineDouble, app_on: 
         await shows(pilot, "+ n > 50")
         assert "- removed" in screen_text(app)
         await shows(pilot, "weekday_gate  is added")
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: line_with(app, "? help").strip().startswith("p proposal"))
 
 
 @given(st.data())

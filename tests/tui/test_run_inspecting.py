@@ -42,6 +42,8 @@ async def test_a_value_leads_to_the_step_that_wrote_it(double: EngineDouble, app
         screen.set_focus(screen.state)
         screen.state.go_path(("digest", "score"))
         screen.state.show_state(6, run.states[6], [], [], 100)
+        await pilot.press("k", "j")
+        await until(pilot, lambda: "w why" in line_with(app, "? help") and "E result" in line_with(app, "? help"))
         await pilot.press("w")
         await until(pilot, lambda: isinstance(app.screen, WhySheet) and app.screen.lines.writes)
         await shows(pilot, "why shared['digest']['score']")

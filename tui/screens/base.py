@@ -305,7 +305,11 @@ class RondoScreen(ChatSide, Acting, InkWell, Screen[None]):
 
     @action("app.close", "close", keys="escape", help="Close what lies on top; never quits")
     def close_layer(self) -> None:
-        self.close_top_layer()
+        if not self.chat_covers:
+            self.close_top_layer()
+        elif not RondoScreen.close_top_layer(self):
+            # What the screen itself has open is below the chat and can't be seen.
+            self.leave_chat()
 
     @action("app.last", "last screen", keys="minus", help="Back and forth between the last two screens")
     def go_last(self) -> None:

@@ -141,6 +141,11 @@ class ChatSide:
         return self.chat_shown and _screen(self).app.size.width < BESIDE_FROM
 
     @property
+    def chat_covers(self) -> bool:
+        """True while a chat that belongs beside the screen lies over it, because there is no room for both."""
+        return self.chat_alone and self.chat is not None and self.chat.has_class("beside")
+
+    @property
     def body_width(self) -> int:
         """The columns that the chat leaves to the screen."""
         width = _screen(self).app.size.width

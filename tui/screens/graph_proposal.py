@@ -9,6 +9,7 @@ from textual.message import Message
 from core.link.assistant_api import AssistantApi
 from core.link.chat_events import ProposalChanged
 from core.link.chat_types import ProposalView
+from tui.actions import registry
 from tui.chat_words import STATUS_WORDS, size_text
 from tui.messages import EngineEvents
 from tui.navigation import Place
@@ -68,6 +69,12 @@ class ProposalGraphScreen(GraphBase):
         self.header.status = ((word, ink),)
         self.refresh_crumbs()
         self.show_about()
+
+    def refresh_footer(self) -> None:
+        """The way to the card comes first: there it is decided."""
+        super().refresh_footer()
+        title = registry["graph.proposal"].title
+        self.footer.keys = tuple(sorted(self.footer.keys, key=lambda pair: pair[1] != title))
 
     def show_about(self) -> None:
         proposal, marked, node = self.proposal, self._marked, self.view_of_graph.selected

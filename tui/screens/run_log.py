@@ -120,7 +120,7 @@ class LogActions(RondoScreen):
         keys="b",
         words="logs follow",
         help="Keep the newest log lines in view, or stop",
-        footer=7,
+        footer=9,
     )
     def toggle_follow(self) -> None:
         self.log_view.follow(not self.log_view.following)
@@ -169,7 +169,7 @@ class LogActions(RondoScreen):
 
     # Searching -------------------------------------------------------------------------------------------------
 
-    @action("logs.search", "search", keys="slash", words="logs search", help="Search the log; n and N go on", footer=8)
+    @action("logs.search", "search", keys="slash", words="logs search", help="Search the log; n and N go on", footer=9)
     def open_search(self) -> None:
         self.search_line.open()
 

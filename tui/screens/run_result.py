@@ -80,7 +80,14 @@ class ResultActions(StepActions):
         """The title of the result's pane."""
         return Title("result" if self.run_ended() else "result so far", at, self.result.has_focus, "E shows the state")
 
-    @action("run.result", "result", keys="E", words="output", help="What it came to: last state and files, or back")
+    @action(
+        "run.result",
+        "result",
+        keys="E",
+        words="output",
+        help="What it came to: last state and files, or back",
+        footer=7,
+    )
     def toggle_result(self) -> None:
         had_focus = self.focused in (self.state, self.result)
         self.result.set_class(not self.shows_result, "-shown")

@@ -78,6 +78,9 @@ class StepActions(RondoScreen):
     def on_line_list_moved(self, event: LineList.Moved) -> None:
         if event.lines is self.steps:
             self.want_state()
+        elif event.lines is self.state:
+            # Whether there is a value to ask about.
+            self.refresh_footer()
         self.refresh_titles()
 
     def want_state(self) -> None:
@@ -93,6 +96,7 @@ class StepActions(RondoScreen):
             value = msgspec.json.decode(state.value)
             self.state.show_state(state.seq, value, state.elided, message.changes, state.size)
             self.refresh_titles()
+            self.refresh_footer()
 
     def on_state_view_part_wanted(self, event: StateView.PartWanted) -> None:
         self.feed.want_part(self.state.step, event.path)

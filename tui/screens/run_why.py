@@ -200,7 +200,15 @@ class WhyActions(StepActions):
         path = self.state.selected_path if self.state.step >= 0 else ()
         return path[:-1] if path and path[-1] == "…" else path
 
-    @action("run.why", "why", keys="w", words="why", help="The steps that wrote the selected value", when=needs_value)
+    @action(
+        "run.why",
+        "why",
+        keys="w",
+        words="why",
+        help="The steps that wrote the selected value",
+        footer=8,
+        when=needs_value,
+    )
     def why(self) -> None:
         path, step, run_id, of_line = self.asked_path(), self.state.step, self.feed.run_id, self.feed.line
         line = self.state.selected_line
