@@ -291,6 +291,7 @@ LINES: Mapping[str, Callable[[Arguments, Recalled], list[str]]] = {
     "change_breakpoint": _break,
     "duplicate_workflow": lambda a, _: ["duplicate", a["name"], a["new_name"]],
     "trash_workflow": lambda a, _: ["trash", a["name"]],
+    "empty_trash": lambda a, _: ["trash", "--empty"],
     "restore_workflow": lambda a, _: ["restore", a["trash_id"]],
     "disconnect_tool": _tool("tools disconnect"),
     "call_tool": _tool("tools call"),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
 import typer
 
-from core.cli.call import Client, JsonOption, NameArgument, WorkspaceOption, new_command_id, open_call
+from core.cli import prompt
+from core.cli.call import Call, Client, JsonOption, NameArgument, WorkspaceOption, new_command_id, open_call
 from core.cli.documents import Document
 from core.cli.output import Part, ago, iso_time
+from core.cli.prune import parse_age
 from core.errors import UsageError
 from core.link.shelf_api import TrashedWorkflow
 
@@ -51,13 +54,33 @@ def trash_command(
         str | None,
         typer.Argument(metavar="[NAME]", help="The workflow; without it, what is in the trash.", show_default=False),
     ] = None,
+    empty: Annotated[bool, typer.Option("--empty", help="Remove what is in the trash for good; asks first.")] = False,
+    older_than: Annotated[
+        str | None,
+        typer.Option(
+            "--older-than",
+            metavar="AGE",
+            help="With --empty: what was put there longer ago: 30d, 12h.",
+            show_default=False,
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Put a workflow into the trash, from which `rondo restore` takes it out; without a name, list the trash."""
     call = open_call(context, workspace, as_json)
+    if (empty and name is not None) or (older_than is not None and not empty):
+        raise UsageError(
+            "--empty removes what is in the trash, and --older-than says what of it.",
+            cause="A workflow's name puts it there.",
+            next_step="Empty it: rondo trash --empty [--older-than 30d]",
+        )
+    age = parse_age(older_than) if older_than is not None else None
 
     async def work(client: Client) -> int:
+        if empty:
+            return await _empty(call, client, age, yes=yes)
         if name is None:
             found = await client.ask(lambda engine: engine.list_trash())
             if call.as_json:
@@ -80,6 +103,34 @@ def trash_command(
         return 0
 
     return call.with_engine(work)
+
+
+async def _empty(call: Call, client: Client, age: float | None, *, yes: bool) -> int:
+    """Remove what is in the trash, or what is there for so long, once a person agreed to the list."""
+    found = await client.ask(lambda engine: engine.list_trash())
+    old = [one for one in found if age is None or time.time() - one.trashed_at > age]
+    count = f"{len(old)} workflow{'' if len(old) == 1 else 's'}"
+    if old and not yes:
+        if not call.output.can_ask:
+            raise UsageError(
+                f"This would remove {count} for good, and nobody can be asked whether it should.",
+                cause="There is no terminal to ask at, or --json is given.",
+                next_step="See the list with rondo trash, then say that it is meant: --yes",
+            )
+        for one in old:
+            call.output.line(f"  {one.workflow}", (f"  {one.id}  {ago(one.trashed_at)}", "dim"))
+        if not await prompt.confirm(call.output, f"Remove {count} for good?"):
+            call.output.note("Nothing was removed.")
+            return 1
+    command_id, ids = new_command_id(), [one.id for one in old]
+    gone = set((await client.ask(lambda engine: engine.empty_trash(command_id, ids))).removed) if ids else set()
+    if call.as_json:
+        call.output.document([trashed_document(one) for one in old if one.id in gone])
+    elif not gone:
+        call.output.note("Nothing in the trash was to be removed.")
+    else:
+        call.output.line(("✓ ", "green"), f"{len(gone)} removed from the trash for good")
+    return 0
 
 
 def restore_command(

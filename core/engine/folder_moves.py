@@ -28,6 +28,8 @@ STAGE = ".rondo-copy-"
 MARK = ".rondo-copied"
 """The file in a copy that names the command which made it, until that is noted in the database."""
 CARD, FOLDER = "card.json", "folder"
+REMOVED = "removed"
+"""What a folder in the trash is called from the moment on that it can't be taken out again."""
 LEFT_BEHIND = frozenset({"backups", "output", "__pycache__"})
 """What belongs to one workflow's past and not to a copy of it."""
 EMPTY_SECONDS = 86_400.0
@@ -126,6 +128,37 @@ def take_out(workflows_dir: Path, card: Card, command_id: str) -> Path:
     return target
 
 
+def remove_for_good(workflows_dir: Path, trash_id: str) -> bool:
+    """Remove what is in the trash under an id; False where nothing is. A kill leaves it whole, or out of reach.
+
+    Raises EnvironmentProblem where it can't be removed.
+    """
+    entry = workflows_dir / TRASH / trash_id
+    if not is_in_trash(workflows_dir, trash_id):
+        return False
+    try:
+        os.rename(entry / FOLDER, entry / REMOVED)
+        _sync(entry)
+        _remove_entry(entry)
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"{entry.name} could not be removed from the trash whole.",
+            cause=f"{getattr(error, 'filename', None) or entry}: {error.strerror or error}.",
+            next_step="Mend that (rights), then try again.",
+        ) from error
+    return True
+
+
+def _remove_entry(entry: Path) -> None:
+    removed = entry / REMOVED
+    if removed.is_symlink():
+        removed.unlink()
+    elif removed.exists():
+        shutil.rmtree(removed)
+    (entry / CARD).unlink(missing_ok=True)
+    entry.rmdir()
+
+
 def read_card(workflows_dir: Path, trash_id: str) -> Card | None:
     """The card of something in the trash, also of what was taken out a short time ago; None where there is none."""
     try:
@@ -159,6 +192,10 @@ def clear_left_over(workflows_dir: Path, now: float | None = None) -> None:
     with contextlib.suppress(OSError):
         for entry in (workflows_dir / TRASH).iterdir():
             card = entry / CARD
+            if os.path.lexists(entry / REMOVED):
+                with contextlib.suppress(OSError):
+                    _remove_entry(entry)
+                continue
             if not (entry / FOLDER).exists() and card.is_file() and moment - card.stat().st_mtime > EMPTY_SECONDS:
                 card.unlink()
                 entry.rmdir()

@@ -27,13 +27,14 @@ from core.engine.folder_moves import (
     is_copied_by,
     is_in_trash,
     read_card,
+    remove_for_good,
     settle_copy,
     take_out,
     throw_away,
 )
 from core.engine.packed_files import packed_files
 from core.errors import UsageError
-from core.link.shelf_api import DuplicatedWorkflow, RestoredWorkflow, TrashedWorkflow
+from core.link.shelf_api import DuplicatedWorkflow, EmptiedTrash, RestoredWorkflow, TrashedWorkflow
 from core.places import Workspace
 from core.store.operations import InsertEdit, Operation, RecordCommand
 from core.store.store import Store
@@ -79,6 +80,10 @@ class ShelfCalls(ABC):
     async def restore_workflow(self, command_id: str, trash_id: str) -> RestoredWorkflow:
         command = self._command(command_id, "restore_workflow", None, {"id": trash_id})
         return await self._shelve(command, RestoredWorkflow, lambda: self._restore(trash_id, command_id))
+
+    async def empty_trash(self, command_id: str, trash_ids: list[str]) -> EmptiedTrash:
+        command = self._command(command_id, "empty_trash", None, {"ids": trash_ids})
+        return await self._shelve(command, EmptiedTrash, lambda: self._empty(trash_ids))
 
     async def _shelve(
         self, command: RecordCommand, kind: type[T], carry_out: Callable[[], Awaitable[tuple[T, list[Operation]]]]
@@ -169,6 +174,15 @@ class ShelfCalls(ABC):
         loaded = await self._catalog.fresh(card.workflow)
         approved = await self._may_run(loaded)
         return RestoredWorkflow(id=card.id, workflow=card.workflow, version=loaded.version, approved=approved), []
+
+    async def _empty(self, trash_ids: list[str]) -> tuple[EmptiedTrash, list[Operation]]:
+        workflows_dir = self.workspace.workflows_dir
+        removed = [
+            trash_id
+            for trash_id in dict.fromkeys(trash_ids)
+            if _is_id(trash_id) and await asyncio.to_thread(remove_for_good, workflows_dir, trash_id)
+        ]
+        return EmptiedTrash(removed=removed), []
 
     async def _may_run(self, loaded: LoadedWorkflow) -> bool:
         if loaded.version is None:

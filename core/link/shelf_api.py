@@ -42,6 +42,12 @@ class RestoredWorkflow(_Struct):
     approved: bool
 
 
+class EmptiedTrash(_Struct):
+    """The ids of what was removed from the trash for good."""
+
+    removed: list[str]
+
+
 class ShelfApi(Protocol):
     """Copies and the trash; see `core.link.api.EngineApi`: the same rules hold for errors and command ids."""
 
@@ -62,6 +68,10 @@ class ShelfApi(Protocol):
 
     async def restore_workflow(self, command_id: str, trash_id: str) -> RestoredWorkflow:
         """Put a folder back from the trash to where it was. Raises UsageError where its name is taken by now."""
+        ...
+
+    async def empty_trash(self, command_id: str, trash_ids: list[str]) -> EmptiedTrash:
+        """Remove these from the trash for good; what is not there any more is passed over. Runs and versions stay."""
         ...
 
 
@@ -85,3 +95,6 @@ class RemoteShelfCalls(ABC):
 
     async def restore_workflow(self, command_id: str, trash_id: str) -> RestoredWorkflow:
         return await self._call(RestoredWorkflow, "restore_workflow", command_id=command_id, trash_id=trash_id)
+
+    async def empty_trash(self, command_id: str, trash_ids: list[str]) -> EmptiedTrash:
+        return await self._call(EmptiedTrash, "empty_trash", command_id=command_id, trash_ids=trash_ids)

@@ -10,7 +10,7 @@ import msgspec
 from core.errors import UnknownVersion, UsageError
 from core.link.chat_types import EditRow
 from core.link.event_types import WorkflowChanged
-from core.link.shelf_api import DuplicatedWorkflow, RestoredWorkflow, TrashedWorkflow
+from core.link.shelf_api import DuplicatedWorkflow, EmptiedTrash, RestoredWorkflow, TrashedWorkflow
 from core.link.tool_types import WorkflowTool
 from core.link.workflow_types import (
     FileChange,
@@ -94,6 +94,10 @@ class ShelfDouble:
         self.workflows[one.workflow], self.approvals[one.workflow] = detail, approval
         self.send(WorkflowChanged(name=one.workflow, version="v1", errors=0))
         return RestoredWorkflow(id=one.id, workflow=one.workflow, version="v1", approved=True)
+
+    async def empty_trash(self, command_id: str, trash_ids: list[str]) -> EmptiedTrash:
+        await self._called("empty_trash")
+        return EmptiedTrash(removed=[one for one in trash_ids if self.trash.pop(one, None)])
 
     async def list_versions(self, name: str, limit: int = 50, before: str | None = None) -> list[VersionView]:
         await self._called("list_versions")

@@ -134,6 +134,7 @@ CALLS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "duplicate_workflow": ({"name": "hello", "new_name": "mine"}, "duplicate hello mine"),
     "trash_workflow": ({"name": "hello"}, "trash hello"),
+    "empty_trash": ({"trash_ids": ["a1"]}, "trash --empty"),
     "restore_workflow": ({"trash_id": "hello-1"}, "restore hello-1"),
     "disconnect_tool": ({"name": "gmail", "account": "a1"}, "tools disconnect gmail --account a1"),
     "call_tool": (

@@ -298,3 +298,21 @@ async def test_without_a_schema_the_first_state_is_the_form(double: EngineDouble
         await pilot.press("ctrl+u", *"Bo", "enter", "enter")
         await until(pilot, lambda: len(double.runs) == 1)
         assert next(iter(double.runs.values())).inputs == {"who": "Bo", "times": 2}
+
+
+async def test_the_trash_is_emptied_once_one_agrees(double: EngineDouble, app_on: AppOn) -> None:
+    scenes.mail(double)
+    app = app_on(double)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await on(pilot, "mail_digest")
+        await pilot.press("d")
+        await until(pilot, lambda: double.trash)
+        await pilot.press("T")
+        await shows(pilot, "D empty")
+        await pilot.press("D")
+        await shows(pilot, "Remove 1 workflow for good?")
+        await until(pilot, lambda: getattr(app.screen, "armed", False))
+        assert double.trash
+        await pilot.press("y")
+        await until(pilot, lambda: not double.trash)
+        await shows(pilot, "1 workflow removed from the trash for good")

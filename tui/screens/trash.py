@@ -51,8 +51,8 @@ class TrashList(LineList):
         ]
 
 
-class TrashSheet(Sheet[TrashedWorkflow]):
-    """Pick what comes back; dismisses with it, or with None."""
+class TrashSheet(Sheet[TrashedWorkflow | list[TrashedWorkflow]]):
+    """Pick what comes back; dismisses with it, with all that is to be removed for good, or with None."""
 
     view = "trash"
 
@@ -76,6 +76,11 @@ class TrashSheet(Sheet[TrashedWorkflow]):
     def on_line_list_chosen(self) -> None:
         self.restore()
 
-    @action("trash.close", "close", keys="escape,q", help="Back", footer=2)
+    @action("trash.empty", "empty", keys="D", help="Remove all of it for good; asks with the list", footer=2)
+    def empty(self) -> None:
+        if self.list.trashed:
+            self.dismiss(list(self.list.trashed))
+
+    @action("trash.close", "close", keys="escape,q", help="Back", footer=3)
     def close(self) -> None:
         self.dismiss(None)

@@ -12,6 +12,8 @@ from tui.deeds import Duplicated, Restored, Trashed
 from tui.navigation import Place
 from tui.screens.base import needs_workflow
 from tui.screens.deeds import DeedDone, DoesDeeds
+from tui.spans import Spans
+from tui.text import fit, plural, relative_time, visible
 
 HELD_SECONDS = 0.7
 """A press so soon after the last one is a key that is held: it puts nothing more into the trash."""
@@ -96,8 +98,11 @@ class WorkflowsShelf(DoesDeeds):
             return
         from tui.screens.trash import TrashSheet
 
-        def picked(one: TrashedWorkflow | None) -> None:
+        def picked(one: TrashedWorkflow | list[TrashedWorkflow] | None) -> None:
             if one is None:
+                return
+            if isinstance(one, list):
+                self._empty_trash(one)
                 return
 
             async def call(command_id: str) -> DeedDone:
@@ -107,6 +112,26 @@ class WorkflowsShelf(DoesDeeds):
             self.act(call, f"taking {one.workflow} out of the trash")
 
         self.app.push_screen(TrashSheet(message.trashed, self.rondo.now()), picked)
+
+    def _empty_trash(self, trashed: list[TrashedWorkflow]) -> None:
+        from tui.screens.confirm import ConfirmSheet
+
+        async def call(command_id: str) -> DeedDone:
+            done = await self.engine.empty_trash(command_id, [one.id for one in trashed])
+            return DeedDone(f"{plural(len(done.removed), 'workflow')} removed from the trash for good")
+
+        def decided(agreed: bool | None) -> None:
+            if agreed:
+                self.act(call, "emptying the trash")
+
+        now = self.rondo.now()
+        lines: list[Spans] = [
+            [(f" {fit(visible(one.workflow), 32)}", "strong"), (relative_time(one.trashed_at, now), "dim")]
+            for one in trashed
+        ]
+        question = f"Remove {plural(len(trashed), 'workflow')} for good?"
+        text = "Their folders go, and nothing brings them back. Their runs and versions stay."
+        self.rondo.push_screen(ConfirmSheet(question, text, yes="remove", lines=lines), decided)
 
     @action(
         "workflow.versions",

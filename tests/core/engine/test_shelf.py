@@ -265,3 +265,22 @@ async def test_a_move_that_fails_says_why_and_all_is_as_it_was(
                 assert "Permission denied" in caught.value.cause
         assert tree(folder) == before
         assert [path.name for path in bench.workspace.workflows_dir.iterdir() if path.name != TRASH] == ["w"]
+
+
+async def test_what_is_removed_from_the_trash_is_gone_and_the_rest_stays(bench: Workbench) -> None:
+    folder = furnish(bench)
+    async with bench.running() as engine:
+        first = await engine.trash_workflow(new_id(), "w")
+        bench.write("w", ONE)
+        second = await engine.trash_workflow(new_id(), "w")
+        outside = bench.workspace.root / "precious"
+        outside.mkdir()
+        (outside / "kept.txt").write_text("kept")
+        (Path(first.path) / "way").symlink_to(outside)
+        command = new_id()
+        done = await engine.empty_trash(command, [first.id, "nothing", "../w"])
+        assert done.removed == [first.id] and done == await engine.empty_trash(command, [first.id, "nothing", "../w"])
+        assert not Path(first.path).parent.exists() and (outside / "kept.txt").read_text() == "kept"
+        assert [one.id for one in await engine.list_trash()] == [second.id]
+        await engine.restore_workflow(new_id(), second.id)
+        assert folder.exists()
