@@ -1,4 +1,4 @@
-"""Two real MCP servers from npm, called from a workflow and as the screen of tools calls them."""
+"""Two real MCP servers from npm, called from a workflow and by the calls that the screen of tools makes."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ async def test_a_workflow_writes_and_reads_files_and_adds_by_two_servers(bench: 
         assert {call.title for call in calls} >= {"files.write_file", "everything.get-sum", "files.read_text_file"}
 
 
-async def test_the_screen_of_tools_lists_describes_and_calls_them(bench: Workbench) -> None:
+async def test_they_are_listed_described_and_called_by_hand(bench: Workbench) -> None:
     shown = configure(bench)
     (shown / "a.txt").write_text("hello from a file")
     async with bench.running() as engine:
