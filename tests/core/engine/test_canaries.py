@@ -21,6 +21,7 @@ import pytest
 from composio_server import FakeComposio
 from loopback import Answer, Asked, serving
 from scripted_models import ScriptedGateway, said
+from test_conversations import Desk, creating
 from workbench import Workbench
 
 from core.errors import ModelUnreachable, RondoError
@@ -282,5 +283,34 @@ async def test_canaries_through_every_channel_are_kept_nowhere_and_shown_to_nobo
                 await anext(events)
         world.note(await engine.read_chat(ChatQuery(chat_id=chat.chat_id)))
         await see_all(world)
+        world.assert_nowhere()
+    world.assert_nowhere()
+
+
+GREET = '''class Greet(Node):
+    """Greets with WORDS."""
+
+    def execute(self, prepared):
+        return [WORDS]
+'''
+
+
+@pytest.mark.parametrize("world", [FEW], indirect=True)
+async def test_canaries_in_what_a_model_proposes_are_in_no_open_proposal(world: World) -> None:
+    known = world.values[:-4]
+    code = GREET.replace("WORDS", " ".join(known), 1).replace("WORDS", ", ".join(map(repr, known)))
+    desk = Desk(world.bench.root)
+    desk.bench = world.bench
+    async with desk.running() as engine:
+        proposal = await desk.proposed(" ".join(known), "greeter", *creating(code))
+        assert proposal.status == "open"
+        world.note(proposal, desk.gateway.requests, await engine.list_proposals(), await engine.list_chats())
+        world.note(await desk.entries(proposal.chat_id, all=True))
+        assert "[secret]" in str(proposal)
+        await world.refused(engine.try_proposal(uuid.uuid4().hex, proposal.proposal_id))
+        world.assert_nowhere()
+        await desk.decide(proposal)
+        written = b"".join(desk.files("greeter").values())
+        assert b"[secret]" in written
         world.assert_nowhere()
     world.assert_nowhere()
