@@ -7,7 +7,8 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tui.forms import without_secrets
+from core.link.tool_types import ActionView
+from core.masking import without_secrets
 from tui.navigation import Place
 
 Arguments = Mapping[str, Any]
@@ -18,21 +19,29 @@ how something goes on, and giving up what a command line gives up with Ctrl+C.""
 
 
 class Recalled:
-    """What earlier calls said, where a line needs it: the workflow of a run, of a chat, of the last approval."""
+    """What earlier calls said, where a line needs it: the workflow of a run, of a chat, of the last approval, and what
+    actions take."""
 
     def __init__(self) -> None:
         self._workflows: dict[str, str] = {}
         self.approval = "NAME"
+        self._actions: dict[tuple[str, str], dict[str, Any]] = {}
 
     def note(self, method: str, arguments: Arguments, result: Any) -> None:
         """Take note of what a call was answered."""
         if method == "approval":
             self.approval = str(arguments.get("name", "NAME"))
+        if isinstance(result, ActionView):
+            self._actions[result.app, result.row.name] = result.inputs
         for row in result[-50:] if isinstance(result, list) else (result,):
             run_id = getattr(row, "run_id", None)
             workflow = getattr(row, "workflow", None)
             if isinstance(run_id, str) and isinstance(workflow, str) and workflow:
                 self._workflows[run_id] = workflow
+
+    def taken_by(self, call: Arguments) -> dict[str, Any]:
+        """The schema of what a call of a tool is given; an empty one where it was never asked for."""
+        return self._actions.get((call["name"], call["action"]), {})
 
     def workflow_of(self, run_id: str) -> str:
         """The workflow of a run, or a word that stands for it."""
@@ -209,10 +218,10 @@ def _decide(arguments: Arguments, _: Recalled) -> list[str]:
 
 
 def _tool(word: str) -> Callable[[Arguments, Recalled], list[str]]:
-    def make(arguments: Arguments, _: Recalled) -> list[str]:
+    def make(arguments: Arguments, recalled: Recalled) -> list[str]:
         words = [*word.split(), arguments["name"]]
         if word == "tools call":
-            words += [arguments["action"], _json(without_secrets(arguments["arguments"]))]
+            words += [arguments["action"], _json(without_secrets(arguments["arguments"], recalled.taken_by(arguments)))]
         # What was filled in to connect an account is asked for at the prompt, and is in no line.
         for name in ("provider", "scheme", "account"):
             words += [f"--{name}", arguments[name]] if arguments.get(name) else []

@@ -10,15 +10,13 @@ from typing import Any
 
 from core.link.tool_types import FieldView
 from core.link.types import RequestView
+from core.masking import is_marked_secret, is_secret_name
 from tui.text import visible
 
 CHOICES = ("select", "multiselect", "confirm")
 NESTED_DEPTH, NESTED_AT_MOST = 2, 8
 """How deep objects have fields of their own, and with how many properties at most; others are written as JSON."""
 REFERENCES_AT_MOST = 8
-HIDDEN = "•••"
-"""What is shown for a secret."""
-SECRET_NAMES = ("token", "secret", "password", "passphrase", "api_key", "apikey", "access_key", "private_key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +191,7 @@ def _field_of_schema(
     if kind in ("integer", "number"):
         return replace(spec, input_type="number", given=_as_text(given), whole=kind == "integer")
     if kind == "string":
-        secret = field.get("format") == "password" or field.get("writeOnly") is True or is_secret_name(path[-1])
+        secret = is_marked_secret(field) or is_secret_name(path[-1])
         return replace(
             spec, input_type="text", given="" if given is None else str(given), secret=secret, leave_out=optional
         )
@@ -202,23 +200,6 @@ def _field_of_schema(
         return replace(spec, input_type="multiselect", choices=choices_of(list(items["enum"])), leave_out=optional)
     example = {"array": "as JSON, such as [1, 2]", "object": 'as JSON, such as {"a": 1}'}.get(str(kind), "as JSON")
     return replace(spec, given=_as_text(given), hint=f"{spec.hint} ({example})" if spec.hint else example)
-
-
-def is_secret_name(name: str) -> bool:
-    """True for the names of what nobody should read over a shoulder."""
-    return any(word in name.lower() for word in SECRET_NAMES)
-
-
-def without_secrets(value: Any, paths: Iterable[tuple[str, ...]] = ()) -> Any:
-    """What may be shown of a value: nothing of what is named like a secret, at any depth, or stands at such a path."""
-    if isinstance(value, Mapping):
-        return {
-            name: HIDDEN
-            if is_secret_name(str(name)) or (name,) in paths
-            else without_secrets(inner, [path[1:] for path in paths if path[:1] == (name,)])
-            for name, inner in value.items()
-        }
-    return [without_secrets(inner) for inner in value] if isinstance(value, list) else value
 
 
 def field_of_account(field: FieldView) -> FieldSpec:

@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -316,7 +316,8 @@ class Broker:
             nth=identity.nth,
             hash=identity.hash,
             started_at=self._now(),
-            request=await self._rows.request(call.kind, asked),
+            # What an action takes, and so what of it is a secret, is known once the action is found.
+            request=b"" if call.kind == TOOL else await self._rows.request(call.kind, asked),
             run=record.number,
             line=call.actor.line,
             node=call.node,
@@ -387,6 +388,7 @@ class Broker:
             ready = await self._tools.ready(actor.record.workflow, actor.version.files, asked)
         except NotConnected as problem:
             return await self._ask_to_connect(call, problem)
+        start = replace(start, request=await self._rows.request(TOOL, asked, ready.action.inputs))
         known = await self._store.tool_calls(*call.identity) if ready.action.effects == "write" else []
         for row in reversed(known):
             if row.status in ("done", "replayed"):
@@ -461,7 +463,7 @@ class Broker:
             nth=0,
             hash=hashlib.sha256(orjson.dumps(asked)).hexdigest(),
             started_at=self._now(),
-            request=await self._rows.request(TOOL, asked),
+            request=await self._rows.request(TOOL, asked, ready.action.inputs),
             title=self._redact(title_of(TOOL, asked)),
         )
         number = await self._rows.begin(start)

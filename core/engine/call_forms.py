@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any, cast
 
@@ -168,12 +168,12 @@ def pack(text: bytes) -> bytes:
     return zlib.compress(text, 6)
 
 
-def kept(kind: str, asked: dict[str, Any], redact: Redact) -> bytes:
-    """The JSON text of a request as it is kept: without secrets."""
+def kept(kind: str, asked: dict[str, Any], redact: Redact, schema: Mapping[str, Any]) -> bytes:
+    """The JSON text of a request as it is kept: without secrets. `schema` says what a tool's action takes."""
     if kind == HTTP:
         asked = kept_request(asked)
     elif kind == TOOL:
-        asked = kept_tool_request(asked)
+        asked = kept_tool_request(asked, schema)
     return orjson.dumps(redacted(asked, redact))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from core.crash_points import crash_point
@@ -35,9 +35,9 @@ class CallRows:
         self._keeping: set[asyncio.Task[None]] = set()
         self.closing = False
 
-    async def request(self, kind: str, asked: dict[str, Any]) -> bytes:
-        """A request as it is kept: without secrets."""
-        return await asyncio.to_thread(lambda: pack(kept(kind, asked, self._redact)))
+    async def request(self, kind: str, asked: dict[str, Any], schema: Mapping[str, Any] | None = None) -> bytes:
+        """A request as it is kept: without secrets, also those that the schema of a tool's action marks."""
+        return await asyncio.to_thread(lambda: pack(kept(kind, asked, self._redact, schema or {})))
 
     async def begin(self, start: InsertCall, characters: int = 0) -> int:
         """Give a call its row; before that nothing goes out. Its budgets count it from here on."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from core.errors import NotConnected, ToolMissing
 from core.flow.journal import CONNECTION, FAIL
+from core.masking import without_secrets
 from core.store.records import RequestRow
 from core.tools.hub import Ready, ToolHub
 from core.tools.pins import read_pins
@@ -15,8 +16,6 @@ from core.tools.waiting import Noted
 
 CONNECTED = "connected"
 """The answer that an account is connected now."""
-HIDDEN = "•••"
-_SECRET_NAMES = ("token", "secret", "password", "passphrase", "api_key", "apikey", "access_key", "private_key")
 
 
 class ToolService:
@@ -57,18 +56,10 @@ class ToolService:
         }
 
 
-def kept_tool_request(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """A request as it is kept: what arguments that are named like secrets hold is left out."""
-    return {**asked, "args": _hidden(asked.get("args"))}
-
-
-def _hidden(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {
-            name: HIDDEN if any(word in str(name).lower() for word in _SECRET_NAMES) else _hidden(item)
-            for name, item in value.items()
-        }
-    return [_hidden(item) for item in value] if isinstance(value, list) else value
+def kept_tool_request(asked: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A request as it is kept: what arguments hold that are secrets, by their names or the action's schema, is left
+    out."""
+    return {**asked, "args": without_secrets(asked.get("args"), schema)}
 
 
 def request_id_of(app: str) -> str:

@@ -342,6 +342,8 @@ async def test_what_an_action_takes_in_secret_is_not_shown(double: EngineDouble,
         await until(pilot, lambda: bool(double.called_actions))
         given = {"password": "hunter2", "account": {"api_key": "hunter3"}, "pin": "hunter4"}
         assert double.called_actions == [("slack", "log_in", {**given, "more": {"token": "t0k", "n": [1]}})]
+        [line] = [entry.line for entry in app.command_log.entries if entry.line.startswith("rondo tools call")]
+        assert line.count("•••") == 4 and "hunter" not in line and "t0k" not in line
 
 
 async def test_an_engine_that_is_lost_and_found_again_leaves_the_list(double: EngineDouble, app_on: AppOn) -> None:

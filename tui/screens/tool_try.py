@@ -12,8 +12,9 @@ from textual.widget import Widget
 
 from core.errors import RondoError
 from core.link.tool_types import ActionView, ToolReply
+from core.masking import HIDDEN, without_secrets
 from tui.actions import action
-from tui.forms import HIDDEN, fields_of_schema, without_secrets
+from tui.forms import fields_of_schema
 from tui.screens.base import OUTAGES, error_text
 from tui.screens.confirm import ConfirmSheet
 from tui.screens.read import ReadSheet
@@ -48,10 +49,10 @@ class CallFailed(Message, bubble=False):
         self.error = error
 
 
-def argument_lines(arguments: dict[str, Any], secret: Iterable[tuple[str, ...]] = ()) -> list[Spans]:
-    """What an action is given, one argument a line; secrets, by their names or at these paths, are not shown."""
+def argument_lines(arguments: dict[str, Any], schema: dict[str, Any]) -> list[Spans]:
+    """What an action is given, one argument a line; secrets, by their names or its schema, are not shown."""
     lines: list[Spans] = []
-    for name, value in without_secrets(arguments, list(secret)).items():
+    for name, value in without_secrets(arguments, schema).items():
         text = HIDDEN if value == HIDDEN else json.dumps(value, ensure_ascii=False)
         lines.append([(f" {visible(name)}  ", "dim"), (shorten(visible(text), 400), "")])
     return lines
@@ -114,8 +115,7 @@ class TrySheet(Sheet[ToolReply]):
 
         name = f"{visible(self._action.app)}.{visible(self._action.row.name)}"
         text = f"It may change something at {visible(self._action.app)}, and is called once, now."
-        masked = [field.spec.path for field in self.form.fields if field.spec.secret]
-        lines = argument_lines(arguments, masked) or [[(" no arguments", "dim")]]
+        lines = argument_lines(arguments, self._action.inputs) or [[(" no arguments", "dim")]]
         self.app.push_screen(ConfirmSheet(f"Call {name}?", text, yes="call it", lines=lines), decided)
 
     def _call(self, arguments: dict[str, Any]) -> None:

@@ -95,6 +95,29 @@ async def test_a_node_calls_a_tool_and_the_call_is_on_record(world: World, inlin
         )
 
 
+async def test_what_the_schema_of_an_action_marks_as_secret_is_not_on_record(world: World) -> None:
+    secret = {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/pin"}]}
+    for one in world.fake.tools:
+        one["input_parameters"] = {
+            "type": "object",
+            "properties": {"subject": {"type": "string"}, "pin": secret, "codes": {"type": "array", "items": secret}},
+            "$defs": {"pin": {"type": "string", "format": "password"}},
+        }
+    given = {"subject": "hi", "pin": "harmless-4711", "codes": ["harmless-4712"]}
+    world.write(SEND.replace('{"subject": "hi", "api_key": "hidden-value"}', repr(given)))
+    async with world.bench.running() as engine:
+        await world.connected()
+        run = await world.bench.run("w")
+        assert run.status == "completed", run.error
+        await engine.call_tool("by-hand", "gmail", "send_email", given)
+        assert [sent["arguments"] for sent in world.fake.executed] == [given, given]
+        for number in (1, 2):
+            call = await engine.read_call(number)
+            assert call.request["args"] == {"subject": "hi", "pin": "•••", "codes": ["•••"]}
+        await engine.call_tool("by-hand", "gmail", "send_email", given)
+        assert len(world.fake.executed) == 2, "the same command was called again"
+
+
 async def test_shared_tools_call_the_same_way_and_are_no_part_of_the_state(world: World) -> None:
     world.write(
         """
