@@ -487,6 +487,10 @@ class ToolProviderMissing(ToolProblem):
     exit_code = 4
 
 
+class ToolKeyUnreadable(ToolProviderMissing):
+    """The key may be there, but nobody can read it now: the secrets are locked, or their place is not usable."""
+
+
 class ToolKeyRefused(ToolProblem):
     """The provider does not take the key."""
 

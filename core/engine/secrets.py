@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.errors import SecretMissing, SecretNotGranted, SecretProblem
+from core.errors import SecretMissing, SecretNotGranted, SecretProblem, ToolKeyUnreadable
 from core.flow.secrecy import refuse_changes, secret_in_state
 from core.redaction import SHORTEST, JsonFinder, Redactor
 from core.tools.offered import offered_tool_keys
@@ -93,9 +93,18 @@ class Secrets:
             self._hand(value)
 
     def value(self, name: str) -> str | None:
-        """The same for providers of tools (`core.tools.provider.SecretValues`): None too where it can't be had."""
-        value = self._offered.get(name) or self._store.value(name)
-        return self._hand(value) if value is not None else None
+        """The same for providers of tools (`core.tools.provider.SecretValues`).
+
+        Raises ToolKeyUnreadable where it can't be told: the secrets are locked, or their place is not usable.
+        """
+        if offered := self._offered.get(name):
+            return self._hand(offered)
+        try:
+            return self.own(name)
+        except SecretProblem as problem:
+            raise ToolKeyUnreadable(
+                f"{name} can't be read: {problem.message}", cause=problem.cause, next_step=problem.next_step
+            ) from problem
 
     def set(self, name: str, value: str) -> Where:
         """Keep a value that a provider needs, such as a token that was renewed; call it in a thread."""

@@ -11,6 +11,7 @@ from typing import Any
 from core.errors import (
     ConnectionExpired,
     NotConnected,
+    ToolKeyUnreadable,
     ToolProblem,
     ToolProviderMissing,
     ToolsOffline,
@@ -155,6 +156,8 @@ class ToolHub:
                     await provider.require()
                     await self._described(provider, pin.service, False)
                     return provider
+                except ToolKeyUnreadable:
+                    raise  # It may well be the one: an account elsewhere is another account.
                 except (ToolProviderMissing, ToolUnknown) as problem:
                     if isinstance(problem.details, dict) and "install" in problem.details:
                         raise  # The settings name it: an account elsewhere is not what was wanted.

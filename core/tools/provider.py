@@ -148,7 +148,7 @@ class SecretValues(Protocol):
     """Where providers find keys and keep what accounts need. Every method may block: call it in a thread."""
 
     def value(self, name: str) -> str | None:
-        """The value, None where there is none."""
+        """The value, None where there is none; raises ToolKeyUnreadable where that can't be told."""
         ...
 
     def set(self, name: str, value: str) -> object:

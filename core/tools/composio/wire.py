@@ -97,7 +97,7 @@ class Wire:
         return value
 
     async def found_key(self) -> str:
-        """The key; raises ToolProviderMissing."""
+        """The key; raises ToolProviderMissing, and ToolKeyUnreadable where the secrets are locked."""
         key = (await asyncio.to_thread(self._key) or "").strip()
         if not key:
             raise ToolProviderMissing(

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from core.errors import ConnectionExpired, NotConnected, RondoError, ToolProblem
+from core.errors import ConnectionExpired, NotConnected, RondoError, ToolKeyUnreadable, ToolProblem
 from core.tools.direct.service import Service
 from core.tools.http import ServiceClient, lost, rate_limited
 from core.tools.provider import SecretValues
@@ -36,26 +36,32 @@ class Access:
         self._now = now
         self._renewed: tuple[str, float] | None = None
         self._renewing = asyncio.Lock()
+        self._unread: ToolKeyUnreadable | None = None
+        """What kept a key from being read when they were looked up last."""
 
     def __repr__(self) -> str:
         return f"Access({self._service.name})"
 
     async def kind(self) -> str:
-        """`OAUTH2`, `TOKEN`, or "" where nothing is set."""
+        """`OAUTH2`, `TOKEN`, or "" where nothing is set; raises ToolKeyUnreadable where that can't be told."""
         if await self._oauth() is not None:
             return "OAUTH2"
-        return "TOKEN" if await self._token() else ""
+        if await self._token():
+            return "TOKEN"
+        if self._unread is not None:
+            raise self._unread
+        return ""
 
     async def token(self, refused: str = "") -> str:
         """A token to call with; `refused` is one that the service did not take just now.
 
-        Raises NotConnected where there is none, ConnectionExpired where no other can be had.
+        Raises NotConnected where there is none, ConnectionExpired where no other can be had, ToolKeyUnreadable.
         """
         oauth = await self._oauth()
         if oauth is None:
             token = await self._token()
             if not token:
-                raise self._not_connected()
+                raise self._unread or self._not_connected()
             if token == refused:
                 raise self._expired("The service does not take the token any more.")
             return token
@@ -80,13 +86,19 @@ class Access:
         return await asyncio.to_thread(find)
 
     async def _oauth(self) -> dict[str, str] | None:
+        self._unread = None
         if self._service.oauth is None:
             return None
         found = await asyncio.to_thread(lambda: {name: self._value(self._service.secret(name)) for name in OAUTH_NAMES})
         return found if all(found.values()) else None
 
     def _value(self, name: str) -> str:
-        return (self._secrets.value(name) or "").strip()
+        try:
+            return (self._secrets.value(name) or "").strip()
+        except ToolKeyUnreadable as problem:
+            # Another one may do, such as a token from the environment.
+            self._unread = problem
+            return ""
 
     async def _renew(self, oauth: Mapping[str, str]) -> tuple[str, float]:
         """Another token and when it ends."""

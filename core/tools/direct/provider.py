@@ -12,6 +12,7 @@ from core.errors import (
     ConnectionExpired,
     NotConnected,
     RondoError,
+    ToolKeyUnreadable,
     ToolProblem,
     ToolRateLimited,
     ToolRefused,
@@ -101,11 +102,17 @@ class Direct:
     async def list_connections(self, app: str = "") -> tuple[Connection, ...]:
         services = [self._service(app)] if app else list(SERVICES)
         found = []
+        unread: ToolKeyUnreadable | None = None
         for service in services:
-            kind = await self._accesses[service.name].kind()
+            try:
+                kind = await self._accesses[service.name].kind()
+            except ToolKeyUnreadable as problem:
+                kind, unread = "", problem
             if kind:
                 expires = self._accesses[service.name].expires_at
                 found.append(Connection(service.name, service.name, NAME, "ACTIVE", scheme=kind, expires_at=expires))
+        if unread is not None and not found:
+            raise unread
         return tuple(found)
 
     async def get_connection(self, connection_id: str) -> Connection:

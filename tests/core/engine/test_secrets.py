@@ -15,10 +15,12 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 import pytest
+from composio_server import FakeComposio
+from loopback import serving
 from scripted_models import ScriptedGateway
 from workbench import Workbench
 
-from core.errors import PassphraseWrong, SecretInState, SecretMissing, SecretNotGranted
+from core.errors import PassphraseWrong, SecretInState, SecretMissing, SecretNotGranted, ToolKeyUnreadable
 from core.link.chat_types import ChatQuery, SendMessage
 from core.link.commands import Fork, RunNode, StateEdit
 from core.link.model_types import CallFilter
@@ -290,6 +292,54 @@ class Ask(Node):
         facts = (await engine.doctor()).facts
         assert "1 in the encrypted file" in facts["secrets"]
     assert_nowhere(bench, VALUE, "one two three")
+
+
+@pytest.mark.parametrize(
+    ("app", "action", "key"), [("gmail", "send_email", "COMPOSIO_API_KEY"), ("github", "list_issues", "GITHUB_TOKEN")]
+)
+async def test_a_tool_whose_key_is_locked_says_so_and_is_called_once_it_is_unlocked(
+    app: str, action: str, key: str, bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sealing, "COST", 2**10)
+    monkeypatch.delenv(key, raising=False)
+    monkeypatch.setattr("composio_server.KEY", PLAIN)
+    store = SecretStore(passphrase=lambda: "one two three")
+    store.set(key, PLAIN)
+    store.file.encrypt("one two three")
+    provider = "direct" if app == "github" else ""
+    async with serving(FakeComposio(page=100)) as loopback:
+        monkeypatch.setenv("COMPOSIO_BASE_URL", loopback.url)
+        async with bench.running() as engine:
+            for asked in (
+                engine.call_tool(uuid.uuid4().hex, app, action, {}, provider),
+                engine.check_connection(app, "x" if app == "gmail" else app, provider),
+            ):
+                with pytest.raises(ToolKeyUnreadable) as locked:
+                    await asked
+                assert locked.value.message.startswith(f"{key} can't be read: The secrets are encrypted")
+                assert "rondo secrets unlock" in locked.value.next_step
+            assert "can't be read" in " ".join((await engine.list_tools()).notes)
+            await engine.unlock_secrets("one two three")
+            assert (await engine.get_tool(app, provider)).actions
+            assert "can't be read" not in " ".join((await engine.list_tools()).notes)
+
+
+async def test_a_key_that_others_could_read_is_not_said_to_be_missing(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COMPOSIO_API_KEY", raising=False)
+    monkeypatch.setenv("GITHUB_TOKEN", "a-token-of-the-environment")
+    store = SecretStore()
+    store.set("COMPOSIO_API_KEY", PLAIN)
+    store.file.path.chmod(0o644)
+    async with bench.running() as engine:
+        with pytest.raises(ToolKeyUnreadable) as open_to_all:
+            await engine.call_tool(uuid.uuid4().hex, "gmail", "send_email", {})
+        assert "COMPOSIO_API_KEY can't be read" in open_to_all.value.message
+        assert "chmod" in open_to_all.value.next_step
+        # What the environment has is used all the same.
+        listed = await engine.get_tool("github", "direct")
+        assert [one.state for one in listed.connections] == ["ACTIVE"]
 
 
 # Calls ------------------------------------------------------------------------------------------------------------
