@@ -81,7 +81,8 @@ async def connect(workspace: Workspace, *, kind: str, start: bool = True, timeou
     now = asyncio.get_running_loop().time
     started_by = now() + (max(timeout, START_SECONDS) if start else timeout)
     start_after = now()
-    listening_by: float | None = None
+    there_by: float | None = None
+    """When one that is there already, by its card or its lock, must have answered."""
     trouble = _nothing_runs(workspace)
     while True:
         engine = await _try_socket(workspace, kind, timeout)
@@ -89,22 +90,23 @@ async def connect(workspace: Workspace, *, kind: str, start: bool = True, timeou
             return engine
         card = _living_card(workspace)
         if card is None:
-            over = not start or now() >= started_by
+            over = not start or now() >= (there_by or started_by)
         else:
             trouble = _does_not_listen(workspace, card)
-            listening_by = listening_by or now() + timeout
-            over = now() >= listening_by
+            there_by = there_by or now() + timeout
+            over = now() >= there_by
         if over:
             raise trouble
         if card is None and now() >= start_after:
             try:
-                await start_engine(workspace, started_by - now())
+                await start_engine(workspace, max(started_by - now(), LOOK_AGAIN_SECONDS))
             except WorkspaceLocked as error:
                 # Another engine is between its lock and its card, or about to end. A program that runs workflows by
                 # itself holds the lock too, and that one never listens.
                 if (error.details or {}).get("holder") != "engine":
                     raise
                 trouble = error
+                there_by = there_by or now() + timeout
             start_after = now() + START_AGAIN_SECONDS
         else:
             await asyncio.sleep(LOOK_AGAIN_SECONDS)

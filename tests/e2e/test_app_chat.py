@@ -103,7 +103,8 @@ def test_a_task_in_words_becomes_a_workflow_that_runs_to_its_end(
     terminal.send("\r")
     screen = seen(terminal, r"\[x\] \+ greet +Greet")
     assert "✓ schema  ✓ lint  ✓ compile  ✓ classes" in screen
-    assert '+        return f"Good day, {name}!"' in seen(terminal, r"\+class Greet\(Node\):")
+    seen(terminal, r"\+class Greet\(Node\):")
+    seen(terminal, re.escape('+        return f"Good day, {name}!"'))
     assert "workflows › greeter › chat" in screen
     assert [row["name"] for row in words.json("list")] == ["hello"]
     terminal.send("\t")

@@ -54,6 +54,7 @@ from core.link.types import (
     ChangeView,
     ErrorView,
     InFlight,
+    LineView,
     LogLine,
     LogPage,
     LogQuery,
@@ -605,6 +606,20 @@ class EngineDouble(InspectDouble, ShelfDouble, ChatDouble, ToolsDouble):
     async def get_run(self, run_id: str) -> RunView:
         await self._called("get_run")
         return self._view(self._run(run_id))
+
+    async def list_lines(self, run_id: str) -> list[LineView]:
+        await self._called("list_lines")
+        run = self._view(self._run(run_id))
+        return [
+            LineView(
+                line=run.line,
+                number=1,
+                version=run.version,
+                status=run.status,
+                step=run.step,
+                created_at=run.created_at,
+            )
+        ]
 
     async def list_runs(self, query: RunFilter) -> list[RunRow]:
         await self._called("list_runs")

@@ -147,9 +147,9 @@ class ChatSide:
 
     @property
     def body_width(self) -> int:
-        """The columns that the chat leaves to the screen."""
+        """The columns that a chat beside the screen leaves to it."""
         width = _screen(self).app.size.width
-        beside = self.chat_shown and width >= BESIDE_FROM
+        beside = self.chat_shown and self.chat is not None and self.chat.has_class("beside") and width >= BESIDE_FROM
         return width - (min(max(round(width * SHARE), LEAST), MOST) if beside else 0)
 
     def inner_parts(self) -> list[Any]:

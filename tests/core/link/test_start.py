@@ -111,8 +111,9 @@ async def test_an_engine_that_dies_without_a_word_is_told(
 
 
 async def test_an_engine_that_takes_too_long_is_left_to_go_on(
-    workspace: Workspace, engine_program: Any, raised: Raised, until: Until
+    workspace: Workspace, engine_program: Any, raised: Raised, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(start_module, "START_SECONDS", 2.0)
     starts = engine_program("sys.stdin.close(); os.set_blocking(descriptor, True); time.sleep(60)")
     error = await raised(connect(workspace, kind="test", timeout=2))
     assert isinstance(error, EngineUnreachable)
